@@ -1,0 +1,133 @@
+//! Rows and where they came from: what everyone speaks of.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+/// Rows of one split, with the place in the input that each came from.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// Where they came from.
+    pub origin: Origin,
+    /// Number of the batch within its split, from 0: the same when it is read again.
+    pub sequence: u64,
+}
+
+/// Where the rows of a batch came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file, table or URL, as the user would name it.
+    pub source: Arc<str>,
+    /// Number of each row in it, from 1, as the source counts: a CSV header is not a row, a row that did not parse is.
+    pub rows: RowNumbers,
+}
+
+/// The numbers of a batch's rows in their source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowNumbers {
+    /// One after the other from this number.
+    From(u64),
+    /// One for each row; 0 where unknown.
+    Each(Arc<[u64]>),
+}
+
+impl RowNumbers {
+    /// The number of the row at `index`; 0 where unknown.
+    pub fn get(&self, index: usize) -> u64 {
+        match self {
+            Self::From(first) => first + index as u64,
+            Self::Each(numbers) => numbers.get(index).copied().unwrap_or(0),
+        }
+    }
+
+    /// The numbers of the rows at `indexes`.
+    pub fn take(&self, indexes: impl IntoIterator<Item = usize>) -> Self {
+        Self::Each(indexes.into_iter().map(|index| self.get(index)).collect())
+    }
+
+    /// The numbers from the row at `offset` on.
+    pub fn slice(&self, offset: usize, length: usize) -> Self {
+        match self {
+            Self::From(first) => Self::From(first + offset as u64),
+            Self::Each(numbers) => Self::Each(numbers[offset..offset + length].into()),
+        }
+    }
+}
+
+impl Batch {
+    /// The part of the batch from `offset` on; copies no column.
+    pub fn slice(&self, offset: usize, length: usize) -> Self {
+        let origin = Origin { source: self.origin.source.clone(), rows: self.origin.rows.slice(offset, length) };
+        Self { rows: self.rows.slice(offset, length), origin, sequence: self.sequence }
+    }
+}
+
+/// Where to read on: everything before it has been read.
+///
+/// Offsets count bytes of the decoded stream of that file (after decompression and re-encoding), so that they mean the same on every machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Index of the file within the split.
+    pub file: usize,
+    /// Byte offset in that file; 0 for formats that are read by row.
+    pub offset: u64,
+    /// Rows of that file before this position, those that did not parse included.
+    pub row: u64,
+    /// Line on which the next row starts, from 1, for formats made of lines.
+    pub line: u64,
+    /// Number of the next batch of the split.
+    pub sequence: u64,
+}
+
+/// A row that goes no further, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reject {
+    /// The kind of reason.
+    pub reason: Reason,
+    /// A short stable name such as `convert_int` or `ragged_row`.
+    pub code: String,
+    /// One sentence for a person.
+    pub message: String,
+    /// The column it is about.
+    pub field: Option<String>,
+    /// The row as it stood before the step that refused it, as JSON; a text where it never became a row.
+    pub record: serde_json::Value,
+    /// The step that refused it: `extract`, the name of a stage, or `load`.
+    pub stage: String,
+    /// The file, table or URL that the row came from.
+    pub source: Arc<str>,
+    /// The row's number there, from 1; 0 where unknown.
+    pub row: u64,
+    /// The line on which it starts, from 1; 0 where the format has none.
+    pub line: u64,
+    /// Number of the batch within its split.
+    pub batch: u64,
+}
+
+/// Why a row goes no further, in the words of the dead-letter format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The source could not deliver it.
+    ExtractionError,
+    /// It could not be parsed.
+    ParseError,
+    /// A transform refused it or failed on it.
+    TransformationError,
+    /// A rule refused it.
+    ValidationError,
+    /// The sink refused it.
+    LoadError,
+    /// Its columns do not fit the sink.
+    SchemaMismatch,
+    /// A transform ran out of fuel, memory, time or output on it.
+    LimitExceeded,
+    /// The other end went away.
+    ConnectionError,
+    /// None of these.
+    Unknown,
+}

@@ -1,0 +1,14 @@
+//! etl-host runs extract, transform, load pipelines; every transform is a sandboxed WebAssembly component.
+//!
+//! The paragraphs of modules below are layers: a module may use those above it, never those below or beside it
+//! (a test holds every `use` to that).
+
+pub mod error;
+
+pub mod batch;
+
+pub mod config;
+
+pub mod sink;
+pub mod source;
+pub mod stage;

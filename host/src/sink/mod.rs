@@ -1,0 +1,112 @@
+//! Where rows go to: the traits, and `open`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, Reject};
+use crate::error::Result;
+
+/// A place that rows go to. Nothing of a run is visible there before [`Sink::commit`].
+pub trait Sink: Send + Sync {
+    /// Bytes of input that make a good chunk for this sink: what one worker encodes in one piece.
+    fn chunk_bytes(&self) -> usize {
+        1 << 20
+    }
+
+    /// How many splits one run may stage; 1 where staged parts cannot be joined.
+    fn max_splits(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Starts to stage the output of one split, under a name that depends only on run and split: begun again, it replaces what was staged.
+    fn begin(&self, split: usize, schema: SchemaRef) -> Result<Box<dyn Load>>;
+
+    /// Shows all that was staged, in the order of splits, all or nothing.
+    fn commit(&self, staged: Vec<Staged>) -> Result<Committed>;
+
+    /// Removes all that was staged and not committed.
+    fn abort(&self) -> Result<()>;
+}
+
+/// The output of one split on its way: rows are encoded on any thread and appended in order on one.
+pub trait Load: Send {
+    /// What encodes chunks; shared by all threads.
+    fn encoder(&self) -> Arc<dyn Encode>;
+
+    /// Appends an encoded chunk. Chunks come in order.
+    fn append(&mut self, chunk: Encoded) -> Result<()>;
+
+    /// Puts everything on disk and says what there is; it is out of sight until the commit.
+    fn finish(self: Box<Self>) -> Result<Staged>;
+}
+
+/// Makes an encoder for each chunk.
+pub trait Encode: Send + Sync {
+    /// Starts a chunk.
+    fn start(&self) -> Result<Box<dyn Encoder>>;
+}
+
+/// Encodes the rows of one chunk.
+pub trait Encoder: Send {
+    /// Adds a batch; answers the rows that do not fit the sink, which are not written.
+    fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>>;
+
+    /// Ends the chunk.
+    fn finish(self: Box<Self>) -> Result<Encoded>;
+}
+
+/// An encoded chunk.
+pub struct Encoded {
+    /// Rows in it.
+    pub rows: u64,
+    /// The rows in the sink's own form.
+    pub payload: Payload,
+}
+
+/// The forms that an encoded chunk may have.
+pub enum Payload {
+    /// Text, whole rows.
+    Bytes(Vec<u8>),
+    /// Parquet column chunks of one row group.
+    RowGroup(Vec<parquet::arrow::arrow_writer::ArrowColumnChunk>),
+    /// Rows as they are, for sinks that must write in one thread.
+    Rows(Vec<Batch>),
+}
+
+/// What one split has staged: plain data, so that another process can commit it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Staged {
+    /// Number of the split.
+    pub split: usize,
+    /// Rows in it.
+    pub rows: u64,
+    /// Staged parts in order: where each stands, and where it is to go.
+    pub parts: Vec<StagedPart>,
+}
+
+/// One staged file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StagedPart {
+    /// Where it stands.
+    pub staged: PathBuf,
+    /// Where it is to go.
+    pub target: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+}
+
+/// What a commit made visible.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Committed {
+    /// Files, in order.
+    pub files: Vec<PathBuf>,
+    /// Rows in them, from this run.
+    pub rows: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+}

@@ -1,0 +1,92 @@
+//! Where rows come from: the trait, and `open`.
+
+use std::num::NonZeroUsize;
+
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, Position, Reject};
+use crate::error::Result;
+
+/// A place that rows come from.
+///
+/// A source is opened once a run: names resolved, schema found out. It is plain to read from then on, from several threads at once.
+pub trait Source: Send + Sync {
+    /// The schema that every batch has, unless a batch says otherwise (see [`Batch`]).
+    fn schema(&self) -> SchemaRef;
+
+    /// Cuts the input into at most `target` parts that can be read on their own; none where there is nothing to read.
+    fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>>;
+
+    /// Reads a split from its start or from a position that an earlier read of it gave.
+    fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
+}
+
+/// A part of the input: plain data, without secrets, the same on every machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// Number of the split, from 0; its output stands in this order.
+    pub index: usize,
+    /// What to read, in order.
+    pub files: Vec<String>,
+}
+
+/// The parts of a split in order; pulled by one thread, which does only what cannot be done in parallel: reading, decompressing, finding the ends of rows.
+pub type Chunks = Box<dyn Iterator<Item = Result<Box<dyn Chunk>>> + Send>;
+
+/// A part of a split that holds whole rows and is not parsed yet, so that any thread may parse it.
+pub trait Chunk: Send {
+    /// Where to read on after this chunk.
+    fn next(&self) -> Position;
+
+    /// Parses it, batch by batch in order, so that one batch is held at a time.
+    ///
+    /// # Errors
+    /// Data, where the policy says that a bad row fails the run.
+    fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send>;
+}
+
+/// What became of the rows of one batch.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The rows that parsed.
+    pub batch: Batch,
+    /// The rows that did not.
+    pub rejects: Vec<Reject>,
+    /// Rows that did not parse and that the policy `skip` leaves out: counted, not kept.
+    pub skipped: u64,
+}
+
+/// How a source is to be read, as the plan worked it out.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// Rows of a batch. With `exact`, every batch but a file's last has just so many rows read (those that did not parse count).
+    pub batch_rows: NonZeroUsize,
+    /// Whether a stage sees the rows of a batch together, so that `batch_rows` must be kept to.
+    pub exact: bool,
+    /// Bytes of input a chunk should have; it holds at least one batch.
+    pub chunk_bytes: usize,
+    /// Rows to read at most, over the whole source.
+    pub limit: Option<u64>,
+    /// Columns that a later `convert` gives their type: where the inferred type does not hold for a chunk, it has the column as text and loses no row.
+    pub converted: Vec<String>,
+    /// Columns that a later `convert` makes text: they are read as they stand in the file, without inference.
+    pub as_text: Vec<String>,
+    /// Columns that are needed; `None` = all. Others may be left out where that is cheaper.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
+            exact: false,
+            chunk_bytes: 1 << 20,
+            limit: None,
+            converted: Vec::new(),
+            as_text: Vec::new(),
+            columns: None,
+        }
+    }
+}
