@@ -328,7 +328,8 @@ fn collect(
     Ok(report)
 }
 
-fn merge(total: &mut StageReport, stage: StageReport) {
+/// Adds what a stage used in another chunk or split.
+pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
     let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters } = stage;
     total.fuel += fuel;
     total.fuel_share = total.fuel_share.max(fuel_share);
