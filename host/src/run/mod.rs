@@ -314,7 +314,7 @@ impl Work<'_> {
         if !done.rows.balance() {
             return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", done.rows)));
         }
-        // Dead letters are on disk before the rows they belong to are shown: a crash in between doubles none and loses none.
+        // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         done.dead_letters.path = letters.commit()?;
         let committed = self.sink.commit(staged)?;
         done.output = OutputReport { files: committed.files, bytes: committed.bytes };
