@@ -9,6 +9,8 @@ pub mod batch;
 
 pub mod config;
 
+pub mod sandbox;
+
 pub mod sink;
 pub mod source;
 pub mod stage;

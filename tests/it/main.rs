@@ -1,0 +1,3 @@
+//! Through the front door: the binary, run on real files.
+
+mod architecture;
