@@ -7,6 +7,8 @@ pub mod error;
 
 pub mod batch;
 
+pub mod json;
+
 pub mod config;
 
 pub mod sandbox;
