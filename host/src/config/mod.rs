@@ -1,4 +1,17 @@
 //! What the user wrote: text in, structs out. No files, no network, no environment.
 
+pub mod cloud;
+pub mod database;
 pub mod extract;
+pub mod http;
 pub mod load;
+pub mod pipeline;
+pub mod settings;
+pub mod transform;
+
+mod problem;
+pub mod variables;
+mod yaml;
+
+pub use pipeline::Pipeline;
+pub use problem::Problem;
