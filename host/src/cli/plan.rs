@@ -68,9 +68,9 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         );
         line("  grants", "nothing".into());
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
-        if let Some((_, digest, output)) = resolved.and_then(|resolved| resolved.stages.get(index)) {
-            line("  digest", format!("sha256:{digest}"));
-            line("  schema", output.as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)));
+        if let Some(Resolved { stages, .. }) = resolved {
+            line("  digest", format!("sha256:{}", stages.reports[index].digest));
+            line("  schema", stages.outputs[index].as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)));
         }
     }
     line("sink", format!("file {}, {}", plan.sink.path, word(&plan.sink.write_mode)));
@@ -87,17 +87,17 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
 
 fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
     let stage = |(index, stage): (usize, &StagePlan)| {
-        let resolved = resolved.and_then(|resolved| resolved.stages.get(index));
+        let stages = resolved.map(|resolved| &resolved.stages);
         json!({
             "name": stage.name,
             "component": stage.component,
-            "digest": resolved.map(|(_, digest, _)| format!("sha256:{digest}")),
+            "digest": stages.map(|stages| format!("sha256:{}", stages.reports[index].digest)),
             "function": stage.function,
             "steps": stage.steps,
             "options": stage.options,
             "limits": stage.limits,
             "grants": [],
-            "schema": resolved.and_then(|(_, _, schema)| schema.as_ref().map(|schema| fields(schema))),
+            "schema": stages.and_then(|stages| stages.outputs[index].as_ref().map(|schema| fields(schema))),
         })
     };
     json!({

@@ -1,7 +1,6 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -11,18 +10,19 @@ use chrono::{DateTime, SecondsFormat, Utc};
 mod chain;
 mod process;
 mod split;
+mod stages;
 
-use chain::Chain;
 use split::{Context, Seconds, run_split};
+use stages::Components;
+pub use stages::{OpenStage, Stages};
 
 use crate::batch::Reject;
 use crate::error::{Error, Result};
-use crate::plan::{ComponentName, DeadLetters as DeadLettersPlan, Plan, StagePlan};
+use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
 use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Rows, RunReport, StageReport, Status};
-use crate::sandbox::{Component, Recipe, Sandbox, Scope};
+use crate::sandbox::Sandbox;
 use crate::sink::{self, DeadLetters, RunName, Sink};
 use crate::source::{self, ReadOptions, Source};
-use crate::stage::{ComponentStage, Policy, Stage};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -58,24 +58,12 @@ impl Default for RunOptions {
     }
 }
 
-/// A stage that is ready to be opened, as often as there are workers.
-struct Ready {
-    recipe: Recipe,
-    policy: Policy,
-    scope: Scope,
-    /// The schema that reaches it, where it is known.
-    input: Option<SchemaRef>,
-    digest: String,
-}
-
 /// What the stages of a plan come to, once the source's schema is known.
 pub struct Resolved {
-    /// For each stage its name, the component's digest, and the schema that comes out where it is known.
-    pub stages: Vec<(String, String, Option<SchemaRef>)>,
     /// The schema of the source.
     pub source: SchemaRef,
-    /// The schema that reaches the sink, where it is known.
-    pub output: Option<SchemaRef>,
+    /// The stages.
+    pub stages: Stages,
 }
 
 /// Opens the source and the stages, without reading more than a sample and without writing: what `plan` shows.
@@ -84,14 +72,10 @@ pub struct Resolved {
 /// As [`run`].
 pub fn resolve(plan: &Plan, sandbox: &Sandbox) -> Result<Resolved> {
     let options = RunOptions::default();
-    let components = load_components(plan, sandbox)?;
-    let source = open_source(plan, &options, &components, 1 << 20)?;
-    let ready = ready_stages(plan, &options, sandbox, components, source.schema())?;
-    let output = ready.1.clone();
-    let mut outputs: Vec<Option<SchemaRef>> = ready.0.iter().skip(1).map(|stage| stage.input.clone()).collect();
-    outputs.push(output.clone());
-    let stages = ready.0.iter().zip(outputs).map(|(stage, output)| (stage.recipe.stage.to_string(), stage.digest.clone(), output)).collect();
-    Ok(Resolved { stages, source: source.schema(), output })
+    let components = Components::load(plan, sandbox)?;
+    let source = open_source(plan, &options, components.see_batches(), 1 << 20)?.schema();
+    let stages = components.configure(plan, &options, sandbox, source.clone())?;
+    Ok(Resolved { source, stages })
 }
 
 /// Runs a plan to its end. Blocks the calling thread; `stop`, once set, ends it at the next batch with nothing written.
@@ -99,32 +83,43 @@ pub fn resolve(plan: &Plan, sandbox: &Sandbox) -> Result<Resolved> {
 /// # Errors
 /// Nothing of the output is visible after an error; what was staged is removed.
 pub fn run(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, stop: &AtomicBool, on_progress: &mut dyn FnMut(&Progress)) -> Result<RunReport> {
+    let components = Components::load(plan, sandbox)?;
+    let configure = |schema| components.configure(plan, options, sandbox, schema);
+    run_with(plan, options, components.see_batches(), &configure, stop, on_progress)
+}
+
+/// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    plan: &Plan,
+    options: &RunOptions,
+    see_batches: bool,
+    configure: &dyn Fn(SchemaRef) -> Result<Stages>,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
     let clock = Instant::now();
-    let components = load_components(plan, sandbox)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let sink: Box<dyn Sink> = if options.dry_run { sink::open_nothing() } else { sink::open(&plan.sink, &plan.root, &name)? };
-    let source = open_source(plan, options, &components, sink.chunk_bytes())?;
-    let (ready, output) = ready_stages(plan, options, sandbox, components, source.schema())?;
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
+    let stages = configure(source.schema())?;
     let letters = match (&plan.dead_letters, options.dry_run) {
         (DeadLettersPlan::File(path), false) => DeadLetters::file(path, &name)?,
         _ => DeadLetters::memory(&name),
     };
-    let work = Work { plan, options, source: source.as_ref(), sink: sink.as_ref(), ready: &ready, output, stop };
-    let outcome = work.run(letters, on_progress);
-    let outcome = match outcome {
-        Ok(done) => Ok(done),
-        Err(error) => {
-            // The first error is the one to tell of.
-            if let Err(second) = sink.abort() {
-                tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
-            }
-            Err(error)
+    let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
+    // A stage that remembers sees all batches in order.
+    let workers = if stages.remembers { 1 } else { options.workers.get() };
+    let work = Work { options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
+    let done = work.run(letters, on_progress).inspect_err(|_| {
+        // The first error is the one to tell of.
+        if let Err(second) = sink.abort() {
+            tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
         }
-    };
-    let Done { rows, stages, seconds, output, dead_letters } = outcome?;
-    if !rows.balance() {
-        return Err(Error::bug(format!("rows do not balance: {rows:?}")));
-    }
+    })?;
+    let Done { rows, stages, seconds, output, dead_letters } = done;
     let usage = process::usage();
     Ok(RunReport {
         run_id: options.run_id.clone(),
@@ -140,31 +135,14 @@ pub fn run(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, stop: &AtomicBo
         seconds: clock.elapsed().as_secs_f64(),
         cpu_seconds: usage.cpu_seconds,
         peak_memory_mb: usage.peak_memory_mb,
-        workers: work.workers(),
+        workers,
     })
 }
 
-fn load_components(plan: &Plan, sandbox: &Sandbox) -> Result<Vec<(Arc<Component>, String, Scope)>> {
-    plan.stages.iter().map(|stage| load_component(stage, sandbox)).collect()
-}
-
-/// Loads a stage's component and finds its function.
-fn load_component(stage: &StagePlan, sandbox: &Sandbox) -> Result<(Arc<Component>, String, Scope)> {
-    let component = match &stage.component {
-        ComponentName::Ops => sandbox.load(crate::sandbox::OPS, "the built-in `ops`")?,
-        ComponentName::File(path) => sandbox.load_file(path).map_err(|error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone()))?,
-    };
-    let function = component.function(stage.function.as_deref()).map_err(|error| error.at(stage.place.clone()))?;
-    let (name, scope) = (function.name.clone(), function.state);
-    Ok((component, name, scope))
-}
-
-fn open_source(plan: &Plan, options: &RunOptions, components: &[(Arc<Component>, String, Scope)], chunk_bytes: usize) -> Result<Box<dyn Source>> {
-    // Only a stage that sees the rows of a batch together can tell how many there are.
-    let exact = components.iter().any(|(_, _, scope)| *scope != Scope::Stateless);
+fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Box<dyn Source>> {
     let read = ReadOptions {
-        batch_rows: if exact { plan.reading.batch_size } else { options.batch_rows },
-        exact,
+        batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
+        exact: see_batches,
         chunk_bytes,
         limit: plan.limit,
         converted: plan.converted.clone(),
@@ -174,54 +152,14 @@ fn open_source(plan: &Plan, options: &RunOptions, components: &[(Arc<Component>,
     source::open(&plan.source, &plan.reading, read, &plan.root)
 }
 
-/// Configures each stage on the schema that reaches it, so that wrong options show before a row is read.
-fn ready_stages(
-    plan: &Plan,
-    options: &RunOptions,
-    sandbox: &Sandbox,
-    components: Vec<(Arc<Component>, String, Scope)>,
-    schema: SchemaRef,
-) -> Result<(Vec<Ready>, Option<SchemaRef>)> {
-    let now_ms = options.started.timestamp_millis();
-    let seed = seed(&options.run_id);
-    let mut schema = Some(schema);
-    let mut ready = Vec::with_capacity(plan.stages.len());
-    for (stage, (component, function, scope)) in plan.stages.iter().zip(components) {
-        let digest = component.description.digest.clone();
-        let recipe = Recipe {
-            component,
-            function,
-            options: stage.options.to_string(),
-            limits: stage.limits,
-            stage: Arc::from(stage.name.as_str()),
-            now_ms,
-            seed,
-            handle: sandbox.handle().clone(),
-        };
-        let policy = Policy { on_error: stage.on_error, on_trap: stage.on_trap, max_error_ratio: stage.max_error_ratio };
-        let input = schema.clone();
-        if let Some(input) = &input {
-            let (_, configured) = ComponentStage::open(recipe.clone(), policy, scope, input).map_err(|error| error.at(stage.place.clone()))?;
-            schema = configured.output;
-        }
-        ready.push(Ready { recipe, policy, scope, input, digest });
-    }
-    Ok((ready, schema))
-}
-
-/// Draws the run's seed from its id: FNV-1a, 64 bits.
-fn seed(run_id: &str) -> u64 {
-    run_id.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
-}
-
 /// Everything a run works with.
 struct Work<'a> {
-    plan: &'a Plan,
     options: &'a RunOptions,
     source: &'a dyn Source,
     sink: &'a dyn Sink,
-    ready: &'a [Ready],
+    stages: &'a Stages,
     output: Option<SchemaRef>,
+    workers: usize,
     stop: &'a AtomicBool,
 }
 
@@ -235,48 +173,24 @@ struct Done {
 }
 
 impl Work<'_> {
-    /// A stage that remembers sees all batches in order, so it has one worker.
-    fn workers(&self) -> usize {
-        if self.ready.iter().any(|stage| stage.scope == Scope::Stream) { 1 } else { self.options.workers.get() }
-    }
-
-    fn open_stages(&self) -> Result<Chain> {
-        let open = |ready: &Ready| -> Result<Box<dyn Stage>> {
-            let Ready { recipe, policy, scope, input, digest: _ } = ready;
-            Ok(match input {
-                Some(input) => Box::new(ComponentStage::open(recipe.clone(), *policy, *scope, input)?.0),
-                None => Box::new(ComponentStage::closed(recipe.clone(), *policy, *scope)),
-            })
-        };
-        Ok(Chain::new(self.ready.iter().map(open).collect::<Result<_>>()?))
-    }
-
     fn run(&self, mut letters: DeadLetters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
         let clock = Instant::now();
-        let stage_reports: Vec<StageReport> = self
-            .ready
-            .iter()
-            .map(|stage| StageReport { name: stage.recipe.stage.to_string(), digest: stage.digest.clone(), ..StageReport::default() })
-            .collect();
         let mut done = Done {
             rows: Rows::default(),
-            stages: stage_reports.clone(),
+            stages: self.stages.reports.clone(),
             seconds: Seconds::default(),
             output: OutputReport::default(),
             dead_letters: DeadLetterReport::default(),
         };
-        let open_stages = || self.open_stages();
         let context = Context {
             source: self.source,
             sink: self.sink,
-            open_stages: &open_stages,
-            stages: &stage_reports,
+            stages: self.stages,
             output: self.output.clone(),
-            workers: self.workers(),
+            workers: self.workers,
             stop: self.stop,
         };
-        let remembers = self.ready.iter().any(|stage| stage.scope == Scope::Stream);
-        let target = if remembers { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
+        let target = if self.stages.remembers { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
         let mut splits = self.source.splits(NonZeroUsize::new(target).unwrap_or(NonZeroUsize::MIN))?;
         if splits.is_empty() {
             // Nothing to read still makes an output, an empty one.

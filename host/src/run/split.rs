@@ -14,6 +14,7 @@ use std::time::Instant;
 use arrow_schema::SchemaRef;
 
 use super::chain::Chain;
+use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
 use crate::error::{Error, Result};
 use crate::report::{Progress, Rows, StageReport};
@@ -28,9 +29,7 @@ const CHUNKS_AHEAD: usize = 2;
 pub(super) struct Context<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) sink: &'a dyn Sink,
-    /// Opens the stages of a worker.
-    pub(super) open_stages: &'a (dyn Fn() -> Result<Chain> + Sync),
-    pub(super) stages: &'a [StageReport],
+    pub(super) stages: &'a Stages,
     /// The schema that reaches the sink, where it is known before a row is read.
     pub(super) output: Option<SchemaRef>,
     pub(super) workers: usize,
@@ -166,7 +165,7 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
         }
         let outcome = match &mut chain {
             Some(chain) => Ok(chain),
-            none => (context.open_stages)().map(|opened| none.insert(opened)),
+            none => context.stages.open().map(|opened| none.insert(opened)),
         };
         let outcome = outcome.and_then(|chain| chunk_through(context, chunk, chain, encode));
         if done.send(Done { sequence, outcome }).is_err() {
@@ -174,7 +173,7 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
         }
     }
     // Only a stage that remembers holds rows back, and then there is one worker.
-    let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| (context.open_stages)().ok()).flatten()) else { return };
+    let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| context.stages.open().ok()).flatten()) else { return };
     let outcome = chain.finish().and_then(|output| {
         let mut finished = Finished::new(context);
         let batches = finished.take(output);
@@ -232,7 +231,7 @@ fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain
 
 impl Finished {
     fn new(context: &Context<'_>) -> Self {
-        let stages = context.stages.iter().map(|stage| StageReport { name: stage.name.clone(), ..StageReport::default() }).collect();
+        let stages = context.stages.reports.clone();
         Self {
             encoded: Encoding::Rows(Vec::new()),
             rejects: Vec::new(),
@@ -288,7 +287,7 @@ fn collect(
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let started = Instant::now();
-    let mut report = SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.to_vec(), seconds: Seconds::default() };
+    let mut report = SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
     let mut progress = Progress::default();
     let mut early: BTreeMap<usize, Finished> = BTreeMap::new();
     let mut expected = 0;

@@ -7,13 +7,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+mod limits;
+
+pub use limits::Limits;
+
 use crate::config::extract::{FileSource, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::{self, DeadLetterBackend};
 use crate::config::transform::{CustomFunction, OnError, OnTrap, Step, Target, Transform};
 use crate::error::{Error, Place, Result};
-use crate::sandbox::Limits;
 
 /// What will run.
 #[derive(Clone, Debug)]
