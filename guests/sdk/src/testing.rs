@@ -127,7 +127,10 @@ impl Emit for Collect<'_> {
             .map(|operation| match operation {
                 ColumnOp::Keep(index) => pick(base, index, None),
                 ColumnOp::Rename((index, name)) => pick(base, index, Some(name)),
-                ColumnOp::Computed((index, name)) => pick(computed.ok_or_else(|| missing(index))?, index, Some(name)),
+                ColumnOp::Computed((index, name)) => {
+                    let (field, column) = pick(computed.ok_or_else(|| missing(index))?, index, Some(name))?;
+                    Ok((Arc::new(field.as_ref().clone().with_nullable(true)), column))
+                }
             })
             .collect::<Result<Vec<_>, _>>()?
             .into_iter()
@@ -210,5 +213,106 @@ impl EmitRecords for MadeRecords {
     fn reject(&mut self, rejections: &[Rejection]) -> Result<(), StageError> {
         self.rejections.extend_from_slice(rejections);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, StringArray, cast::AsArray, types::Int64Type};
+    use arrow_schema::DataType;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{NoOptions, Outcome, Refusal, State, count, log, now_ms};
+
+    /// Doubles `n`, rejects negatives, leaves zeros out.
+    struct Double(Vec<ColumnOp>);
+
+    impl Columns for Double {
+        const NAME: &'static str = "double";
+        type Options = NoOptions;
+
+        fn configure(_: NoOptions, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
+            let (output, columns) = ColumnOp::extend(input, &[Field::new("n", DataType::Int64, true)]);
+            Ok((Self(columns), Plan::filter(output).reading([1])))
+        }
+
+        fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Result<(), StageError> {
+            let batch = input.read()?;
+            let numbers = batch.column(0).as_primitive::<Int64Type>();
+            for (row, number) in numbers.iter().enumerate() {
+                if number.is_some_and(|number| number < 0) {
+                    output.reject(row, Refusal::new("negative", format!("`{}` is negative", numbers.value(row))).field("n"))?;
+                }
+            }
+            let keep = BooleanBuffer::collect_bool(numbers.len(), |row| numbers.value(row) != 0);
+            let doubled: Int64Array = numbers.unary(|number| number * 2);
+            output.derive(input, Some(&keep), &self.0, Some(&RecordBatch::try_from_iter([("n", Arc::new(doubled) as ArrayRef)])?))
+        }
+    }
+
+    fn batch(names: &[&str], numbers: &[i64]) -> RecordBatch {
+        let names: ArrayRef = Arc::new(StringArray::from(names.to_vec()));
+        RecordBatch::try_from_iter_with_nullable([("name", names, false), ("n", Arc::new(Int64Array::from(numbers.to_vec())), true)])
+            .expect("same length")
+    }
+
+    #[test]
+    fn rejected_rows_are_not_kept() {
+        let input = batch(&["a", "b", "c", "d"], &[1, -2, 0, 4]);
+        let (mut transform, plan) = configure::<Double>(&json!({}), &input.schema()).expect("there are no options");
+        let made = process(&mut transform, &plan, &input).expect("the batch is fine");
+        let rejection = Rejection { row: 1, code: "negative".into(), message: "`-2` is negative".into(), field: Some("n".into()) };
+        assert_eq!(made, Made { batches: vec![(batch(&["a", "d"], &[2, 8]), Some(vec![0, 3]))], rejections: vec![rejection] });
+        assert_eq!(finish(&mut transform), Ok(Made::default()));
+    }
+
+    /// Splits `words`, counts them, and tells the sum at the end.
+    struct Words(u64);
+
+    impl Record for Words {
+        const NAME: &'static str = "words";
+        const STATE: State = State::Stream;
+        type Options = NoOptions;
+
+        fn configure(_: NoOptions) -> Result<Self, Vec<StageError>> {
+            Ok(Self(0))
+        }
+
+        fn record(&mut self, row: Row) -> Result<Outcome, Refusal> {
+            let words = row.get("words").and_then(Value::as_str).ok_or_else(|| Refusal::new("no_words", "there is no text `words`"))?;
+            let rows: Vec<Row> = words.split_whitespace().map(|word| Row::from_iter([("word".to_owned(), word.into())])).collect();
+            self.0 += rows.len() as u64;
+            count("words", rows.len() as u64);
+            Ok(rows.into())
+        }
+
+        fn finish(&mut self, output: &mut RecordOutput<'_>) -> Result<(), StageError> {
+            log!(Info, "{} words by {}", self.0, now_ms());
+            output.emit(None, &Row::from_iter([("sum".to_owned(), self.0.into())]))
+        }
+    }
+
+    #[test]
+    fn records_fan_out_and_sum_up_at_the_end() {
+        enter(Run { now_ms: 12, ..Run::default() });
+        let row = |value: Value| value.as_object().expect("an object").clone();
+        let mut transform = configure_record::<Words>(&json!({})).expect("there are no options");
+        let made = process_records(&mut transform, &[json!({"words": "a b"}), json!({"words": ""}), json!({}), json!({"words": "c"})])
+            .expect("the batch is fine");
+        assert_eq!(
+            made,
+            MadeRecords {
+                rows: vec![
+                    (Some(0), row(json!({"word": "a"}))),
+                    (Some(0), row(json!({"word": "b"}))),
+                    (Some(3), row(json!({"word": "c"})))
+                ],
+                rejections: vec![Rejection { row: 2, code: "no_words".into(), message: "there is no text `words`".into(), field: None }],
+            }
+        );
+        assert_eq!(finish_records(&mut transform).expect("it ends").rows, vec![(None, row(json!({"sum": 3})))]);
+        let run = enter(Run::default());
+        assert_eq!((run.counters, run.log), (BTreeMap::from([("words".to_owned(), 3)]), vec![(Level::Info, "3 words by 12".to_owned())]));
     }
 }

@@ -1,7 +1,7 @@
 //! What a columnar transform writes to.
 
 use arrow_array::RecordBatch;
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::SchemaRef;
 
 use super::Input;
@@ -15,13 +15,16 @@ const REJECTIONS: usize = 1024;
 /// Takes what a columnar transform makes.
 pub struct Output<'a> {
     emit: &'a mut dyn Emit,
+    /// Rejections that the host has not got yet.
     rejections: Vec<Rejection>,
+    /// Rows rejected so far.
+    rejected: Vec<usize>,
 }
 
 impl<'a> Output<'a> {
     /// Opens an output; [`flush`](Self::flush) ends it.
     pub fn new(emit: &'a mut dyn Emit) -> Self {
-        Self { emit, rejections: Vec::new() }
+        Self { emit, rejections: Vec::new(), rejected: Vec::new() }
     }
 
     /// Names the schema of what follows, where the plan could not tell it or where it changes.
@@ -44,7 +47,7 @@ impl<'a> Output<'a> {
 
     /// Emits the rows of the input batch with other columns; columns that are kept or renamed move no byte.
     ///
-    /// - `keep`: which rows; `None` = all. Rejected rows must not be kept.
+    /// - `keep`: which rows; `None` = all. Rows that were rejected before are left out in any case, so reject first.
     /// - `columns`: the output's columns in order; names are unique.
     /// - `computed`: a value for every row of the input, also those not kept, for `ColumnOp::Computed` by index.
     ///
@@ -64,7 +67,16 @@ impl<'a> Output<'a> {
         };
         keep.map_or(Ok(()), |keep| fits("`keep` is", keep.len()))?;
         computed.map_or(Ok(()), |computed| fits("`computed` is", computed.num_rows()))?;
-        self.emit.derive(keep, columns, computed)
+        if self.rejected.is_empty() {
+            return self.emit.derive(keep, columns, computed);
+        }
+        let mut bits = BooleanBufferBuilder::new(rows);
+        match keep {
+            Some(keep) => bits.append_buffer(keep),
+            None => bits.append_n(rows, true),
+        }
+        self.rejected.iter().filter(|&&row| row < rows).for_each(|&row| bits.set_bit(row, false));
+        self.emit.derive(Some(&bits.finish()), columns, computed)
     }
 
     /// Refuses a row of the input batch: it goes to the dead letters with this reason.
@@ -72,8 +84,9 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Where the host does not take it.
     pub fn reject(&mut self, row: usize, refusal: Refusal) -> Result<(), StageError> {
-        let row = u32::try_from(row).map_err(|_| StageError::internal("row", format!("row {row} is beyond any batch")))?;
-        self.rejections.push(refusal.of_row(row));
+        let number = u32::try_from(row).map_err(|_| StageError::internal("row", format!("row {row} is beyond any batch")))?;
+        self.rejections.push(refusal.of_row(number));
+        self.rejected.push(row);
         if self.rejections.len() < REJECTIONS { Ok(()) } else { self.flush() }
     }
 
