@@ -116,8 +116,13 @@ pub struct CustomFunction {
 /// What a custom function runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A component: a file relative to the contract directory, or `sha256:…`.
-    Component(String),
+    /// A component.
+    Component {
+        /// A file relative to the contract directory, or `sha256:…`.
+        path: String,
+        /// Name of the function, where the component has several.
+        function: Option<String>,
+    },
     /// A Python function, which is built into a component first.
     Python {
         /// Dotted name of the module.
