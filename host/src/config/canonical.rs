@@ -122,7 +122,7 @@ pub(super) fn take_type(node: &mut Node, known: &[&'static str], signs: &[(&'sta
             return Some((found, value));
         }
         if value.value != Value::Hole {
-            let message = format!("`{}` is {}, but must be one of {}", value.name(), value.describe(), list(known.iter().copied()));
+            let message = format!("{} is {}, but must be one of {}", value.quoted(), value.describe(), list(known.iter().copied()));
             let hint = super::problem::closest(&written, known.iter().copied()).map(|name| format!("did you mean `{name}`?"));
             findings.wrong(&value, message).hint = hint;
         }
@@ -144,7 +144,7 @@ pub(super) fn take_type(node: &mut Node, known: &[&'static str], signs: &[(&'sta
         [(one, one_key, _), (two, two_key, value), ..] => {
             let message = format!("the key `type` is missing, and `{}` means `{one}` while `{}` means `{two}`", one_key.written, two_key.written);
             let hint = format!("write `type: {one}` or `type: {two}`");
-            findings.wrong_key(&two_key.to_owned(), &value.to_owned().clone(), message).hint = Some(hint);
+            findings.wrong_key(two_key, value, message).hint = Some(hint);
             None
         }
     }
@@ -176,27 +176,19 @@ pub(super) fn http(node: &mut Node, findings: &mut Findings) {
         for (from, to, name) in PAGINATION {
             push_down(pagination, from, to, name, findings);
         }
-        let Some((mut key, value)) = pagination.take_given("max_pages") else { return };
-        let kind = Node::beside(&value, Value::Text("max_pages".into()));
-        let type_key = Key { name: "type".into(), ..key.clone() };
-        key.name = "value".into();
-        let condition = Node::beside(&value, Value::Map(vec![(type_key, kind), (key.clone(), value)]));
-        match pagination.take_given("stop_conditions") {
-            Some((conditions_key, mut conditions)) => {
-                if let Value::List(items) = &mut conditions.value {
-                    items.push(condition);
-                }
-                pagination.put(conditions_key, conditions);
-            }
-            None => {
-                // The default condition holds beside it.
-                let fewer = Node::beside(&condition, Value::Text("fewer_records".into()));
-                let type_key = Key { name: "type".into(), ..key.clone() };
-                let fewer = Node::beside(&condition, Value::Map(vec![(type_key, fewer)]));
-                let list = Node::beside(&condition, Value::List(vec![fewer, condition]));
-                pagination.put(Key { name: "stop_conditions".into(), ..key }, list);
-            }
+        let Some((key, value)) = pagination.take_given("max_pages") else { return };
+        let named = |name: &str| Key { name: name.to_owned(), ..key.clone() };
+        let kind = |name: &str| Node::around(named("type"), Node::beside(&value, Value::Text(name.to_owned())));
+        let mut condition = kind("max_pages");
+        condition.put(named("value"), value.clone());
+        let (conditions_key, mut conditions) = pagination.take_given("stop_conditions").unwrap_or_else(|| {
+            // The default condition holds beside it.
+            (named("stop_conditions"), Node::beside(&value, Value::List(vec![kind("fewer_records")])))
+        });
+        if let Value::List(items) = &mut conditions.value {
+            items.push(condition);
         }
+        pagination.put(conditions_key, conditions);
     });
 }
 
@@ -261,8 +253,7 @@ pub(super) fn dead_letters(node: &mut Node, findings: &mut Findings) {
         Value::Bool(true) => {}
         Value::Bool(false) => {
             let enabled = Key { name: "enabled".into(), ..key.clone() };
-            let off = Node::beside(&value, Value::Bool(false));
-            node.put(key, Node::beside(&value, Value::Map(vec![(enabled, off)])));
+            node.put(key, Node::around(enabled, value));
         }
         _ => {
             node.put(key, value);
@@ -275,18 +266,13 @@ pub(super) fn dead_letters(node: &mut Node, findings: &mut Findings) {
 pub(super) fn validation(node: &mut Node, findings: &mut Findings) {
     within(node, "validation", |validation| {
         dead_letters(validation, findings);
-        if let Some(path) = validation.get("schema").filter(|schema| schema.text().is_some()).is_some().then(|| validation.take("schema")).flatten() {
-            let (mut key, value) = path;
-            if !refuse_double(validation, &key, &value, "schema_path", findings) {
-                key.name = "schema_path".into();
-                validation.put(key, value);
-            }
+        if validation.get("schema").is_some_and(|schema| schema.text().is_some()) {
+            rename(validation, &[("schema", "schema_path")], findings);
         }
         if validation.get("contract").is_some_and(|contract| contract.text().is_some()) {
             if let Some((key, value)) = validation.take("contract") {
                 let path = Key { name: "path".into(), ..key.clone() };
-                let map = Node::beside(&value, Value::Map(vec![(path, value)]));
-                validation.put(key, map);
+                validation.put(key, Node::around(path, value));
             }
         }
     });

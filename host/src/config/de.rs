@@ -212,7 +212,7 @@ fn report(node: &Node, error: &Error, beside: &Beside, findings: &mut Findings) 
         }
         Kind::UnknownVariant { expected } => {
             let meant = node.text().and_then(|text| closest(text, expected.iter().copied()));
-            let message = format!("`{}` is {}, but must be one of {}", node.name(), node.describe(), list(expected.iter().copied()));
+            let message = format!("{} is {}, but must be one of {}", node.quoted(), node.describe(), list(expected.iter().copied()));
             findings.wrong(node, message).hint = meant.map(|name| format!("did you mean `{name}`?"));
         }
         Kind::MissingKey(field) => {
@@ -223,12 +223,12 @@ fn report(node: &Node, error: &Error, beside: &Beside, findings: &mut Findings) 
             findings.wrong(node, message);
         }
         Kind::Type { expected } => {
-            findings.wrong(node, format!("`{}` is {}, but must be {expected}", node.name(), node.describe()));
+            findings.wrong(node, format!("{} is {}, but must be {expected}", node.quoted(), node.describe()));
         }
         Kind::Custom(message) => {
             let message = match message.starts_with("is ") || message.starts_with("must ") || message.starts_with("has ") {
-                true => format!("`{}` {message}", node.name()),
-                false => format!("`{}`: {message}", node.name()),
+                true => format!("{} {message}", node.quoted()),
+                false => format!("{}: {message}", node.quoted()),
             };
             findings.wrong(node, message);
         }

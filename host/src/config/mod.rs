@@ -3,15 +3,21 @@
 pub mod cloud;
 pub mod database;
 pub mod extract;
+pub mod files;
 pub mod http;
 pub mod load;
 pub mod pipeline;
 pub mod settings;
 pub mod transform;
 
+mod canonical;
+mod de;
+mod lower;
 mod problem;
+mod sections;
 pub mod variables;
 mod yaml;
 
+pub use files::{Files, Text, parse};
 pub use pipeline::Pipeline;
 pub use problem::Problem;

@@ -72,6 +72,13 @@ impl Node {
         Self { value, raw: None, line: other.line, column: other.column, path: other.path.clone() }
     }
 
+    /// Makes a mapping of one key around a node.
+    pub(super) fn around(key: Key, value: Self) -> Self {
+        let mut map = Self::beside(&value, Value::Map(Vec::new()));
+        map.put(key, value);
+        map
+    }
+
     /// The entries of a mapping; none where it is something else.
     pub(super) fn entries(&self) -> &[(Key, Node)] {
         match &self.value {
@@ -146,9 +153,14 @@ impl Node {
 
     /// The last part of its path, for a message.
     pub(super) fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+
+    /// The last part of its path in back-quotes, for a message.
+    pub(super) fn quoted(&self) -> String {
         match self.path.is_empty() {
-            true => "the file",
-            false => self.path.rsplit('.').next().unwrap_or(&self.path),
+            true => "the file".into(),
+            false => format!("`{}`", self.name()),
         }
     }
 
