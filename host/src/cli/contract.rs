@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Files, Pipeline, Text, parse};
+use crate::config::{Files, Pipeline, RULES, Text, parse};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Overrides, Plan};
 
@@ -27,13 +27,14 @@ pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
         None => find_text(&root, name),
     };
     let mut files = Files {
-        directory: directory_name(&root),
-        shown: root.display().to_string(),
+        name: directory_name(&root),
+        directory: root.display().to_string(),
         extract: text(&args.extract, "extract")?,
         transform: text(&args.transform, "transform")?,
         load: text(&args.load, "load")?,
         settings: find_text(&root, "settings")?,
-        ..Files::default()
+        rules: RULES.iter().filter_map(|name| find_text(&root, name).transpose()).collect::<Result<_>>()?,
+        pipeline: None,
     };
     match single {
         Some(path) => {

@@ -473,7 +473,7 @@ impl Lowering<'_> {
         let WrittenCustomFunction { component, module, function, callable, mode, kwargs, limits, grants, on_error, on_trap, max_error_ratio } = written;
         check_limits(node.get("limits"), &limits, self.findings);
         let target = match (component, module, function, callable) {
-            (Some(component), None, None, None) => Target::Component(component),
+            (Some(path), None, function, None) => Target::Component { path, function },
             (None, Some(module), Some(function), None) => Target::Python { module, function },
             (None, None, None, Some(callable)) => match callable.rsplit_once('.') {
                 Some((module, function)) if !module.is_empty() && !function.is_empty() => {

@@ -18,6 +18,6 @@ mod sections;
 pub mod variables;
 mod yaml;
 
-pub use files::{Files, Text, parse};
+pub use files::{Files, RULES, Text, parse};
 pub use pipeline::Pipeline;
 pub use problem::Problem;

@@ -140,7 +140,7 @@ pub(super) struct WrittenCustomFunction {
     pub(super) component: Option<String>,
     /// Python module, with `function`.
     pub(super) module: Option<String>,
-    /// Function of the Python module.
+    /// Function of the Python module; or of the component, where it has several.
     pub(super) function: Option<String>,
     /// Python function as `package.module.function`, in place of `module` and `function`.
     pub(super) callable: Option<String>,

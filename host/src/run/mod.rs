@@ -21,7 +21,8 @@ use crate::error::{Error, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
 use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Rows, RunReport, StageReport, Status};
 use crate::sandbox::Sandbox;
-use crate::sink::{self, DeadLetters, RunName, Sink};
+use crate::sink::dead_letters::{self, DeadLetters};
+use crate::sink::{self, RunName, Sink};
 use crate::source::{self, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
@@ -102,20 +103,25 @@ pub fn run_with(
 ) -> Result<RunReport> {
     let clock = Instant::now();
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
-    let sink: Box<dyn Sink> = if options.dry_run { sink::open_nothing() } else { sink::open(&plan.sink, &plan.root, &name)? };
+    let sink: Box<dyn Sink> = if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
     let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
     let stages = configure(source.schema())?;
-    let letters = match (&plan.dead_letters, options.dry_run) {
-        (DeadLettersPlan::File(path), false) => DeadLetters::file(path, &name)?,
-        _ => DeadLetters::memory(&name),
+    let place = match (&plan.dead_letters, options.dry_run) {
+        (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
+        (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
+        (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
     };
+    let letters = DeadLetters::new(place, &name);
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
     let workers = if stages.remembers { 1 } else { options.workers.get() };
     let work = Work { options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
-    let done = work.run(letters, on_progress).inspect_err(|_| {
+    let done = work.run(&letters, on_progress).inspect_err(|_| {
+        for reason in letters.first().iter().take(SAMPLES) {
+            tracing::warn!(reason, "a row was refused before the run failed");
+        }
         // The first error is the one to tell of.
-        if let Err(second) = sink.abort() {
+        for second in [sink.abort(), letters.abort()].into_iter().filter_map(Result::err) {
             tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
         }
     })?;
@@ -173,7 +179,7 @@ struct Done {
 }
 
 impl Work<'_> {
-    fn run(&self, mut letters: DeadLetters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
+    fn run(&self, letters: &DeadLetters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
         let clock = Instant::now();
         let mut done = Done {
             rows: Rows::default(),
@@ -201,9 +207,10 @@ impl Work<'_> {
         for split in &splits {
             let before = done.rows;
             let report = &mut done.dead_letters;
-            let mut on_reject = |reject: &Reject| {
-                note(report, reject);
-                letters.push(reject)
+            letters.begin(split.index)?;
+            let mut on_rejects = |rejects: &[Reject]| {
+                rejects.iter().for_each(|reject| note(report, reject));
+                letters.write(split.index, rejects)
             };
             let mut progress = |progress: &mut Progress| {
                 if looked.elapsed() < Duration::from_millis(50) {
@@ -215,7 +222,7 @@ impl Work<'_> {
                 progress.memory_mb = process::memory_mb();
                 on_progress(progress);
             };
-            let report = run_split(&context, split, &mut on_reject, &mut progress)?;
+            let report = run_split(&context, split, &mut on_rejects, &mut progress)?;
             done.rows.add(&report.rows);
             done.seconds.extract += report.seconds.extract;
             done.seconds.transform += report.seconds.transform;
@@ -229,7 +236,8 @@ impl Work<'_> {
             return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", done.rows)));
         }
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
-        done.dead_letters.path = letters.commit()?;
+        letters.commit()?;
+        done.dead_letters.path = letters.path().map(ToOwned::to_owned);
         let committed = self.sink.commit(staged)?;
         done.output = OutputReport { files: committed.files, bytes: committed.bytes };
         Ok(done)

@@ -78,11 +78,11 @@ enum Encoding {
 
 type Job = (usize, Box<dyn Chunk>);
 
-/// Runs one split: `on_reject` is given the refused rows in order, `on_progress` how far it is.
+/// Runs one split: `on_rejects` is given the refused rows in order, `on_progress` how far it is.
 pub(super) fn run_split(
     context: &Context<'_>,
     split: &Split,
-    on_reject: &mut dyn FnMut(&Reject) -> Result<()>,
+    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let encode: OnceLock<Arc<dyn Encode>> = OnceLock::new();
@@ -114,7 +114,7 @@ pub(super) fn run_split(
                 .map_err(|error| Error::outside("starting a thread").because(error))?;
         }
         drop(done_in);
-        let outcome = collect(&mut appender, done, places_in, on_reject, on_progress);
+        let outcome = collect(&mut appender, done, places_in, on_rejects, on_progress);
         // Readers and workers end at their next chunk.
         stop.store(true, Ordering::Relaxed);
         outcome
@@ -283,7 +283,7 @@ fn collect(
     appender: &mut Appender<'_>,
     done: Receiver<Done>,
     places: Sender<()>,
-    on_reject: &mut dyn FnMut(&Reject) -> Result<()>,
+    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let started = Instant::now();
@@ -294,9 +294,7 @@ fn collect(
     let mut take = |finished: Finished, report: &mut SplitReport| -> Result<()> {
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
         appender.append(encoded, &mut rows, &mut rejects)?;
-        for reject in &rejects {
-            on_reject(reject)?;
-        }
+        on_rejects(&rejects)?;
         report.rows.add(&rows);
         report.seconds.extract += seconds.extract;
         report.seconds.transform += seconds.transform;

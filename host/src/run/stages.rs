@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::StageReport;
 use crate::sandbox::{Component, Recipe, Sandbox, Scope};
+use crate::source::read_lines;
 use crate::stage::{ComponentStage, Policy, Stage};
 
 /// Opens one stage, configured for its input.
@@ -67,13 +68,13 @@ impl Components {
             let policy = Policy { on_error: stage.on_error, on_trap: stage.on_trap, max_error_ratio: stage.max_error_ratio };
             let (input, scope) = (schema.take(), *scope);
             if let Some(input) = &input {
-                let opened = ComponentStage::open(recipe.clone(), policy, scope, input);
+                let opened = ComponentStage::open(recipe.clone(), policy, scope, read_lines, input);
                 schema = opened.map_err(|error| error.at(stage.place.clone()))?.1.output;
             }
             stages.open.push(Box::new(move || {
                 Ok(match &input {
-                    Some(input) => Box::new(ComponentStage::open(recipe.clone(), policy, scope, input)?.0),
-                    None => Box::new(ComponentStage::closed(recipe.clone(), policy, scope)),
+                    Some(input) => Box::new(ComponentStage::open(recipe.clone(), policy, scope, read_lines, input)?.0),
+                    None => Box::new(ComponentStage::closed(recipe.clone(), policy, scope, read_lines)),
                 })
             }));
             stages.reports.push(StageReport { name: stage.name.clone(), digest: component.description.digest.clone(), ..StageReport::default() });

@@ -4,6 +4,7 @@ mod conform;
 pub mod dead_letters;
 mod excel;
 mod file;
+mod nothing;
 mod old;
 mod output;
 mod parquet;
@@ -46,6 +47,15 @@ pub struct RunName {
 /// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
 pub fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
     file::open(sink, root, run)
+}
+
+/// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.
+///
+/// # Errors
+/// As [`check`].
+pub fn open_nothing(sink: &FileSink, root: &Path) -> Result<Box<dyn Sink>> {
+    check(sink, root)?;
+    Ok(Box::new(nothing::Nothing))
 }
 
 /// Checks a file sink; looks at no more of the disk than whether its path is a folder.

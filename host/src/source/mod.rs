@@ -7,6 +7,7 @@ mod file;
 mod input;
 mod json;
 mod layout;
+mod lines;
 mod nested;
 mod parquet;
 mod paths;
@@ -19,6 +20,8 @@ mod xml;
 
 #[cfg(test)]
 mod conformance;
+
+pub use lines::read_lines;
 
 use std::num::NonZeroUsize;
 use std::path::Path;

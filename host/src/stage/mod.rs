@@ -4,7 +4,7 @@ use arrow_schema::SchemaRef;
 
 mod component;
 
-pub use component::{ComponentStage, Policy};
+pub use component::{ComponentStage, Policy, ReadLines};
 
 use crate::batch::{Batch, Reject};
 use crate::error::Result;
