@@ -7,6 +7,7 @@ pub mod files;
 pub mod http;
 pub mod load;
 pub mod pipeline;
+pub mod schema;
 pub mod settings;
 pub mod transform;
 
@@ -21,3 +22,7 @@ mod yaml;
 pub use files::{Files, Text, parse};
 pub use pipeline::Pipeline;
 pub use problem::Problem;
+pub use schema::{Kind, json_schema};
+
+#[cfg(test)]
+mod golden;
