@@ -80,7 +80,10 @@ fn render(problems: &[Problem]) -> String {
 
 fn yaml_files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("the directory can be read").path()).filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the directory can be read").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
     files.sort();
     files
 }
@@ -103,7 +106,7 @@ fn every_case_comes_out_as_written() {
         if update {
             let _ = fs::remove_file(case.with_extension(other));
             fs::write(&expected, &found).expect("the case can be written");
-        } else if fs::read_to_string(&expected).ok().as_deref() != Some(found.as_str()) {
+        } else if case.with_extension(other).exists() || fs::read_to_string(&expected).ok().as_deref() != Some(found.as_str()) {
             wrong.push(format!("--- {} is not\n{found}", expected.display()));
         }
     }
@@ -114,7 +117,8 @@ fn every_case_comes_out_as_written() {
 fn every_template_that_people_copy_from_is_right() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
     let directory = std::env::var_os("ETL_COMPAT_DIR").map_or(beside, PathBuf::from);
-    let folders: Vec<PathBuf> = ["templates-0.0.25", "templates-0.0.35"].into_iter().map(|name| directory.join(name)).filter(|path| path.is_dir()).collect();
+    let folders: Vec<PathBuf> =
+        ["templates-0.0.25", "templates-0.0.35"].into_iter().map(|name| directory.join(name)).filter(|path| path.is_dir()).collect();
     if folders.is_empty() {
         #[expect(clippy::print_stdout, reason = "a test that does nothing says so")]
         {
@@ -215,7 +219,7 @@ fn aliases_that_multiply_are_refused() {
 
 #[test]
 fn a_file_that_is_too_deep_or_too_long_is_refused() {
-    let messages = [format!("a: {}", "[".repeat(10_000)), format!("a: {}", "x".repeat(1 << 20))].map(|long| {
+    let messages = [format!("a: {}", "[".repeat(100)), format!("a: {}", "x".repeat(1 << 20))].map(|long| {
         let files = Files { extract: text("extract.yaml", &long), load: text("load.yaml", LOAD), ..Files::default() };
         parse(&files, &variable).expect_err("it is refused")[0].message.clone()
     });

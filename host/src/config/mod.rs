@@ -15,7 +15,9 @@ mod canonical;
 mod de;
 mod lower;
 mod problem;
+mod scalar;
 mod sections;
+mod steps;
 pub mod variables;
 mod yaml;
 

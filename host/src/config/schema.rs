@@ -13,8 +13,9 @@ use super::database::{DatabaseSink, DatabaseSource};
 use super::extract::{self, FileSource, Reading};
 use super::http::HttpSource;
 use super::load::{self, FileSink};
-use super::lower::{OPERATIONS, WrittenFilter, WrittenMap};
+use super::lower::OPERATIONS;
 use super::settings::{Limits, Settings};
+use super::steps::{WrittenFilter, WrittenMap};
 use super::transform::{Grants, Jsonata, WrittenCustomFunction};
 
 /// A kind of configuration file.
@@ -289,12 +290,9 @@ fn load() -> Value {
     };
     let databases = ["database", "postgres", "postgresql", "mysql", "sqlite", "mssql", "oracle"];
     let mut database = section(&databases, of::<DatabaseSink>(), canonical::DATABASE_SINK);
-    properties(&mut database).insert("path".into(), json!({ "type": "string", "description": "File of the database. `type: sqlite` only." }));
-    one_of(vec![
-        section(&["file"], of::<FileSink>(), canonical::FILE),
-        database,
-        section(&["cloud_storage"], of::<CloudSink>(), &[]),
-    ])
+    properties(&mut database)
+        .insert("path".into(), json!({ "type": "string", "description": "File of the database. `type: sqlite` only." }));
+    one_of(vec![section(&["file"], of::<FileSink>(), canonical::FILE), database, section(&["cloud_storage"], of::<CloudSink>(), &[])])
 }
 
 fn settings() -> Value {
