@@ -115,7 +115,12 @@ fn push_down(node: &mut Node, from: &str, to: &str, name: &str, findings: &mut F
 /// Finds out and takes the type of a section: what it says, or what its keys show.
 ///
 /// `signs` are the types with the keys that only they have.
-pub(super) fn take_type(node: &mut Node, known: &[&'static str], signs: &[(&'static str, &[&str])], findings: &mut Findings) -> Option<(&'static str, Node)> {
+pub(super) fn take_type(
+    node: &mut Node,
+    known: &[&'static str],
+    signs: &[(&'static str, &[&str])],
+    findings: &mut Findings,
+) -> Option<(&'static str, Node)> {
     if let Some((_, value)) = node.take_given("type") {
         let written = value.text().unwrap_or_default().to_owned();
         if let Some(found) = known.iter().find(|name| name.eq_ignore_ascii_case(written.trim())) {
@@ -142,7 +147,8 @@ pub(super) fn take_type(node: &mut Node, known: &[&'static str], signs: &[(&'sta
             None
         }
         [(one, one_key, _), (two, two_key, value), ..] => {
-            let message = format!("the key `type` is missing, and `{}` means `{one}` while `{}` means `{two}`", one_key.written, two_key.written);
+            let message =
+                format!("the key `type` is missing, and `{}` means `{one}` while `{}` means `{two}`", one_key.written, two_key.written);
             let hint = format!("write `type: {one}` or `type: {two}`");
             findings.wrong_key(two_key, value, message).hint = Some(hint);
             None
@@ -269,11 +275,11 @@ pub(super) fn validation(node: &mut Node, findings: &mut Findings) {
         if validation.get("schema").is_some_and(|schema| schema.text().is_some()) {
             rename(validation, &[("schema", "schema_path")], findings);
         }
-        if validation.get("contract").is_some_and(|contract| contract.text().is_some()) {
-            if let Some((key, value)) = validation.take("contract") {
-                let path = Key { name: "path".into(), ..key.clone() };
-                validation.put(key, Node::around(path, value));
-            }
+        if validation.get("contract").is_some_and(|contract| contract.text().is_some())
+            && let Some((key, value)) = validation.take("contract")
+        {
+            let path = Key { name: "path".into(), ..key.clone() };
+            validation.put(key, Node::around(path, value));
         }
     });
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -37,11 +37,9 @@ pub struct DatabaseSink {
     pub write_method: Option<WriteMethod>,
     /// Columns that tell rows apart, one or many.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub primary_key: OneOrMany,
     /// Columns that tell rows apart for `upsert`, in place of `primary_key`.
     #[serde(default)]
-    #[schemars(with = "Vec<String>")]
     pub unique_constraints: OneOrMany,
     /// Columns that `upsert` and `update` change. Default: all but the key.
     pub update_columns: Option<Vec<String>>,
@@ -224,6 +222,16 @@ pub(super) fn password(url: &str) -> Option<&str> {
 /// Names: a text is a list of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OneOrMany(pub Vec<String>);
+
+impl JsonSchema for OneOrMany {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OneOrMany".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
+    }
+}
 
 impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -8,7 +8,8 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeseria
 use serde::forward_to_deserialize_any;
 
 use super::problem::{Findings, closest, list, suggest};
-use super::yaml::{Key, Node, Value, resolve};
+use super::scalar::resolve;
+use super::yaml::{Key, Node, Value};
 
 /// Mistakes of one section at which the search ends.
 const MAX_PROBLEMS: usize = 100;
@@ -32,13 +33,14 @@ pub(super) fn typed<T: DeserializeOwned>(node: Node, findings: &mut Findings) ->
 /// As [`typed`], for a node that is a part of what the user wrote as one mapping.
 pub(super) fn typed_beside<T: DeserializeOwned>(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<T> {
     let mut sound = !has_hole(&node);
+    let mut meant = Vec::new();
     for _ in 0..MAX_PROBLEMS {
         let error = match T::deserialize(Typing(&node)).map_err(|error| error.or_at(&node)) {
             Ok(value) => return sound.then_some(value),
             Err(error) => error,
         };
         sound = false;
-        if !mend(&mut node, &error, &mut |node| report(node, &error, beside, findings)) {
+        if !mend(&mut node, &error, &mut |node| report(node, &error, beside, &mut meant, findings)) {
             return None;
         }
     }
@@ -140,7 +142,6 @@ fn in_words(expected: &str) -> String {
     match expected {
         "a string" | "string" => "a text".into(),
         "a boolean" => "`true` or `false`".into(),
-        "a character" => "one character".into(),
         "a sequence" => "a list".into(),
         "a map" => "a mapping".into(),
         "u64" | "usize" | "u32" => "a whole number, 0 or more".into(),
@@ -193,7 +194,8 @@ fn mend(node: &mut Node, error: &Error, report: &mut dyn FnMut(&Node)) -> bool {
     }
 }
 
-fn report(node: &Node, error: &Error, beside: &Beside, findings: &mut Findings) {
+/// Says a mistake. `meant` are the keys, with the path of their mapping, that a typo was meant to be, and which thus are not missing.
+fn report(node: &Node, error: &Error, beside: &Beside, meant: &mut Vec<(String, String)>, findings: &mut Findings) {
     match &error.kind {
         Kind::UnknownKey { expected } => {
             let Some((key, value)) = error.key.and_then(|index| node.entries().get(index)) else { return };
@@ -207,14 +209,18 @@ fn report(node: &Node, error: &Error, beside: &Beside, findings: &mut Findings) 
                 Some((owner, _)) => Some(format!("it belongs to {owner}")),
                 None => suggest(&key.written, &names, "keys here are"),
             };
+            if let Some(name) = closest(&key.written, names) {
+                meant.push((node.path.clone(), name.to_owned()));
+            }
             let message = format!("unknown key `{}`", key.written);
             findings.wrong_key(key, value, message).hint = hint;
         }
         Kind::UnknownVariant { expected } => {
-            let meant = node.text().and_then(|text| closest(text, expected.iter().copied()));
+            let closest = node.text().and_then(|text| closest(text, expected.iter().copied()));
             let message = format!("{} is {}, but must be one of {}", node.quoted(), node.describe(), list(expected.iter().copied()));
-            findings.wrong(node, message).hint = meant.map(|name| format!("did you mean `{name}`?"));
+            findings.wrong(node, message).hint = closest.map(|name| format!("did you mean `{name}`?"));
         }
+        Kind::MissingKey(field) if meant.iter().any(|(path, name)| *path == node.path && name == field) => {}
         Kind::MissingKey(field) => {
             let message = match node.path.is_empty() {
                 true => format!("the key `{field}` is missing"),
@@ -297,14 +303,14 @@ impl<'de> de::Deserializer<'de> for Typing<'de> {
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let text = match &self.0.value {
             Value::Hole => "x",
-            _ => self.0.text().ok_or_else(|| Error::expected("one character"))?,
+            _ => self.0.text().ok_or_else(|| Error::expected("one ASCII character"))?,
         };
         // Single quotes know no escapes, but everybody means the tab.
         let text = if text == "\\t" { "\t" } else { text };
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
-            (Some(c), None) => visitor.visit_char(c),
-            _ => Err(Error::expected("one character")),
+            (Some(c), None) if c.is_ascii() && !matches!(c, '\n' | '\r') => visitor.visit_char(c),
+            _ => Err(Error::expected("one ASCII character")),
         }
     }
 
@@ -353,7 +359,9 @@ impl<'de> de::Deserializer<'de> for Typing<'de> {
 
     fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
-            Value::Map(entries) => visitor.visit_map(Entries { node: self.0, rest: entries.iter().enumerate(), value: None, known: fields }),
+            Value::Map(entries) => {
+                visitor.visit_map(Entries { node: self.0, rest: entries.iter().enumerate(), value: None, known: fields })
+            }
             Value::Hole => visitor.visit_map(Holes { node: self.0, rest: fields.iter() }),
             _ => Err(Error::expected("a mapping")),
         }
@@ -407,7 +415,10 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             let absent = value.value == Value::Gone || (value.is_null() && self.known.contains(&key.name.as_str()));
             if !absent {
                 self.value = Some(value);
-                return seed.deserialize(key.name.as_str().into_deserializer()).map(Some).map_err(|error: Error| error.or_at_key(self.node, index));
+                return seed
+                    .deserialize(key.name.as_str().into_deserializer())
+                    .map(Some)
+                    .map_err(|error: Error| error.or_at_key(self.node, index));
             }
         }
         Ok(None)

@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use etl_steps::Type;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -53,7 +53,6 @@ pub enum Source {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Common {
     /// Parameters that a run takes: a list of names, or names with their properties.
-    #[schemars(with = "serde_json::Value")]
     pub(super) input_params: InputParams,
     /// Name of a parameter to the name under which the source gets it. Default: the same.
     pub(super) param_mapping: BTreeMap<String, String>,
@@ -85,6 +84,17 @@ pub struct InputParam {
     pub default: Option<serde_json::Value>,
     /// What it means.
     pub description: Option<String>,
+}
+
+impl JsonSchema for InputParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InputParams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let param = generator.subschema_for::<InputParam>();
+        json_schema!({ "type": ["array", "object"], "items": { "type": "string" }, "additionalProperties": param })
+    }
 }
 
 impl<'de> Deserialize<'de> for InputParams {

@@ -149,7 +149,10 @@ impl Reading<'_> {
             (None, None, Some(text)) => {
                 if !self.problems.iter().any(|problem| problem.place.file == text.name && problem.place.key.is_empty()) {
                     let place = Place { file: text.name.clone(), ..Place::default() };
-                    self.problems.push(Problem::new(place, format!("the section `{name}` is missing")).hint(format!("add `{name}:` or a file `{name}.yaml`")));
+                    self.problems.push(
+                        Problem::new(place, format!("the section `{name}` is missing"))
+                            .hint(format!("add `{name}:` or a file `{name}.yaml`")),
+                    );
                 }
                 None
             }
@@ -233,7 +236,8 @@ impl Reading<'_> {
 
 /// Puts the parts of `pipeline.yaml` that `transform.yaml` would hold together as that file would.
 fn transform_part(node: &mut Node) -> Option<Node> {
-    let taken: Vec<(Key, Node)> = ["transform", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
+    let taken: Vec<(Key, Node)> =
+        ["transform", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
     match taken.as_slice() {
         [] => None,
         // Here, too, the section may hold what the whole file would: `transform: {transform: …, jsonata: …}`.

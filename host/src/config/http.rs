@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
@@ -248,7 +248,6 @@ pub struct Offsets {
     /// The first. Default: 0.
     pub start: u64,
     /// From one to the next: a number, or a parameter's name. Default: `limit`.
-    #[schemars(with = "Value")]
     pub increment_by: Increment,
 }
 
@@ -265,6 +264,16 @@ pub enum Increment {
     Param(String),
     /// So many.
     Records(u64),
+}
+
+impl JsonSchema for Increment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Increment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "minimum": 0 })
+    }
 }
 
 impl<'de> Deserialize<'de> for Increment {

@@ -71,10 +71,8 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         "database" => {
             canonical::rename(&mut node, canonical::DATABASE_SOURCE, findings);
             let dialect = canonical::database(&mut node, findings);
-            let connection = node.get("connection_string").cloned();
-            let source = typed_beside::<DatabaseSource>(node, &beside(kind), findings)?;
-            check_dialect(dialect, source.connection_string.dialect, connection.as_ref(), findings);
-            Some(Source::Database(source))
+            check_dialect(dialect.as_ref(), &node, findings);
+            typed_beside::<DatabaseSource>(node, &beside(kind), findings).map(Source::Database)
         }
         _ => {
             canonical::cloud(&mut node, findings);
@@ -83,7 +81,16 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         }
     };
     let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation } = common?;
-    Some(Extract { reading: reading?, source: source?, input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation })
+    Some(Extract {
+        reading: reading?,
+        source: source?,
+        input_params,
+        param_mapping,
+        processing_mode,
+        max_memory_mb,
+        checkpoint,
+        validation,
+    })
 }
 
 /// Types a `load` section.
@@ -150,13 +157,10 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
                 canonical::sqlite_path(&mut node, findings);
             }
             let inner = canonical::database(&mut node, findings);
-            let connection = node.get("connection_string").cloned();
-            let sign = sign_of(kind, connection.as_ref());
-            let sink = typed_beside::<DatabaseSink>(node, &beside("database"), findings)?;
-            let dialect = sink.connection_string.dialect;
-            check_dialect(inner, dialect, connection.as_ref(), findings);
-            check_dialect(sign, dialect, connection.as_ref(), findings);
-            Some(Sink::Database(Box::new(sink)))
+            let sign = (kind != "database").then(|| Node::beside(&node, Value::Text(kind.to_owned())));
+            // One mismatch is enough.
+            check_dialect(sign.as_ref().or(inner.as_ref()), &node, findings);
+            typed_beside::<DatabaseSink>(node, &beside("database"), findings).map(|sink| Sink::Database(Box::new(sink)))
         }
     };
     let load::Common { batch_size, validation, dlq } = common?;
@@ -225,26 +229,18 @@ fn http(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<Http
     Some(source)
 }
 
-/// The type `database` says nothing of the database's kind, others do.
-fn sign_of(kind: &str, connection: Option<&Node>) -> Option<Node> {
-    let node = connection?;
-    Dialect::parse(kind).map(|_| Node::beside(node, Value::Text(kind.to_owned())))
-}
-
-/// Checks that a type and a URL speak of the same kind of database.
-fn check_dialect(kind: Option<Node>, dialect: Dialect, connection: Option<&Node>, findings: &mut Findings) {
-    let (Some(kind), Some(connection)) = (kind, connection) else { return };
-    let name = kind.text().unwrap_or_default();
-    match Dialect::parse(name) {
-        Some(said) if said != dialect => {
-            let scheme = connection.text().and_then(|url| url.split_once("://")).map_or("", |(scheme, _)| scheme);
-            findings.wrong(connection, format!("the type is `{name}`, but the URL's scheme is `{scheme}`"));
-        }
-        Some(_) => {}
-        None => {
-            let message = format!("{} is {}, but must be one of {}", kind.quoted(), kind.describe(), super::problem::list(Dialect::NAMES));
-            findings.wrong(&kind, message);
-        }
+/// Checks that a type and the URL of a section speak of the same kind of database.
+fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
+    let (Some(kind), Some(connection)) = (kind, section.get("connection_string")) else { return };
+    let Some(said) = kind.text().and_then(Dialect::parse) else {
+        let message = format!("{} is {}, but must be one of {}", kind.quoted(), kind.describe(), super::problem::list(Dialect::NAMES));
+        findings.wrong(kind, message);
+        return;
+    };
+    let Some((scheme, _)) = connection.text().and_then(|url| url.split_once("://")) else { return };
+    if Dialect::parse(scheme).is_some_and(|dialect| dialect != said) {
+        let message = format!("the type is `{}`, but the URL's scheme is `{scheme}`", kind.text().unwrap_or_default());
+        findings.wrong(connection, message);
     }
 }
 

@@ -53,14 +53,7 @@ pub struct DeadLetters {
 
 impl Default for DeadLetters {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            backend: DeadLetterBackend::default(),
-            path: None,
-            schema_name: None,
-            table: None,
-            connection_string: None,
-        }
+        Self { enabled: true, backend: DeadLetterBackend::default(), path: None, schema_name: None, table: None, connection_string: None }
     }
 }
 

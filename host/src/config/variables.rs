@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::database::password;
 use super::problem::Findings;
-use super::yaml::{Node, Value, resolve};
+use super::scalar::resolve;
+use super::yaml::{Node, Value};
 
 /// Looks a variable up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -93,8 +94,13 @@ fn is_secret(name: &str) -> bool {
         return false;
     }
     let has = |word: &str| name.split('_').any(|part| part == word || part.strip_suffix('s') == Some(word));
-    let key = has("key") && ["api", "access", "account", "private", "secret", "storage", "master", "auth", "client", "encryption", "signing", "sas"].iter().any(|word| has(word));
-    key || ["password", "passwd", "pwd", "token", "secret", "credential", "apikey", "authorization", "passphrase"].iter().any(|word| has(word))
+    let key = has("key")
+        && ["api", "access", "account", "private", "secret", "storage", "master", "auth", "client", "encryption", "signing", "sas"]
+            .iter()
+            .any(|word| has(word));
+    key || ["password", "passwd", "pwd", "token", "secret", "credential", "apikey", "authorization", "passphrase"]
+        .iter()
+        .any(|word| has(word))
 }
 
 struct Wrong {

@@ -6,6 +6,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::problem::{Findings, Problem};
+use super::scalar::resolve;
 use crate::error::Place;
 
 /// Bytes that a file may have.
@@ -191,56 +192,6 @@ pub(super) fn shorten(text: &str) -> String {
     }
 }
 
-/// Says what a scalar without quotes means.
-///
-/// `true yes on` and `false no off` (lower, Title, UPPER case) are booleans; empty, `~` and `null` are null; `1_000`, `0x1f` and `0b101` are whole
-/// numbers; `1.5`, `1e3`, `.inf`, `.nan` are numbers. A number with a leading zero (`007`), one that does not fit 64 bits, one with colons (`12:30`) and
-/// a date stay text, since turning them into something else has surprised everyone.
-pub(super) fn resolve(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Value::Bool(true),
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => return Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
-        _ => {}
-    }
-    number(text).unwrap_or_else(|| Value::Text(text.to_owned()))
-}
-
-fn number(text: &str) -> Option<Value> {
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        b'0'..=b'9' | b'.' => (false, text),
-        _ => return None,
-    };
-    if matches!(digits, ".inf" | ".Inf" | ".INF") {
-        return Some(Value::Float(if negative { f64::NEG_INFINITY } else { f64::INFINITY }));
-    }
-    let first = *digits.as_bytes().first()?;
-    if first == b'_' || !digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-')) {
-        return None;
-    }
-    let plain = digits.replace('_', "");
-    let signed = |magnitude: &str, radix| i64::from_str_radix(&format!("{}{magnitude}", if negative { "-" } else { "" }), radix).ok().map(Value::Int);
-    if let Some(hex) = plain.strip_prefix("0x") {
-        return signed(hex, 16);
-    }
-    if let Some(binary) = plain.strip_prefix("0b") {
-        return signed(binary, 2);
-    }
-    let leading_zero = plain.len() > 1 && plain.starts_with('0') && plain.as_bytes()[1].is_ascii_digit();
-    if leading_zero {
-        return None;
-    }
-    if plain.bytes().all(|byte| byte.is_ascii_digit()) {
-        return signed(&plain, 10);
-    }
-    let float_shape = plain.bytes().any(|byte| byte.is_ascii_digit()) && plain.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    let value: f64 = float_shape.then(|| plain.parse().ok()).flatten()?;
-    Some(Value::Float(if negative { -value } else { value }))
-}
-
 /// Reads the first document of a text. An empty one is an empty mapping.
 ///
 /// What is wrong is noted; the answer is absent where nothing can be said about the rest of the file.
@@ -374,7 +325,13 @@ impl Builder<'_> {
                 Event::MappingEnd => break,
                 Event::Scalar(text, style, anchor, _) => {
                     if anchor > 0 {
-                        let node = Node { value: resolve(&text), raw: Some(text.to_string()), line: span.start.line(), column: span.start.col() + 1, path: String::new() };
+                        let node = Node {
+                            value: resolve(&text),
+                            raw: Some(text.to_string()),
+                            line: span.start.line(),
+                            column: span.start.col() + 1,
+                            path: String::new(),
+                        };
                         self.anchors.push((anchor, Some((node, 1))));
                     }
                     (text.into_owned(), style == ScalarStyle::Plain)
@@ -458,17 +415,32 @@ impl Builder<'_> {
 fn plain_words(info: &str) -> (String, Option<&'static str>) {
     let (message, hint) = match info {
         info if info.contains("tab") => ("a tab indents this line".to_owned(), "indent with blanks"),
-        info if info.contains("mapping values are not allowed") => {
-            ("a second `:` makes a mapping where none may stand".to_owned(), "put a text that holds `: ` in quotes, and check the indentation")
+        info if info.contains("mapping values are not allowed") => (
+            "a second `:` makes a mapping where none may stand".to_owned(),
+            "put a text that holds `: ` in quotes, and check the indentation",
+        ),
+        info if info.contains("illegal placement of ':'") => {
+            ("a `:` stands where none may".to_owned(), "close the `[` or `{` before it, or put a text that holds `:` in quotes")
         }
-        info if info.contains("simple key expected") || info.contains("simple key expect ':'") || info.contains("could not find expected ':'") => {
-            ("a key without a `:` after it".to_owned(), "check this line and the one before: a missing `:`, a wrong indentation or an open quote")
+        info if info.contains("recursion limit") => ("values are nested too deep".to_owned(), "a file needs few levels"),
+        info if info.contains("simple key expected")
+            || info.contains("simple key expect ':'")
+            || info.contains("could not find expected ':'") =>
+        {
+            (
+                "a key without a `:` after it".to_owned(),
+                "check this line and the one before: a missing `:`, a wrong indentation or an open quote",
+            )
         }
-        info if info.contains("unknown anchor") => ("this alias names an anchor that does not exist before it".to_owned(), "put a text that starts with `*` in quotes"),
+        info if info.contains("unknown anchor") => {
+            ("this alias names an anchor that does not exist before it".to_owned(), "put a text that starts with `*` in quotes")
+        }
         info if info.contains("did not find expected key") || info.contains("block end") || info.contains("block mapping") => {
             ("the indentation of this line fits nothing above it".to_owned(), "align it with the keys that it belongs to")
         }
-        info if info.contains("quoted scalar") || info.contains("unclosed quote") => ("a quote is not closed".to_owned(), "close it, or double it to have it in the text"),
+        info if info.contains("quoted scalar") || info.contains("unclosed quote") => {
+            ("a quote is not closed".to_owned(), "close it, or double it to have it in the text")
+        }
         info if info.contains("flow") || info.contains("bracket") || info.contains("',' or") => {
             ("a `[` or `{` is not closed, or a comma is missing".to_owned(), "close it, or put the text in quotes")
         }
