@@ -141,7 +141,7 @@ impl Function {
 }
 
 /// The directives that the format of `now("…")` may hold after `%`.
-pub const STRFTIME_DIRECTIVES: &str = "YmdHMSfjyBbAaIpzZsFTDRGVuewCn%";
+pub const STRFTIME_DIRECTIVES: &str = "YmdHMSfjyBbAaIpzZsFTDRuwe%";
 
 /// Parses the text of an `add` value.
 ///

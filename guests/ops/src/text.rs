@@ -1,0 +1,56 @@
+//! Builds a text column: one buffer of bytes, one of offsets.
+
+use arrow_array::StringArray;
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+
+/// A text column on its way. What is pushed must be whole UTF-8 texts, which the callers' types make sure of.
+pub(crate) struct TextBuilder {
+    bytes: Vec<u8>,
+    offsets: Vec<i32>,
+}
+
+impl TextBuilder {
+    /// Starts a column of `rows` texts of about `bytes` bytes in all.
+    pub(crate) fn new(rows: usize, bytes: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { bytes: Vec::with_capacity(bytes), offsets }
+    }
+
+    /// Adds a piece to the current text.
+    #[inline]
+    pub(crate) fn push(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// Lends the bytes of the current text to a writer of [`crate::format`] or [`crate::json`], all of which write UTF-8.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Ends the current text.
+    ///
+    /// # Panics
+    /// Where a batch has more than 2 GiB of text: the memory limit of a stage is far below.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        self.offsets.push(i32::try_from(self.bytes.len()).expect("a batch has less than 2 GiB of text"));
+    }
+
+    /// Ends the column.
+    pub(crate) fn finish(self, nulls: Option<NullBuffer>) -> StringArray {
+        // SAFETY: offsets start at 0, never fall and end at the buffer's length; every piece was UTF-8, and so is what they join to.
+        unsafe {
+            let offsets = OffsetBuffer::new_unchecked(ScalarBuffer::from(self.offsets));
+            StringArray::new_unchecked(offsets, Buffer::from_vec(self.bytes), nulls)
+        }
+    }
+}
+
+/// Makes a column of the same text in every row.
+pub(crate) fn repeat(text: &str, rows: usize) -> StringArray {
+    let length = i32::try_from(text.len() * rows).map(|_| text.len() as i32).expect("a batch has less than 2 GiB of text");
+    let offsets = (0..=rows as i32).map(|row| row * length).collect();
+    TextBuilder { bytes: text.repeat(rows).into_bytes(), offsets }.finish(None)
+}
