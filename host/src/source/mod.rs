@@ -19,6 +19,10 @@ mod xml;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod testing;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
