@@ -459,7 +459,10 @@ fn a_damaged_file_is_told_from_a_bad_row() {
     assert_eq!(write("a.zip", &cut(zipped("a.csv", &csv(&rows)))), (Fault::Data, "`a.zip` is not a whole ZIP archive".into()));
     assert_eq!(write("a.parquet", &cut(parquet(&rows))), (Fault::Data, "`a.parquet` is not a whole Parquet file".into()));
     assert_eq!(write("a.xlsx", b"PK not really"), (Fault::Data, "`a.xlsx` is not a workbook that can be read".into()));
-    assert_eq!(write("a.json", &cut(array(&rows))), (Fault::Data, "`a.json` is not a JSON document: it ends within a record".into()));
+    assert_eq!(
+        write("a.json", &cut(document(&rows))),
+        (Fault::Data, "`a.json` is not a JSON document: it ends within a value, on line 1".into())
+    );
     assert_eq!(write("a.xml", &cut(xml(&rows))), (Fault::Data, "`a.xml` is not an XML document: it ends within a record".into()));
 }
 

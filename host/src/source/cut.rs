@@ -26,8 +26,8 @@ pub(super) trait Scan: Send {
     /// Finds the next row in bytes that start right behind the last one; `ended` says that no more bytes follow.
     fn find(&mut self, bytes: &[u8], ended: bool) -> Result<Found>;
 
-    /// What to do with a row beyond [`ROW_LIMIT`], whose first bytes these are.
-    fn too_long(&mut self, bytes: &[u8]) -> Result<TooLong>;
+    /// What to do with a row beyond [`ROW_LIMIT`].
+    fn too_long(&self) -> TooLong;
 }
 
 /// What a scan found.
@@ -113,6 +113,19 @@ impl<S: Scan> TextCutter<S> {
         Ok(())
     }
 
+    /// Leaves out the rest of a row that is too long; answers how many bytes that were.
+    fn cut_short(&mut self, at: usize, left_out: u64) -> Result<u64> {
+        match self.scan.too_long() {
+            TooLong::SkipLine => self.skip_line(at),
+            TooLong::Fail(what) => {
+                let offset = self.position.offset + left_out + at as u64;
+                let message = format!("{what} at byte {offset} of `{}` has more than {} MiB", self.stream.name(), ROW_LIMIT >> 20);
+                let hint = "where its records lie deeper, a JSON document needs `response_path`, an XML document `xml_options.record_tag`";
+                Err(Error::data(message).hint(hint))
+            }
+        }
+    }
+
     /// Leaves out the rest of a line whose first bytes stand at `from`; answers how many bytes that were.
     fn skip_line(&mut self, from: usize) -> Result<u64> {
         let kept = from + RECORD_LIMIT;
@@ -151,7 +164,24 @@ impl<S: Scan> TextCutter<S> {
                     Error::config(format!("{} rows of a batch need more than 4 GiB", sizes.batch_rows)).hint("make `batch_size` smaller")
                 );
             }
-            match self.scan.find(&self.buffer[at..], self.ended)? {
+            let found = self.scan.find(&self.buffer[at..], self.ended)?;
+            let long = match found {
+                Found::Row { start, end, .. } => end - start > ROW_LIMIT,
+                Found::More => !self.ended && self.buffer.len() - at > ROW_LIMIT,
+                Found::Nothing { .. } | Found::End => false,
+            };
+            if long {
+                left_out += self.cut_short(at, left_out)?;
+                let end = self.buffer.len().min(at + RECORD_LIMIT);
+                if S::RANGES {
+                    ranges.push((at as u32, end as u32));
+                }
+                too_long.push(rows as u32);
+                rows += 1;
+                at = self.buffer.len().min(end + 1);
+                continue;
+            }
+            match found {
                 Found::Row { start, end, next } => {
                     if S::RANGES {
                         ranges.push(((at + start) as u32, (at + end) as u32));
@@ -170,25 +200,6 @@ impl<S: Scan> TextCutter<S> {
                 }
                 Found::End => self.done = true,
                 Found::More if self.ended => self.done = true,
-                Found::More if self.buffer.len() - at > ROW_LIMIT => match self.scan.too_long(&self.buffer[at..])? {
-                    TooLong::SkipLine => {
-                        left_out += self.skip_line(at)?;
-                        let end = self.buffer.len().min(at + RECORD_LIMIT);
-                        if S::RANGES {
-                            ranges.push((at as u32, end as u32));
-                        }
-                        too_long.push(rows as u32);
-                        rows += 1;
-                        at = self.buffer.len().min(end + 1);
-                    }
-                    TooLong::Fail(what) => {
-                        let offset = self.position.offset + left_out + at as u64;
-                        let message = format!("{what} at byte {offset} of `{}` has more than {} MiB", self.stream.name(), ROW_LIMIT >> 20);
-                        return Err(Error::data(message).hint(
-                            "a JSON document whose records lie deeper needs `response_path`, an XML document `xml_options.record_tag`",
-                        ));
-                    }
-                },
                 Found::More => {
                     // A chunk is read at once; a row that goes on and on is read in ever larger pieces, so that it is not searched too often.
                     let whole = sizes.chunk_bytes.saturating_sub(self.buffer.len());
@@ -269,7 +280,7 @@ impl Scan for Lines {
         Ok(if bytes[..end].iter().all(u8::is_ascii_whitespace) { Found::Nothing { next } } else { Found::Row { start: 0, end, next } })
     }
 
-    fn too_long(&mut self, _: &[u8]) -> Result<TooLong> {
-        Ok(TooLong::SkipLine)
+    fn too_long(&self) -> TooLong {
+        TooLong::SkipLine
     }
 }

@@ -20,6 +20,10 @@ mod xml;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod testing;
 
 pub use lines::read_lines;
 

@@ -105,6 +105,9 @@ impl Kind {
     pub(super) fn of_loose(text: &[u8]) -> Self {
         if let Some(value) = scalar::int(text) {
             Self::of_int(value)
+        } else if text.strip_prefix(b"-").unwrap_or(text).iter().all(u8::is_ascii_digit) {
+            // Too large, or with leading zeros: as a number it would not come back as it was.
+            Self::Text
         } else if scalar::float(text).is_some() {
             Self::Float
         } else if scalar::bool(text).is_some() {

@@ -216,8 +216,8 @@ impl Scan for Elements {
         }
     }
 
-    fn too_long(&mut self, _: &[u8]) -> Result<TooLong> {
-        Ok(TooLong::Fail("a record"))
+    fn too_long(&self) -> TooLong {
+        TooLong::Fail("a record")
     }
 }
 

@@ -204,7 +204,7 @@ impl Scan for CsvScan {
         })
     }
 
-    fn too_long(&mut self, _: &[u8]) -> Result<TooLong> {
-        Ok(TooLong::SkipLine)
+    fn too_long(&self) -> TooLong {
+        TooLong::SkipLine
     }
 }

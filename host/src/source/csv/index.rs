@@ -167,7 +167,6 @@ fn meaning(bytes: &[u8; 64], dialect: Dialect) -> u64 {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8};
     let word = |at: usize| i64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes were asked for"));
     // SAFETY: SSE2 belongs to every x86-64 processor.
-    #[expect(unused_unsafe, reason = "safe where the target has the feature by itself")]
     unsafe {
         let delimiter = _mm_set1_epi8(dialect.delimiter as i8);
         let quote = _mm_set1_epi8(dialect.quote as i8);
