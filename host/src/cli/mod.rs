@@ -10,6 +10,7 @@ mod contract;
 mod inspect;
 mod plan;
 mod run;
+mod schema;
 mod setup;
 mod terminal;
 
@@ -37,6 +38,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show what a component is, offers and would reach
     Inspect(inspect::InspectArgs),
+    /// Print the JSON Schema of a configuration file, for editors
+    Schema(schema::SchemaArgs),
     /// Compile a component from stdin into a file (used by etl-host itself)
     #[command(hide = true)]
     CompileComponent {
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Schema(args) => schema::schema(&args),
         Command::CompileComponent { output } => crate::sandbox::compile_component(&output).map(|()| ExitCode::SUCCESS).map_err(Failures::from),
     };
     outcome.unwrap_or_else(|Failures(errors)| {
