@@ -63,7 +63,7 @@ fn a_bad_line_of_json_costs_that_line() {
             format!("6 6 unknown_column: line 6, column `o.c`: {unknown}"),
             "7 7 duplicate_key: line 7, column `a`: the record has it twice".into(),
             "8 8 too_deep: line 8 is nested more than 64 levels deep".into(),
-            "9 9 invalid_utf8: line 9 is not UTF-8: byte 7 of it is 0xFF; name the file's encoding: `json_options: {encoding: windows-1252}`".into(),
+            "9 9 invalid_utf8: line 9 is not UTF-8: byte 7 of it is 0xFF; name the file's encoding under `json_options`, or in the XML declaration".into(),
         ]
     );
     let got = read("a.jsonl", lines.join(&b'\n'), json!({}), json!({"infer_rows": 1, "on_parse_error": "skip"}));

@@ -177,7 +177,7 @@ impl<P: Parse> Rows for TextRows<P> {
             Ok(text) => self.parse.parse(text, tape),
             Err(error) => {
                 let message = format!("is not UTF-8: byte {} of it is 0x{:02X}", error.valid_up_to() + 1, bytes[error.valid_up_to()]);
-                Err(Bad::row("invalid_utf8", message).hint("name the file's encoding: `json_options: {encoding: windows-1252}`"))
+                Err(Bad::row("invalid_utf8", message).hint("name the file's encoding under `json_options`, or in the XML declaration"))
             }
         }
     }

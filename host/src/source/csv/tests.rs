@@ -128,7 +128,7 @@ fn a_pinned_type_reads_what_people_write() {
 fn every_option_is_honoured() {
     let options = json!({"csv_options": {"delimiter": ";", "quote_char": "'", "escape_char": "\\", "has_header": false, "skip_rows": 2, "encoding": "windows-1252"}});
     let (rows, rejects) = read(b"x\ny\n1;'it\\'s; \xE4'\n2;'a\\\\b'\n", options, json!({}), ReadOptions::default());
-    assert_eq!(rows, ["1|1|it's; ä", "2|2|a\\\\b"]);
+    assert_eq!(rows, [r"1|1|it\'s; \u{e4}", r"2|2|a\\b"]);
     assert_eq!(rejects, Vec::<String>::new());
     let (rows, _) = read("a,b,a,\n1,2,3,4\n", json!({"columns": ["a_2", "a", "column_4"]}), json!({}), ReadOptions::default());
     assert_eq!(rows, ["1|3|1|4"]);
