@@ -114,6 +114,21 @@ fn every_case_comes_out_as_written() {
 }
 
 #[test]
+fn a_file_that_is_cut_off_anywhere_is_at_worst_wrong() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config");
+    for case in yaml_files(&directory) {
+        let name = case.file_name().expect("it is a file").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&case).expect("it is text");
+        for (end, _) in text.char_indices().step_by(5) {
+            let file = Text { name: name.clone(), text: text[..end].to_owned() };
+            if let Err(problems) = parse(&pipeline_with(kind_of(&name), file), &variable) {
+                assert!(!problems.is_empty(), "{name} cut off after {end} bytes is wrong without a word");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_template_that_people_copy_from_is_right() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/compat");
     let directory = std::env::var_os("ETL_COMPAT_DIR").map_or(beside, PathBuf::from);

@@ -269,15 +269,13 @@ impl Lowering<'_> {
                 self.findings.not_built(node.get(name).unwrap_or(node), &format!("flatten.{name}"));
             }
         }
-        if !key_mapping.is_empty() && !prefix.is_empty() {
-            self.findings.not_built(node.get("key_mapping").unwrap_or(node), "flatten.key_mapping with prefix");
-        }
         let strategy = match strategy {
             _ if flatten_arrays => FlattenStrategy::ArrayFlatten,
             FlattenStrategy::Simple if recursive => FlattenStrategy::Recursive,
             strategy => strategy,
         };
-        let names = key_mapping.into_iter().map(|(key, name)| (format!("{field}{separator}{key}"), name)).collect::<Vec<_>>();
+        let start = if prefix.is_empty() { format!("{field}{separator}") } else { prefix.clone() };
+        let names: Vec<_> = key_mapping.into_iter().map(|(key, name)| (format!("{start}{key}"), name)).collect();
         let flatten = Flatten { strategy, separator, max_depth, prefix, fields: vec![field.to_owned()] };
         self.push(node, Step::Simple(Simple::Flatten(flatten)));
         if !names.is_empty() {
