@@ -177,7 +177,7 @@ impl ArrayEnds {
     fn look(&mut self, bytes: &[u8], offset: u64) {
         let mut seen = bytes.iter().enumerate().map(|(index, byte)| (offset + index as u64, *byte)).filter(|(place, byte)| {
             // A byte order mark is a blank at the start.
-            !byte.is_ascii_whitespace() && !(*place < 3 && b"\xef\xbb\xbf".contains(byte))
+            !(byte.is_ascii_whitespace() || *place < 3 && b"\xef\xbb\xbf".contains(byte))
         });
         if self.first.is_none() {
             let Some(first) = seen.next() else { return };

@@ -1,12 +1,14 @@
 //! Rows as Parquet: chunks become row groups, on any thread.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
@@ -16,6 +18,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 
 use super::conform::Conform;
 use super::workspace::cannot;
@@ -27,6 +30,9 @@ use crate::error::{Context, Error, Result};
 /// Rows of a row group at most.
 const GROUP_ROWS: usize = 1 << 20;
 
+/// Values of a column that are looked at to decide whether it gets a dictionary.
+const SAMPLE: usize = 4096;
+
 /// The encoded columns of one row group.
 pub(super) type RowGroup = Vec<ArrowColumnChunk>;
 
@@ -35,7 +41,8 @@ pub(super) type RowGroup = Vec<ArrowColumnChunk>;
 pub(super) struct ParquetFormat {
     schema: SchemaRef,
     properties: WriterProperties,
-    columns: Arc<ArrowRowGroupWriterFactory>,
+    /// What opens the columns of a row group, by which of them have a dictionary.
+    factories: Arc<Mutex<HashMap<Vec<bool>, Arc<ArrowRowGroupWriterFactory>>>>,
 }
 
 impl ParquetFormat {
@@ -57,10 +64,25 @@ impl ParquetFormat {
             // Row groups are small (one chunk), so that statistics by page would tell readers little.
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .build();
-        let (_, columns) = ArrowWriter::try_new(io::sink(), schema.clone(), Some(properties.clone()))
+        let format = Self { schema, properties, factories: Arc::default() };
+        format.factory(vec![true; format.schema.fields().len()])?;
+        Ok(format)
+    }
+
+    /// What opens the columns of a row group, of which some have a dictionary.
+    fn factory(&self, dictionaries: Vec<bool>) -> Result<Arc<ArrowRowGroupWriterFactory>> {
+        let mut factories = self.factories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(factory) = factories.get(&dictionaries) {
+            return Ok(factory.clone());
+        }
+        let mut properties = self.properties.clone().into_builder();
+        for (field, _) in self.schema.fields().iter().zip(&dictionaries).filter(|(_, wanted)| !**wanted) {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::new(vec![field.name().clone()]), false);
+        }
+        let (_, factory) = ArrowWriter::try_new(io::sink(), self.schema.clone(), Some(properties.build()))
             .and_then(ArrowWriter::into_serialized_writer)
             .data(|| "these columns cannot be written as Parquet".into())?;
-        Ok(Self { schema, properties, columns: Arc::new(columns) })
+        Ok(factories.entry(dictionaries).or_insert(Arc::new(factory)).clone())
     }
 
     /// Starts a file.
@@ -190,7 +212,10 @@ impl Groups {
             rest = rest.slice(part.num_rows(), rest.num_rows() - part.num_rows());
             let mut columns = match self.open.take() {
                 Some(columns) => columns,
-                None => self.format.columns.create_column_writers(0).bug(|| "Parquet columns cannot be opened".into())?,
+                None => {
+                    let factory = self.format.factory(part.columns().iter().map(repeats).collect())?;
+                    factory.create_column_writers(0).bug(|| "Parquet columns cannot be opened".into())?
+                }
             };
             let mut writers = columns.iter_mut();
             for (field, column) in self.format.schema.fields().iter().zip(part.columns()) {
@@ -223,6 +248,27 @@ impl Groups {
     }
 }
 
+/// Tells whether the values of a column repeat so that a dictionary is worth its making.
+///
+/// A dictionary of values that do not repeat is given up by the encoder after a while, at up to half of the time that writing takes.
+fn repeats(column: &ArrayRef) -> bool {
+    let sample = column.slice(0, column.len().min(SAMPLE));
+    let valid = |index: &usize| sample.is_valid(*index);
+    let all = (0..sample.len()).filter(valid);
+    let data = sample.to_data();
+    let distinct: HashSet<&[u8]> = match sample.data_type() {
+        DataType::Utf8 => all.map(|index| sample.as_string::<i32>().value(index).as_bytes()).collect(),
+        DataType::Binary => all.map(|index| sample.as_binary::<i32>().value(index)).collect(),
+        fixed => {
+            let Some(width) = fixed.primitive_width() else { return true };
+            let bytes = &data.buffers()[0][data.offset() * width..];
+            all.map(|index| &bytes[index * width..(index + 1) * width]).collect()
+        }
+    };
+    let valid = sample.len() - sample.null_count();
+    valid < 256 || distinct.len() * 5 < valid * 3
+}
+
 /// Encodes the chunks of one Parquet file.
 pub(super) struct ParquetEncode {
     pub(super) format: ParquetFormat,
@@ -251,5 +297,31 @@ impl Encoder for ParquetEncoder {
 
     fn finish(self: Box<Self>) -> Result<Encoded> {
         Ok(Encoded { rows: self.rows, payload: Payload::RowGroups(self.groups.finish()?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, StringArray};
+    use parquet::basic::Encoding;
+
+    use super::*;
+
+    #[test]
+    fn only_a_column_whose_values_repeat_gets_a_dictionary() {
+        let texts = |make: &dyn Fn(i64) -> String| Arc::new((0..5000).map(|n| Some(make(n))).collect::<StringArray>()) as ArrayRef;
+        let columns = [
+            ("id", Arc::new(Int64Array::from_iter_values(0..5000)) as ArrayRef),
+            ("kind", texts(&|n| format!("kind {}", n % 9))),
+            ("name", texts(&|n| format!("name {n}"))),
+        ];
+        let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+        let format = ParquetFormat::new(rows.schema(), None).unwrap();
+        let mut writer = format.start(Vec::new(), Path::new("x")).unwrap();
+        format.encode(&[rows]).unwrap().into_iter().try_for_each(|group| append(&mut writer, group, Path::new("x"))).unwrap();
+        let columns = writer.flushed_row_groups()[0].columns();
+        let dictionaries: Vec<bool> =
+            columns.iter().map(|column| column.encodings().any(|found| found == Encoding::RLE_DICTIONARY)).collect();
+        assert_eq!(dictionaries, [false, true, false]);
     }
 }
