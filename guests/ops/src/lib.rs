@@ -19,6 +19,7 @@ mod convert;
 mod eval;
 mod filter;
 mod format;
+mod instant;
 mod json;
 mod node;
 mod parse;
