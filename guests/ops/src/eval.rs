@@ -155,7 +155,7 @@ fn fill(value: Value, other: Value, rows: usize) -> Value {
     ) -> ArrayRef {
         let other = other.as_primitive::<T>().values();
         let mut values = array.as_primitive::<T>().values().to_vec();
-        for row in (&!nulls.inner()).set_indices() {
+        for row in (!nulls.inner()).set_indices() {
             values[row] = other[at(row)];
         }
         Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), validity).with_data_type(array.data_type().clone()))

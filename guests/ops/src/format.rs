@@ -115,7 +115,7 @@ pub(crate) fn time(out: &mut Vec<u8>, micros: i64) {
         out.push(b'.');
         out.push(b'0' + (fraction / 100_000) as u8);
         two(out, fraction / 1000);
-        if fraction % 1000 != 0 {
+        if !fraction.is_multiple_of(1000) {
             out.push(b'0' + (fraction / 100 % 10) as u8);
             two(out, fraction);
         }
