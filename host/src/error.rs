@@ -205,3 +205,9 @@ impl<T, E: Into<anyhow::Error>> Context<T> for std::result::Result<T, E> {
         self.map_err(|error| Error::new(fault, message()).because(error))
     }
 }
+
+/// The name that was probably meant, if one is near.
+pub fn did_you_mean<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = right.into_iter().map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name));
+    near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}

@@ -17,6 +17,7 @@ mod chain;
 mod column;
 mod convert;
 mod eval;
+mod export;
 mod filter;
 mod format;
 mod instant;
@@ -36,6 +37,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 
 pub use chain::Chain;
+pub use export::Ops;
 
 /// What is wrong with the options, or with a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

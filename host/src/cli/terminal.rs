@@ -1,0 +1,218 @@
+//! The only module that prints: stdout is data, stderr is talk.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Fault};
+use crate::report::{Progress, Rows, RunReport, Status};
+use crate::sandbox::amount;
+
+/// Time between two looks at a run: on a terminal, and in a log.
+const LIVE: Duration = Duration::from_millis(100);
+const LOGGED: Duration = Duration::from_secs(10);
+
+/// Prints data.
+pub(super) fn data(text: &str) {
+    let mut stdout = io::stdout().lock();
+    // A reader that has gone away (`| head`) is no failure of ours.
+    stdout.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") }).ok();
+}
+
+/// Prints talk.
+pub(super) fn talk(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+/// Where logs go.
+pub(super) fn writer() -> io::Stderr {
+    io::stderr()
+}
+
+/// Prints an error with its levels, place and hint.
+pub(super) fn error(error: &Error) {
+    talk(&render(error));
+}
+
+/// An error as text.
+pub(super) fn render(error: &Error) -> String {
+    let mut text = String::new();
+    if let Some(place) = error.place() {
+        text.push_str(&format!("{place}: "));
+    }
+    text.push_str("error: ");
+    if let Some(place) = error.place().filter(|place| !place.key.is_empty()) {
+        text.push_str(&format!("`{}`: ", place.key));
+    }
+    let mut levels = error.chain().into_iter();
+    text.push_str(&levels.next().unwrap_or_default());
+    for level in levels {
+        text.push_str("\n  because: ");
+        text.push_str(&level);
+    }
+    if let Some(hint) = error.find_hint() {
+        text.push_str("\n  hint: ");
+        text.push_str(hint);
+    }
+    if error.fault() == Fault::Bug {
+        text.push_str("\n  this is a fault of etl-host itself; please report it with the command and its output");
+    }
+    text
+}
+
+/// Shows how far a run is: one live line on a terminal, plain lines elsewhere.
+pub(super) struct Progressing {
+    live: bool,
+    quiet: bool,
+    shown: Option<Instant>,
+    last_rows: u64,
+    width: usize,
+}
+
+impl Progressing {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { live: io::stderr().is_terminal(), quiet, shown: None, last_rows: 0, width: 0 }
+    }
+
+    pub(super) fn show(&mut self, progress: &Progress) {
+        let now = Instant::now();
+        let pause = if self.live { LIVE } else { LOGGED };
+        let shown = *self.shown.get_or_insert(now);
+        if self.quiet || now - shown < pause {
+            return;
+        }
+        let rate = (progress.rows.read - self.last_rows) as f64 / (now - shown).as_secs_f64();
+        self.shown = Some(now);
+        self.last_rows = progress.rows.read;
+        let fuel: String = progress.fuel.iter().map(|(stage, fuel)| format!("  {stage} {} fuel", amount(*fuel))).collect();
+        let line = format!(
+            "{:>7.1} s  {} rows  {} rows/s  batch {}  rejected {}  {:.0} MiB{fuel}",
+            progress.seconds,
+            grouped(progress.rows.read),
+            grouped(rate as u64),
+            grouped(progress.batches),
+            grouped(progress.rows.rejected),
+            progress.memory_mb,
+        );
+        if self.live {
+            let blanks = self.width.saturating_sub(line.len());
+            self.width = line.len();
+            write!(io::stderr().lock(), "\r{line}{:blanks$}", "").ok();
+        } else {
+            talk(&line);
+        }
+    }
+
+    /// Takes the live line away.
+    pub(super) fn clear(&mut self) {
+        if self.live && self.width > 0 {
+            write!(io::stderr().lock(), "\r{:width$}\r", "", width = self.width).ok();
+            self.width = 0;
+        }
+    }
+}
+
+/// What a run did, for a person.
+pub(super) fn summary(report: &RunReport) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    let status = match report.status {
+        Status::Success => "success",
+        Status::PartialSuccess => "partial success: transforms crashed on rows, see the dead letters",
+        Status::Failed => "failed",
+    };
+    let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
+    line(format!("{}: {status}{dry}", report.pipeline));
+    for phase in &report.phases {
+        let share = format!("{} -> {} rows", grouped(phase.rows_in), grouped(phase.rows_out));
+        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name, phase.seconds, phase.detail));
+    }
+    let Rows { read, loaded, filtered, rejected, skipped, expanded, crashed } = report.rows;
+    let mut balance = format!("{} read", grouped(read));
+    if expanded > 0 {
+        balance.push_str(&format!(" + {} expanded", grouped(expanded)));
+    }
+    let loaded_word = if report.dry_run { "would be loaded" } else { "loaded" };
+    balance.push_str(&format!(" = {} {loaded_word} + {} filtered + {} rejected", grouped(loaded), grouped(filtered), grouped(rejected)));
+    if skipped > 0 {
+        balance.push_str(&format!(" + {} skipped", grouped(skipped)));
+    }
+    line(format!("  rows       {balance}"));
+    if crashed > 0 {
+        line(format!("  crashed    {} of the rejected rows, on which a transform crashed or ran into a limit", grouped(crashed)));
+    }
+    for file in &report.output.files {
+        line(format!("  output     {}", file.display()));
+    }
+    if report.output.files.len() > 1 || report.output.bytes > 0 {
+        line(format!("  size       {}", size(report.output.bytes)));
+    }
+    if rejected > 0 {
+        let codes: Vec<String> = report.dead_letters.by_code.iter().map(|(code, count)| format!("{} {code}", grouped(*count))).collect();
+        let path = match &report.dead_letters.path {
+            Some(path) => path.display().to_string(),
+            None => "not written".into(),
+        };
+        line(format!("  rejects    {path} ({})", codes.join(", ")));
+        for sample in &report.dead_letters.samples {
+            line(format!("             {sample}"));
+        }
+    }
+    for stage in &report.stages {
+        line(format!(
+            "  stage      {}: {} fuel (at most {:.1} % of a batch's budget), {:.1} MiB, {} instance{}",
+            stage.name,
+            amount(stage.fuel),
+            stage.fuel_share * 100.0,
+            stage.memory_mb,
+            stage.instances,
+            if stage.instances == 1 { "" } else { "s" },
+        ));
+        for (counter, count) in &stage.counters {
+            line(format!("             {counter}: {}", grouped(*count)));
+        }
+    }
+    line(format!(
+        "  took       {:.2} s ({:.2} s cpu, {} worker{}), {:.0} MiB at most",
+        report.seconds,
+        report.cpu_seconds,
+        report.workers,
+        if report.workers == 1 { "" } else { "s" },
+        report.peak_memory_mb
+    ));
+    text
+}
+
+/// A number with its thousands apart: `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes as a person says them.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,162 @@
+//! What a run did: what everyone speaks of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::batch::Reason;
+
+/// What a run did.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// The run's id.
+    pub run_id: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// How it ended.
+    pub status: Status,
+    /// Whether nothing was to be written.
+    pub dry_run: bool,
+    /// When it started, RFC 3339.
+    pub started: String,
+    /// What became of the rows.
+    pub rows: Rows,
+    /// The phases in order.
+    pub phases: Vec<Phase>,
+    /// The stages in order.
+    pub stages: Vec<StageReport>,
+    /// What was written.
+    pub output: OutputReport,
+    /// The rows that went no further.
+    pub dead_letters: DeadLetterReport,
+    /// Seconds from start to end.
+    pub seconds: f64,
+    /// CPU seconds of the process.
+    pub cpu_seconds: f64,
+    /// The most memory that the process held, in MiB.
+    pub peak_memory_mb: f64,
+    /// Threads that worked on rows.
+    pub workers: usize,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every row was loaded, left out or refused by a rule of the pipeline.
+    Success,
+    /// The output is there, but transforms crashed on rows, which are in the dead letters.
+    PartialSuccess,
+    /// Nothing was written.
+    Failed,
+}
+
+/// What became of the rows: `read + expanded = loaded + filtered + rejected + skipped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// Rows in the input, those that did not parse included.
+    pub read: u64,
+    /// Rows written.
+    pub loaded: u64,
+    /// Rows left out on purpose.
+    pub filtered: u64,
+    /// Rows in the dead letters.
+    pub rejected: u64,
+    /// Rows that a policy `skip` left out.
+    pub skipped: u64,
+    /// Rows that came out more than went in.
+    pub expanded: u64,
+    /// Those of the rejected rows on which a transform crashed or ran into a limit.
+    pub crashed: u64,
+}
+
+impl Rows {
+    /// Whether no row is lost or doubled.
+    pub fn balance(&self) -> bool {
+        self.read + self.expanded == self.loaded + self.filtered + self.rejected + self.skipped
+    }
+
+    /// Adds up.
+    pub fn add(&mut self, other: &Self) {
+        let Self { read, loaded, filtered, rejected, skipped, expanded, crashed } = other;
+        self.read += read;
+        self.loaded += loaded;
+        self.filtered += filtered;
+        self.rejected += rejected;
+        self.skipped += skipped;
+        self.expanded += expanded;
+        self.crashed += crashed;
+    }
+}
+
+/// One phase of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Phase {
+    /// `extract`, `transform` or `load`.
+    pub name: &'static str,
+    /// What it worked on, for a person.
+    pub detail: String,
+    /// Rows that went in.
+    pub rows_in: u64,
+    /// Rows that came out.
+    pub rows_out: u64,
+    /// CPU-bound seconds of all workers, where measured.
+    pub seconds: f64,
+}
+
+/// What a stage used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StageReport {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its component.
+    pub digest: String,
+    /// Fuel burned, all instances together.
+    pub fuel: u64,
+    /// The largest share of its fuel budget that a batch used, 0 to 1.
+    pub fuel_share: f64,
+    /// The most memory that one instance held, in MiB.
+    pub memory_mb: f64,
+    /// Instances opened.
+    pub instances: u64,
+    /// Its counters.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OutputReport {
+    /// Files, in order.
+    pub files: Vec<PathBuf>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The rows that went no further.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DeadLetterReport {
+    /// How many, by reason.
+    pub by_reason: BTreeMap<Reason, u64>,
+    /// How many, by code.
+    pub by_code: BTreeMap<String, u64>,
+    /// Where they are; absent where there are none or nothing was to be written.
+    pub path: Option<PathBuf>,
+    /// The first few, as sentences.
+    pub samples: Vec<String>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Rows so far.
+    pub rows: Rows,
+    /// Batches read so far.
+    pub batches: u64,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// Memory of the process now, in MiB.
+    pub memory_mb: f64,
+    /// Fuel by stage so far.
+    pub fuel: Vec<(String, u64)>,
+}

@@ -1,0 +1,75 @@
+//! The stages of one worker, one after the other.
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::report::StageReport;
+use crate::stage::{Output, Stage};
+
+/// The stages in order; each worker has its own.
+pub(super) struct Chain {
+    stages: Vec<Box<dyn Stage>>,
+}
+
+impl Chain {
+    pub(super) fn new(stages: Vec<Box<dyn Stage>>) -> Self {
+        Self { stages }
+    }
+
+    /// Passes a batch through all stages.
+    pub(super) fn process(&mut self, batch: Batch) -> Result<Output> {
+        self.run(0, vec![batch])
+    }
+
+    /// Says to each stage that no more rows come, and passes on what it held back.
+    pub(super) fn finish(&mut self) -> Result<Output> {
+        let mut total = Output::default();
+        for index in 0..self.stages.len() {
+            let mut held = self.stages[index].finish()?;
+            let rows = std::mem::take(&mut held.batches);
+            count(&mut total, held);
+            let passed = self.run(index + 1, rows)?;
+            total.batches.extend(passed.batches.iter().cloned());
+            count(&mut total, passed);
+        }
+        Ok(total)
+    }
+
+    fn run(&mut self, from: usize, mut batches: Vec<Batch>) -> Result<Output> {
+        let mut total = Output::default();
+        for stage in &mut self.stages[from..] {
+            let mut next = Vec::with_capacity(batches.len());
+            for batch in batches {
+                let mut output = stage.process(batch)?;
+                next.append(&mut output.batches);
+                count(&mut total, output);
+            }
+            batches = next;
+        }
+        total.batches = batches;
+        Ok(total)
+    }
+
+    /// Adds what each stage used since it was last asked.
+    pub(super) fn usage(&mut self, reports: &mut [StageReport]) {
+        for (stage, report) in self.stages.iter_mut().zip(reports) {
+            let usage = stage.usage();
+            report.fuel += usage.fuel;
+            report.fuel_share = report.fuel_share.max(usage.fuel_share);
+            report.memory_mb = report.memory_mb.max(usage.memory_bytes as f64 / 1_048_576.0);
+            report.instances += usage.instances;
+            for (name, by) in usage.counters {
+                *report.counters.entry(name).or_default() += by;
+            }
+        }
+    }
+}
+
+/// Adds up everything but the rows that go on.
+fn count(total: &mut Output, output: Output) {
+    let Output { batches: _, rejects, filtered, expanded, crashed, skipped } = output;
+    total.rejects.extend(rejects);
+    total.filtered += filtered;
+    total.expanded += expanded;
+    total.crashed += crashed;
+    total.skipped += skipped;
+}

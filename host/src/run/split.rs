@@ -1,0 +1,388 @@
+//! The unit of work: one split through source, stages and sink, on all workers, with order kept.
+//!
+//! One thread reads chunks. Each worker takes the next chunk, parses it, passes it through its own stages and encodes
+//! the result, all without waiting for another. The calling thread puts the chunks back in order and appends them. A
+//! chunk is read only when there is a place for it, so that a bounded number of them exists at any time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::Instant;
+
+use arrow_schema::SchemaRef;
+
+use super::chain::Chain;
+use super::stages::Stages;
+use crate::batch::{Batch, Position, Reject};
+use crate::error::{Error, Result};
+use crate::report::{Progress, Rows, StageReport};
+use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
+use crate::source::{Chunk, Decoded, Source, Split};
+use crate::stage::Output;
+
+/// Chunks that may exist beyond one for each worker: one being read, one waiting to be appended.
+const CHUNKS_AHEAD: usize = 2;
+
+/// What a split is run with.
+pub(super) struct Context<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) sink: &'a dyn Sink,
+    pub(super) stages: &'a Stages,
+    /// The schema that reaches the sink, where it is known before a row is read.
+    pub(super) output: Option<SchemaRef>,
+    pub(super) workers: usize,
+    /// Set from outside to end the run before its time.
+    pub(super) stop: &'a AtomicBool,
+}
+
+/// What became of a split.
+pub(super) struct SplitReport {
+    pub(super) rows: Rows,
+    pub(super) staged: Option<Staged>,
+    pub(super) stages: Vec<StageReport>,
+    pub(super) seconds: Seconds,
+}
+
+/// Seconds of all workers together, by phase.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seconds {
+    pub(super) extract: f64,
+    pub(super) transform: f64,
+    pub(super) load: f64,
+}
+
+/// What a worker made of one chunk.
+struct Done {
+    sequence: usize,
+    outcome: Result<Finished>,
+}
+
+struct Finished {
+    encoded: Encoding,
+    rejects: Vec<Reject>,
+    rows: Rows,
+    batches: u64,
+    stages: Vec<StageReport>,
+    seconds: Seconds,
+    #[expect(dead_code, reason = "the journal of a run that can be resumed records it")]
+    next: Option<Position>,
+}
+
+enum Encoding {
+    Encoded(Encoded),
+    /// The sink's schema was not known yet.
+    Rows(Vec<Batch>),
+}
+
+type Job = (usize, Box<dyn Chunk>);
+
+/// Runs one split: `on_rejects` is given the refused rows in order, `on_progress` how far it is.
+pub(super) fn run_split(
+    context: &Context<'_>,
+    split: &Split,
+    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
+    on_progress: &mut dyn FnMut(&mut Progress),
+) -> Result<SplitReport> {
+    let encode: OnceLock<Arc<dyn Encode>> = OnceLock::new();
+    let mut appender = Appender { context, split, load: None, encode: &encode };
+    if let Some(schema) = &context.output {
+        appender.begin(schema.clone())?;
+    }
+    let chunks = context.source.read(split, None)?;
+    let stop = AtomicBool::new(false);
+    let stopped = || stop.load(Ordering::Relaxed) || context.stop.load(Ordering::Relaxed);
+    let (jobs_in, jobs) = sync_channel::<Job>(1);
+    let jobs = Mutex::new(jobs);
+    let (done_in, done) = channel::<Done>();
+    let (places_in, places) = channel::<()>();
+    for _ in 0..context.workers + CHUNKS_AHEAD {
+        places_in.send(()).expect("the receiver is in scope");
+    }
+    thread::scope(|scope| {
+        let read_failed = done_in.clone();
+        thread::Builder::new()
+            .name("etl-read".into())
+            .spawn_scoped(scope, || read(chunks, places, jobs_in, read_failed, &stopped))
+            .map_err(|error| Error::outside("starting a thread").because(error))?;
+        for worker in 0..context.workers {
+            let (done_in, jobs, encode, stopped) = (done_in.clone(), &jobs, &encode, &stopped);
+            thread::Builder::new()
+                .name(format!("etl-work-{worker}"))
+                .spawn_scoped(scope, move || work(context, jobs, done_in, encode, stopped))
+                .map_err(|error| Error::outside("starting a thread").because(error))?;
+        }
+        drop(done_in);
+        let outcome = collect(&mut appender, done, places_in, on_rejects, on_progress);
+        // Readers and workers end at their next chunk.
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    })
+    .and_then(|mut report| {
+        if context.stop.load(Ordering::Relaxed) {
+            return Err(Error::outside("stopped before the end, nothing was written"));
+        }
+        report.staged = appender.finish()?;
+        Ok(report)
+    })
+}
+
+/// Reads chunks while there are places for them.
+fn read(
+    chunks: crate::source::Chunks,
+    places: Receiver<()>,
+    jobs: std::sync::mpsc::SyncSender<Job>,
+    failed: Sender<Done>,
+    stopped: &(dyn Fn() -> bool + Sync),
+) {
+    let mut chunks = chunks.enumerate();
+    while places.recv().is_ok() && !stopped() {
+        match chunks.next() {
+            None => return,
+            Some((sequence, Ok(chunk))) => {
+                if jobs.send((sequence, chunk)).is_err() {
+                    return;
+                }
+            }
+            Some((sequence, Err(error))) => {
+                // Nobody listens any more where another error came first.
+                failed.send(Done { sequence, outcome: Err(error) }).ok();
+                return;
+            }
+        }
+    }
+}
+
+/// Works on chunks until there are no more.
+fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, encode: &OnceLock<Arc<dyn Encode>>, stopped: &(dyn Fn() -> bool + Sync)) {
+    let mut chain = None;
+    loop {
+        let job = jobs.lock().expect("receiving does not panic").recv();
+        let Ok((sequence, chunk)) = job else { break };
+        if stopped() {
+            return;
+        }
+        let outcome = match &mut chain {
+            Some(chain) => Ok(chain),
+            none => context.stages.open().map(|opened| none.insert(opened)),
+        };
+        let outcome = outcome.and_then(|chain| chunk_through(context, chunk, chain, encode));
+        if done.send(Done { sequence, outcome }).is_err() {
+            return;
+        }
+    }
+    // Only a stage that remembers holds rows back, and then there is one worker.
+    let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| context.stages.open().ok()).flatten()) else { return };
+    let outcome = chain.finish().and_then(|output| {
+        let mut finished = Finished::new(context);
+        let batches = finished.take(output);
+        finished.encode(batches, encode)?;
+        chain.usage(&mut finished.stages);
+        Ok(finished)
+    });
+    let has_rows = outcome.as_ref().map_or(true, |finished| finished.rows != Rows::default());
+    if context.workers == 1 || has_rows || outcome.is_err() {
+        done.send(Done { sequence: usize::MAX, outcome }).ok();
+    }
+}
+
+/// One chunk through the stages into the sink's form.
+fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain, encode: &OnceLock<Arc<dyn Encode>>) -> Result<Finished> {
+    let mut finished = Finished::new(context);
+    finished.next = Some(chunk.next());
+    let mut encoder = encode.get().map(|encode| encode.start()).transpose()?;
+    let mut waiting = Vec::new();
+    let mut clock = Instant::now();
+    let mut lap = move || {
+        let now = Instant::now();
+        let seconds = (now - clock).as_secs_f64();
+        clock = now;
+        seconds
+    };
+    for decoded in chunk.decode() {
+        let Decoded { batch, rejects, skipped } = decoded?;
+        finished.seconds.extract += lap();
+        finished.batches += 1;
+        finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped;
+        finished.rows.rejected += rejects.len() as u64;
+        finished.rows.skipped += skipped;
+        finished.rejects.extend(rejects);
+        if batch.rows.num_rows() == 0 {
+            continue;
+        }
+        let output = chain.process(batch)?;
+        let batches = finished.take(output);
+        finished.seconds.transform += lap();
+        match &mut encoder {
+            Some(encoder) => finished.write(encoder.as_mut(), &batches)?,
+            None => waiting.extend(batches),
+        }
+        finished.seconds.load += lap();
+    }
+    finished.encoded = match encoder {
+        Some(encoder) => Encoding::Encoded(encoder.finish()?),
+        None => Encoding::Rows(waiting),
+    };
+    finished.seconds.load += lap();
+    chain.usage(&mut finished.stages);
+    Ok(finished)
+}
+
+impl Finished {
+    fn new(context: &Context<'_>) -> Self {
+        let stages = context.stages.reports.clone();
+        Self {
+            encoded: Encoding::Rows(Vec::new()),
+            rejects: Vec::new(),
+            rows: Rows::default(),
+            batches: 0,
+            stages,
+            seconds: Seconds::default(),
+            next: None,
+        }
+    }
+
+    /// Counts a stage's output and answers the rows that go on.
+    fn take(&mut self, output: Output) -> Vec<Batch> {
+        let Output { batches, rejects, filtered, expanded, crashed, skipped } = output;
+        self.rows.rejected += rejects.len() as u64;
+        self.rows.filtered += filtered;
+        self.rows.expanded += expanded;
+        self.rows.crashed += crashed;
+        self.rows.skipped += skipped;
+        self.rejects.extend(rejects);
+        batches
+    }
+
+    fn write(&mut self, encoder: &mut dyn crate::sink::Encoder, batches: &[Batch]) -> Result<()> {
+        for batch in batches {
+            let rejects = encoder.write(batch)?;
+            self.rows.rejected += rejects.len() as u64;
+            self.rows.loaded += (batch.rows.num_rows() - rejects.len()) as u64;
+            self.rejects.extend(rejects);
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, batches: Vec<Batch>, encode: &OnceLock<Arc<dyn Encode>>) -> Result<()> {
+        self.encoded = match encode.get() {
+            Some(encode) => {
+                let mut encoder = encode.start()?;
+                self.write(encoder.as_mut(), &batches)?;
+                Encoding::Encoded(encoder.finish()?)
+            }
+            None => Encoding::Rows(batches),
+        };
+        Ok(())
+    }
+}
+
+/// Puts finished chunks in order and appends them.
+fn collect(
+    appender: &mut Appender<'_>,
+    done: Receiver<Done>,
+    places: Sender<()>,
+    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
+    on_progress: &mut dyn FnMut(&mut Progress),
+) -> Result<SplitReport> {
+    let started = Instant::now();
+    let mut report = SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
+    let mut progress = Progress::default();
+    let mut early: BTreeMap<usize, Finished> = BTreeMap::new();
+    let mut expected = 0;
+    let mut take = |finished: Finished, report: &mut SplitReport| -> Result<()> {
+        let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
+        appender.append(encoded, &mut rows, &mut rejects)?;
+        on_rejects(&rejects)?;
+        report.rows.add(&rows);
+        report.seconds.extract += seconds.extract;
+        report.seconds.transform += seconds.transform;
+        report.seconds.load += seconds.load;
+        for (total, stage) in report.stages.iter_mut().zip(stages) {
+            merge(total, stage);
+        }
+        progress.rows = report.rows;
+        progress.batches += batches;
+        progress.seconds = started.elapsed().as_secs_f64();
+        progress.fuel = report.stages.iter().map(|stage| (stage.name.clone(), stage.fuel)).collect();
+        on_progress(&mut progress);
+        Ok(())
+    };
+    for Done { sequence, outcome } in done {
+        early.insert(sequence, outcome?);
+        while let Some(finished) = early.remove(&expected) {
+            expected += 1;
+            take(finished, &mut report)?;
+            // The reader has left where all is read.
+            places.send(()).ok();
+        }
+    }
+    // What a stage that remembers held back comes last.
+    while let Some((_, finished)) = early.pop_first() {
+        take(finished, &mut report)?;
+    }
+    Ok(report)
+}
+
+/// Adds what a stage used in another chunk or split.
+pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
+    let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters } = stage;
+    total.fuel += fuel;
+    total.fuel_share = total.fuel_share.max(fuel_share);
+    total.memory_mb = total.memory_mb.max(memory_mb);
+    total.instances += instances;
+    for (name, by) in counters {
+        *total.counters.entry(name).or_default() += by;
+    }
+}
+
+/// The sink's end of a split.
+struct Appender<'a> {
+    context: &'a Context<'a>,
+    split: &'a Split,
+    load: Option<Box<dyn Load>>,
+    encode: &'a OnceLock<Arc<dyn Encode>>,
+}
+
+impl Appender<'_> {
+    fn begin(&mut self, schema: SchemaRef) -> Result<()> {
+        let load = self.context.sink.begin(self.split.index, schema)?;
+        self.encode.set(load.encoder()).unwrap_or_else(|_| unreachable!("a split begins once"));
+        self.load = Some(load);
+        Ok(())
+    }
+
+    fn append(&mut self, encoding: Encoding, rows: &mut Rows, rejects: &mut Vec<Reject>) -> Result<()> {
+        let encoded = match encoding {
+            Encoding::Encoded(encoded) => encoded,
+            Encoding::Rows(batches) => {
+                let Some(first) = batches.first() else { return Ok(()) };
+                if self.load.is_none() {
+                    self.begin(first.rows.schema())?;
+                }
+                let mut encoder = self.encode.get().expect("the split has begun").start()?;
+                for batch in &batches {
+                    let refused = encoder.write(batch)?;
+                    rows.rejected += refused.len() as u64;
+                    rows.loaded += (batch.rows.num_rows() - refused.len()) as u64;
+                    rejects.extend(refused);
+                }
+                encoder.finish()?
+            }
+        };
+        let empty = matches!(&encoded.payload, Payload::Rows(rows) if rows.is_empty());
+        match &mut self.load {
+            Some(load) if !empty => load.append(encoded),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<Option<Staged>> {
+        if self.load.is_none() {
+            // No row came and no schema was known: what is written has neither.
+            self.begin(Arc::new(arrow_schema::Schema::empty()))?;
+        }
+        self.load.take().map(|load| load.finish()).transpose()
+    }
+}

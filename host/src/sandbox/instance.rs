@@ -1,0 +1,431 @@
+//! A configured instance of a guest: the calls, each with fuel, a time-out and its output checked.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::{Schema, SchemaRef};
+use tokio::runtime::Handle;
+use wasmtime::Store;
+use wasmtime::component::{Resource, ResourceAny};
+
+use super::bindings::columnar::Transform;
+use super::bindings::records::TransformRecords;
+use super::bindings::types::{Cardinality, StageError};
+use super::component::{Component, Program};
+use super::engine::YIELD_INTERVAL;
+use super::failure::{Failure, FailureKind};
+use super::ipc;
+use super::limits::{EMIT_BYTES, Exceeded};
+use super::state::{Emitted, Input, Output, Rejected, State};
+use crate::plan::Limits;
+
+/// What it takes to open an instance, as often as need be.
+#[derive(Clone)]
+pub struct Recipe {
+    /// The component.
+    pub component: Arc<Component>,
+    /// Name of the function.
+    pub function: String,
+    /// Options as JSON.
+    pub options: String,
+    /// What it may use.
+    pub limits: Limits,
+    /// Name of the stage, for logs.
+    pub stage: Arc<str>,
+    /// The run's start, which is the guest's clock.
+    pub now_ms: i64,
+    /// The run's seed.
+    pub seed: u64,
+    /// What drives the calls' time-outs.
+    pub handle: Handle,
+}
+
+/// A configured instance. After a fatal failure it is gone.
+pub struct Instance {
+    store: Store<State>,
+    calls: Calls,
+    plan: Plan,
+    limits: Limits,
+    handle: Handle,
+    rows_seen: u64,
+    fuel_used: u64,
+    fuel_share: f64,
+}
+
+enum Calls {
+    Columns(Box<Transform>, ResourceAny),
+    Records(Box<TransformRecords>, ResourceAny),
+}
+
+/// What `configure` found out.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Schema of what comes out, where it is known.
+    pub output: Option<SchemaRef>,
+    /// Columns that are read, by index; `None` = all.
+    pub columns: Option<Arc<[usize]>>,
+    /// How rows out relate to rows in.
+    pub cardinality: Cardinality,
+}
+
+/// What became of one batch.
+#[derive(Debug, Default)]
+pub struct Processed {
+    /// Rows that came out, each with the input row it came from where that is known.
+    pub emitted: Vec<(Rows, Option<Vec<u32>>)>,
+    /// Rows that were refused.
+    pub rejected: Vec<RejectedRow>,
+    /// Rows left out.
+    pub filtered: u64,
+    /// Rows more than went in.
+    pub expanded: u64,
+}
+
+/// Rows in either world's form.
+#[derive(Debug)]
+pub enum Rows {
+    /// Columns.
+    Batch(RecordBatch),
+    /// JSON lines.
+    Lines(Vec<u8>),
+}
+
+/// A refused row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// The row of the batch, from 0.
+    pub row: u32,
+    /// The guest's code.
+    pub code: String,
+    /// The guest's sentence.
+    pub message: String,
+    /// The column.
+    pub field: Option<String>,
+}
+
+/// What an instance has used.
+#[derive(Clone, Debug, Default)]
+pub struct Used {
+    /// Fuel since it was last asked.
+    pub fuel: u64,
+    /// The largest share of a batch's budget.
+    pub fuel_share: f64,
+    /// The most memory so far, in bytes.
+    pub memory_bytes: usize,
+    /// The guest's counters since it was last asked.
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl Recipe {
+    /// Opens an instance for rows of a schema, from the start or from a snapshot.
+    ///
+    /// # Errors
+    /// Every problem of the options at once; or one failure.
+    pub fn open(&self, schema: &Schema, snapshot: Option<&[u8]>) -> Result<Instance, Vec<Failure>> {
+        let mut store = new_store(&self.component, &self.limits, &self.stage, self.now_ms, self.seed);
+        let limits = self.limits;
+        let fuel = limits.fuel(1000);
+        let input = ipc::schema_message(schema).map_err(|error| vec![Failure::new(FailureKind::Host, "bug", error.one_line())])?;
+        let (function, options) = (&self.function, &self.options);
+        let opened: Result<Result<(Calls, Plan), Vec<StageError>>, Failure> = match &self.component.program {
+            Program::Columns(program) => call(&mut store, &self.handle, &limits, fuel, async |store| {
+                let guest = program.instantiate_async(&mut *store).await?;
+                let stage = guest.etl_transform_stage().instance();
+                let opened = match snapshot {
+                    None => stage.call_configure(&mut *store, function, options, &input).await?,
+                    Some(state) => stage.call_restore(&mut *store, function, options, &input, state).await?,
+                };
+                Ok(match opened {
+                    Ok((instance, plan)) => {
+                        let output = plan.output.map(|message| ipc::read_schema(&message)).transpose()?;
+                        let columns = plan.columns.map(|columns| column_indexes(&columns, schema)).transpose()?;
+                        Ok((Calls::Columns(Box::new(guest), instance), Plan { output, columns, cardinality: plan.cardinality }))
+                    }
+                    Err(problems) => Err(problems),
+                })
+            }),
+            Program::Records(program) => call(&mut store, &self.handle, &limits, fuel, async |store| {
+                let guest = program.instantiate_async(&mut *store).await?;
+                let stage = guest.etl_transform_record_stage().instance();
+                let opened = match snapshot {
+                    None => stage.call_configure(&mut *store, function, options).await?,
+                    Some(state) => stage.call_restore(&mut *store, function, options, state).await?,
+                };
+                Ok(opened.map(|(instance, cardinality)| {
+                    (Calls::Records(Box::new(guest), instance), Plan { output: None, columns: None, cardinality })
+                }))
+            }),
+        };
+        let (calls, plan) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(problems)) if problems.is_empty() => {
+                return Err(vec![Failure::new(FailureKind::Contract, "broken_contract", "refused its options without a reason")]);
+            }
+            Ok(Err(problems)) => return Err(problems.into_iter().take(100).map(Failure::from_stage_error).collect()),
+            Err(failure) => return Err(vec![failure]),
+        };
+        Ok(Instance { store, calls, plan, limits, handle: self.handle.clone(), rows_seen: 0, fuel_used: 0, fuel_share: 0.0 })
+    }
+}
+
+/// Makes a store with its limits set, as they must be before anything is instantiated.
+pub(super) fn new_store(component: &Component, limits: &Limits, stage: &Arc<str>, now_ms: i64, seed: u64) -> Store<State> {
+    let mut store = Store::new(component.engine(), State::new(stage.clone(), limits, now_ms, seed));
+    store.limiter(|state| &mut state.meter);
+    store.set_hostcall_fuel(EMIT_BYTES + (4 << 20));
+    store
+}
+
+/// Makes a call with fuel and a time-out, and reads how it failed.
+pub(super) fn call<T>(
+    store: &mut Store<State>,
+    handle: &Handle,
+    limits: &Limits,
+    fuel: u64,
+    body: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<T>,
+) -> Result<T, Failure> {
+    // Not metered = only in the benchmark that measures what metering costs.
+    if store.set_fuel(fuel).is_ok() {
+        store.fuel_async_yield_interval(Some(YIELD_INTERVAL)).map_err(|error| Failure::new(FailureKind::Host, "bug", error.to_string()))?;
+    }
+    let outcome = handle.block_on(timed(limits, body(store)));
+    match outcome {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(Failure::from_trap(&error, fuel, store.data().last_words.take())),
+        None => Err(Failure::timeout(limits.timeout, store.data().last_words.take())),
+    }
+}
+
+async fn timed<T>(limits: &Limits, call: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limits.timeout, call).await.ok()
+}
+
+fn column_indexes(columns: &[u32], schema: &Schema) -> Result<Arc<[usize]>, Exceeded> {
+    let all = schema.fields().len();
+    match columns.iter().find(|&&column| column as usize >= all) {
+        Some(column) => Err(Exceeded::Contract(format!("wants column {column} of {all}"))),
+        None => Ok(columns.iter().map(|&column| column as usize).collect()),
+    }
+}
+
+impl Instance {
+    /// What `configure` found out.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether it takes rows as JSON lines.
+    pub fn takes_lines(&self) -> bool {
+        matches!(self.calls, Calls::Records(_, _))
+    }
+
+    /// Works on one batch, or on the part of it from `first_row` on.
+    ///
+    /// # Errors
+    /// Where the failure is fatal the instance is gone; nothing of the batch has come out in any case.
+    pub fn process(&mut self, rows: &RecordBatch, lines: Option<Vec<u8>>, sequence: u64, first_row: u32) -> Result<Processed, Failure> {
+        let input_bytes = rows.get_array_memory_size();
+        let input = Input { rows: rows.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines };
+        let output = self.output(rows.num_rows(), input_bytes);
+        self.store.data_mut().start_batch(sequence, first_row);
+        self.rows_seen += rows.num_rows() as u64;
+        let fuel = self.limits.fuel(rows.num_rows());
+        let (input, output) = self.lend(Some(input), output)?;
+        let input = input.expect("an input was lent");
+        let (batch, out) = (Resource::new_borrow(input.rep()), Resource::new_borrow(output.rep()));
+        let calls = &self.calls;
+        let outcome = call(&mut self.store, &self.handle, &self.limits, fuel, async |store| match calls {
+            Calls::Columns(guest, instance) => guest.etl_transform_stage().instance().call_process(store, *instance, batch, out).await,
+            Calls::Records(guest, instance) => guest.etl_transform_record_stage().instance().call_process(store, *instance, batch, out).await,
+        });
+        self.meter(fuel);
+        let output = self.take_back(Some(input), output)?;
+        outcome?.map_err(Failure::from_stage_error)?;
+        settle(output, rows.num_rows(), self.plan.cardinality)
+    }
+
+    /// Says that no more rows come.
+    pub fn finish(&mut self) -> Result<Processed, Failure> {
+        let output = self.output(0, 0);
+        let fuel = self.limits.fuel(self.rows_seen as usize);
+        self.store.data_mut().start_batch(u64::MAX, 0);
+        let (_, output) = self.lend(None, output)?;
+        let out = Resource::new_borrow(output.rep());
+        let calls = &self.calls;
+        let outcome = call(&mut self.store, &self.handle, &self.limits, fuel, async |store| match calls {
+            Calls::Columns(guest, instance) => guest.etl_transform_stage().instance().call_finish(store, *instance, out).await,
+            Calls::Records(guest, instance) => guest.etl_transform_record_stage().instance().call_finish(store, *instance, out).await,
+        });
+        self.meter(fuel);
+        let output = self.take_back(None, output)?;
+        outcome?.map_err(Failure::from_stage_error)?;
+        match self.plan.cardinality {
+            Cardinality::Map | Cardinality::Filter if output.emitted.iter().any(|emitted| emitted.rows() > 0) => {
+                Err(Failure::new(FailureKind::Contract, "broken_contract", "emitted rows at the end although it says that it emits one for each row"))
+            }
+            _ => settle(output, 0, Cardinality::Aggregate),
+        }
+    }
+
+    /// Everything it remembers.
+    pub fn snapshot(&mut self) -> Result<Vec<u8>, Failure> {
+        let fuel = self.limits.fuel(self.rows_seen as usize);
+        let calls = &self.calls;
+        let outcome = call(&mut self.store, &self.handle, &self.limits, fuel, async |store| match calls {
+            Calls::Columns(guest, instance) => guest.etl_transform_stage().instance().call_snapshot(store, *instance).await,
+            Calls::Records(guest, instance) => guest.etl_transform_record_stage().instance().call_snapshot(store, *instance).await,
+        });
+        self.meter(fuel);
+        let state = outcome?.map_err(Failure::from_stage_error)?;
+        if state.len() > EMIT_BYTES {
+            return Err(Failure::from_exceeded(&Exceeded::Output { asked: state.len(), limit: EMIT_BYTES }));
+        }
+        Ok(state)
+    }
+
+    /// What it has used since it was last asked.
+    pub fn used(&mut self) -> Used {
+        let state = self.store.data_mut();
+        let counters = std::mem::take(&mut state.counters);
+        Used {
+            fuel: std::mem::take(&mut self.fuel_used),
+            fuel_share: std::mem::take(&mut self.fuel_share),
+            memory_bytes: state.meter.memory(),
+            counters,
+        }
+    }
+
+    fn output(&self, input_rows: usize, input_bytes: usize) -> Output {
+        Output { schema: self.plan.output.clone(), input_rows, bytes_limit: self.limits.output(input_bytes), ..Output::default() }
+    }
+
+    fn lend(&mut self, input: Option<Input>, output: Output) -> Result<(Option<Resource<Input>>, Resource<Output>), Failure> {
+        let table = &mut self.store.data_mut().table;
+        let full = |error: wasmtime::component::ResourceTableError| Failure::new(FailureKind::Host, "bug", error.to_string());
+        let input = input.map(|input| table.push(input)).transpose().map_err(full)?;
+        Ok((input, table.push(output).map_err(full)?))
+    }
+
+    fn take_back(&mut self, input: Option<Resource<Input>>, output: Resource<Output>) -> Result<Output, Failure> {
+        let table = &mut self.store.data_mut().table;
+        let gone = |error: wasmtime::component::ResourceTableError| Failure::new(FailureKind::Host, "bug", error.to_string());
+        if let Some(input) = input {
+            table.delete(input).map_err(gone)?;
+        }
+        table.delete(output).map_err(gone)
+    }
+
+    fn meter(&mut self, budget: u64) {
+        if let Ok(left) = self.store.get_fuel() {
+            let used = budget.saturating_sub(left);
+            self.fuel_used += used;
+            self.fuel_share = self.fuel_share.max(used as f64 / budget.max(1) as f64);
+        }
+    }
+}
+
+/// Holds what a guest did with a batch to its cardinality, and counts.
+fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result<Processed, Failure> {
+    let broken = |what: String| Failure::new(FailureKind::Contract, "broken_contract", what);
+    let mut done = BooleanBufferBuilder::new(input_rows);
+    done.append_n(input_rows, false);
+    let mut rejected: Vec<RejectedRow> = Vec::with_capacity(output.rejected.len());
+    for Rejected { row, code, message, field } in output.rejected {
+        if done.get_bit(row as usize) {
+            return Err(broken(format!("rejected row {row} twice")));
+        }
+        done.set_bit(row as usize, true);
+        rejected.push(RejectedRow { row, code, message, field });
+    }
+    let once = matches!(cardinality, Cardinality::Map | Cardinality::Filter);
+    let refused = (!rejected.is_empty()).then(|| done.finish_cloned());
+    let mut emitted = Vec::with_capacity(output.emitted.len());
+    let mut out_rows = 0;
+    // Whether each row's fate is known; a plain `emit` without origins leaves it open.
+    let mut traced = true;
+    for part in output.emitted {
+        let (rows, origins) = match part {
+            Emitted::Derived { rows, keep } => {
+                if once && emitted.is_empty() && refused.is_none() && keep.is_none() {
+                    // The usual case by far: one derived batch, all rows.
+                    out_rows += rows.num_rows();
+                    done.truncate(0);
+                    done.append_n(input_rows, true);
+                    emitted.push((Rows::Batch(rows), None));
+                    continue;
+                }
+                let keep = keep.unwrap_or_else(|| BooleanBuffer::new_set(input_rows));
+                if let Some(row) = refused.as_ref().and_then(|refused| (&keep & refused).set_indices().next()) {
+                    return Err(broken(format!("kept row {row}, which it rejected")));
+                }
+                let origins: Vec<u32> = keep.set_indices().map(|row| row as u32).collect();
+                let rows = if origins.len() == input_rows {
+                    rows
+                } else {
+                    arrow_select::filter::filter_record_batch(&rows, &BooleanArray::new(keep, None))
+                        .map_err(|error| Failure::new(FailureKind::Host, "bug", error.to_string()))?
+                };
+                (Rows::Batch(rows), Some(origins))
+            }
+            Emitted::Rows { rows, origins } => (Rows::Batch(rows), origins),
+            Emitted::Lines { lines, origins } => (Rows::Lines(lines), origins),
+        };
+        let count = rows.count();
+        out_rows += count;
+        match &origins {
+            Some(origins) if once => {
+                for &row in origins {
+                    if done.get_bit(row as usize) {
+                        return Err(broken(format!("emitted row {row} a second time, or although it rejected it")));
+                    }
+                    done.set_bit(row as usize, true);
+                }
+            }
+            Some(_) => {}
+            None => traced = false,
+        }
+        emitted.push((rows, origins));
+    }
+    let done_rows = out_rows + rejected.len();
+    match cardinality {
+        Cardinality::Map if done_rows != input_rows => Err(broken(format!(
+            "emitted {out_rows} and rejected {} of {input_rows} rows although it says that it emits one for each row",
+            rejected.len()
+        ))),
+        Cardinality::Filter if done_rows > input_rows => {
+            Err(broken(format!("emitted {out_rows} and rejected {} of {input_rows} rows although it says that it only leaves rows out", rejected.len())))
+        }
+        _ => {
+            if !traced && once && emitted.len() == 1 && done_rows == input_rows {
+                // In order, the rejected ones aside: so the contract says.
+                let origins = (!rejected.is_empty()).then(|| (!&done.finish()).set_indices().map(|row| row as u32).collect());
+                emitted[0].1 = origins;
+            }
+            let (filtered, expanded) = (input_rows.saturating_sub(done_rows) as u64, done_rows.saturating_sub(input_rows) as u64);
+            Ok(Processed { emitted, rejected, filtered, expanded })
+        }
+    }
+}
+
+impl Rows {
+    /// Number of rows.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Batch(rows) => rows.num_rows(),
+            Self::Lines(lines) => lines.iter().filter(|&&byte| byte == b'\n').count(),
+        }
+    }
+}
+
+impl Emitted {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Rows { rows, .. } => rows.num_rows(),
+            Self::Lines { lines, .. } => lines.len(),
+            Self::Derived { rows, keep } => keep.as_ref().map_or(rows.num_rows(), BooleanBuffer::count_set_bits),
+        }
+    }
+}

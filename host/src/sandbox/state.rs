@@ -1,0 +1,416 @@
+//! What a store holds, and what a guest's calls do to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch, RecordBatchOptions};
+use arrow_buffer::{BooleanBuffer, Buffer};
+use arrow_schema::{Field, Schema, SchemaRef};
+use wasmtime::component::{HasData, Resource, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{data, host, records_data, types};
+use super::ipc;
+use super::limits::{Exceeded, Meter};
+use super::wasi::{self, Dice, LastWords};
+use crate::plan::Limits;
+
+/// Bytes of a log line, and of all lines of a batch.
+const LOG_LINE_BYTES: usize = 1 << 10;
+const LOG_BATCH_BYTES: usize = 64 << 10;
+
+/// Names of counters a stage may have.
+const MAX_COUNTERS: usize = 256;
+
+/// Bytes of an error's text.
+const MAX_TEXT: usize = 8 << 10;
+
+/// Rejections kept in full for a batch cannot outnumber its rows; this bounds a call that names rows twice.
+const MAX_FIELD: usize = ipc::MAX_NAME;
+
+/// A batch as a guest sees it.
+pub struct Input {
+    pub(super) rows: RecordBatch,
+    pub(super) sequence: u64,
+    pub(super) first_row: u32,
+    /// The columns that `configure` asked for.
+    pub(super) columns: Option<Arc<[usize]>>,
+    /// The rows as JSON lines, for the records world.
+    pub(super) lines: Option<Vec<u8>>,
+}
+
+/// What a guest pushed for one batch.
+#[derive(Default)]
+pub struct Output {
+    /// Schema of what comes, where it is known.
+    pub(super) schema: Option<SchemaRef>,
+    pub(super) emitted: Vec<Emitted>,
+    pub(super) rejected: Vec<Rejected>,
+    /// Rows of the input, to hold indexes to.
+    pub(super) input_rows: usize,
+    pub(super) bytes: usize,
+    pub(super) bytes_limit: usize,
+}
+
+/// Rows that a guest pushed.
+#[derive(Debug)]
+pub(super) enum Emitted {
+    /// Made from scratch.
+    Rows { rows: RecordBatch, origins: Option<Vec<u32>> },
+    /// JSON lines.
+    Lines { lines: Vec<u8>, origins: Option<Vec<u32>> },
+    /// The input's rows with other columns; all rows, and which of them to keep.
+    Derived { rows: RecordBatch, keep: Option<BooleanBuffer> },
+}
+
+/// A row that a guest refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rejected {
+    pub(super) row: u32,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) field: Option<String>,
+}
+
+/// What a store holds.
+pub(super) struct State {
+    wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) meter: Meter,
+    pub(super) last_words: LastWords,
+    pub(super) dice: Dice,
+    pub(super) counters: BTreeMap<String, u64>,
+    /// Bytes that the log may still take in this batch.
+    pub(super) log_left: usize,
+    pub(super) now_ms: i64,
+    pub(super) seed: u64,
+    stage: Arc<str>,
+}
+
+impl State {
+    pub(super) fn new(stage: Arc<str>, limits: &Limits, now_ms: i64, seed: u64) -> Self {
+        let last_words = LastWords::default();
+        let dice = Dice::default();
+        dice.seed(seed);
+        Self {
+            wasi: wasi::context(now_ms, &dice, &last_words),
+            table: ResourceTable::new(),
+            meter: Meter::new(limits),
+            last_words,
+            dice,
+            counters: BTreeMap::new(),
+            log_left: LOG_BATCH_BYTES,
+            now_ms,
+            seed,
+            stage,
+        }
+    }
+
+    /// Makes ready for the next batch.
+    pub(super) fn start_batch(&mut self, sequence: u64, first_row: u32) {
+        self.log_left = LOG_BATCH_BYTES;
+        self.dice.seed(self.seed ^ sequence.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(first_row).rotate_left(32));
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Marks [`State`] as what the linker's functions work on.
+pub(super) struct HasState;
+
+impl HasData for HasState {
+    type Data<'a> = &'a mut State;
+}
+
+impl types::Host for State {}
+
+impl host::Host for State {
+    fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
+        let message = clip(message, LOG_LINE_BYTES);
+        if message.len() > self.log_left {
+            *self.counters.entry("log_bytes_dropped".into()).or_default() += message.len() as u64;
+            return Ok(());
+        }
+        self.log_left -= message.len();
+        let stage = &*self.stage;
+        match level {
+            host::Level::Debug => tracing::debug!(target: "guest", stage, "{message}"),
+            host::Level::Info => tracing::info!(target: "guest", stage, "{message}"),
+            host::Level::Warn => tracing::warn!(target: "guest", stage, "{message}"),
+            host::Level::Error => tracing::error!(target: "guest", stage, "{message}"),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
+        let name = clip(name, ipc::MAX_NAME);
+        if self.counters.len() >= MAX_COUNTERS && !self.counters.contains_key(&name) {
+            *self.counters.entry("counters_dropped".into()).or_default() += 1;
+            return Ok(());
+        }
+        let counter = self.counters.entry(name).or_default();
+        *counter = counter.saturating_add(by);
+        Ok(())
+    }
+
+    fn now_ms(&mut self) -> wasmtime::Result<i64> {
+        Ok(self.now_ms)
+    }
+
+    fn seed(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.seed)
+    }
+}
+
+impl data::Host for State {}
+impl records_data::Host for State {}
+
+impl data::HostBatch for State {
+    fn num_rows(&mut self, this: Resource<Input>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.rows.num_rows() as u32)
+    }
+
+    fn sequence(&mut self, this: Resource<Input>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&this)?.sequence)
+    }
+
+    fn first_row(&mut self, this: Resource<Input>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&this)?.first_row)
+    }
+
+    fn read(&mut self, this: Resource<Input>, columns: Option<Vec<u32>>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
+        let input = self.table.get(&this)?;
+        let all = input.rows.num_columns();
+        let rows = match (columns, &input.columns) {
+            (None, None) => Ok(input.rows.clone()),
+            (None, Some(columns)) => input.rows.project(columns),
+            (Some(columns), _) => match columns.iter().find(|&&index| index as usize >= all) {
+                Some(index) => return Err(Exceeded::Contract(format!("asked for column {index} of {all}")).into()),
+                None if columns.len() > 2 * all + 1024 => {
+                    return Err(Exceeded::Contract(format!("asked for {} columns of {all}", columns.len())).into());
+                }
+                None => input.rows.project(&columns.into_iter().map(|index| index as usize).collect::<Vec<_>>()),
+            },
+        };
+        let rows = rows.map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        let message = ipc::batch_message(&rows).map_err(|error| wasmtime::Error::msg(error.one_line()))?;
+        Ok(Ok(message))
+    }
+
+    fn drop(&mut self, _this: Resource<Input>) -> wasmtime::Result<()> {
+        // The host owns batches and lends them; there is nothing of the guest's to drop.
+        Ok(())
+    }
+}
+
+impl data::HostOutput for State {
+    fn schema(&mut self, this: Resource<Output>, schema: Vec<u8>) -> wasmtime::Result<Result<(), types::StageError>> {
+        let schema = ipc::read_schema(&schema)?;
+        self.table.get_mut(&this)?.schema = Some(schema);
+        Ok(Ok(()))
+    }
+
+    fn emit(&mut self, this: Resource<Output>, rows: Vec<u8>, origins: Option<Vec<u32>>) -> wasmtime::Result<Result<(), types::StageError>> {
+        let output = self.table.get_mut(&this)?;
+        output.charge(rows.len())?;
+        let schema = output.schema.clone().ok_or_else(|| Exceeded::Contract("emitted rows before it named their schema".into()))?;
+        let rows = ipc::read_batch(rows, &schema)?;
+        // A column of nulls has no bytes: a row costs one at least.
+        output.charge(rows.num_rows())?;
+        output.check_origins(origins.as_deref(), rows.num_rows())?;
+        output.emitted.push(Emitted::Rows { rows, origins });
+        Ok(Ok(()))
+    }
+
+    fn emit_derived(
+        &mut self,
+        this: Resource<Output>,
+        base: Resource<Input>,
+        keep: Option<Vec<u8>>,
+        columns: Vec<data::ColumnOp>,
+        computed: Option<Vec<u8>>,
+    ) -> wasmtime::Result<Result<(), types::StageError>> {
+        let base = self.table.get(&base)?.rows.clone();
+        let output = self.table.get_mut(&this)?;
+        output.charge(computed.as_ref().map_or(0, Vec::len))?;
+        let keep = keep.map(|bits| keep_mask(bits, base.num_rows())).transpose()?;
+        let rows = derive(&base, &columns, computed, output.schema.as_ref())?;
+        output.emitted.push(Emitted::Derived { rows, keep });
+        Ok(Ok(()))
+    }
+
+    fn reject(&mut self, this: Resource<Output>, rows: Vec<types::Rejection>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.table.get_mut(&this)?.reject(rows)?;
+        Ok(Ok(()))
+    }
+
+    fn drop(&mut self, _this: Resource<Output>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl records_data::HostBatch for State {
+    fn num_rows(&mut self, this: Resource<Input>) -> wasmtime::Result<u32> {
+        data::HostBatch::num_rows(self, this)
+    }
+
+    fn sequence(&mut self, this: Resource<Input>) -> wasmtime::Result<u64> {
+        data::HostBatch::sequence(self, this)
+    }
+
+    fn first_row(&mut self, this: Resource<Input>) -> wasmtime::Result<u32> {
+        data::HostBatch::first_row(self, this)
+    }
+
+    fn read(&mut self, this: Resource<Input>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
+        let input = self.table.get(&this)?;
+        Ok(Ok(input.lines.clone().unwrap_or_default()))
+    }
+
+    fn drop(&mut self, _this: Resource<Input>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl records_data::HostOutput for State {
+    fn emit(&mut self, this: Resource<Output>, rows: Vec<u8>, origins: Option<Vec<u32>>) -> wasmtime::Result<Result<(), types::StageError>> {
+        let output = self.table.get_mut(&this)?;
+        output.charge(rows.len())?;
+        if rows.last().is_some_and(|&byte| byte != b'\n') {
+            return Err(Exceeded::Contract("emitted JSON lines whose last line has no end".into()).into());
+        }
+        let count = rows.iter().filter(|&&byte| byte == b'\n').count();
+        output.check_origins(origins.as_deref(), count)?;
+        output.emitted.push(Emitted::Lines { lines: rows, origins });
+        Ok(Ok(()))
+    }
+
+    fn reject(&mut self, this: Resource<Output>, rows: Vec<types::Rejection>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.table.get_mut(&this)?.reject(rows)?;
+        Ok(Ok(()))
+    }
+
+    fn drop(&mut self, _this: Resource<Output>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output {
+    fn charge(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        // Every push costs something, so that pushing nothing for ever ends too.
+        self.bytes = self.bytes.saturating_add(bytes.max(64));
+        if self.bytes > self.bytes_limit {
+            return Err(Exceeded::Output { asked: self.bytes, limit: self.bytes_limit });
+        }
+        Ok(())
+    }
+
+    fn check_origins(&self, origins: Option<&[u32]>, rows: usize) -> Result<(), Exceeded> {
+        let Some(origins) = origins else { return Ok(()) };
+        if origins.len() != rows {
+            return Err(Exceeded::Contract(format!("emitted {rows} rows with the origins of {}", origins.len())));
+        }
+        match origins.iter().find(|&&origin| origin as usize >= self.input_rows) {
+            Some(origin) => Err(Exceeded::Contract(format!("emitted a row that came from row {origin} of a batch of {}", self.input_rows))),
+            None => Ok(()),
+        }
+    }
+
+    fn reject(&mut self, rows: Vec<types::Rejection>) -> Result<(), Exceeded> {
+        if self.rejected.len() + rows.len() > self.input_rows {
+            return Err(Exceeded::Contract(format!("rejected {} rows of a batch of {}", self.rejected.len() + rows.len(), self.input_rows)));
+        }
+        for types::Rejection { row, code, message, field } in rows {
+            if row as usize >= self.input_rows {
+                return Err(Exceeded::Contract(format!("rejected row {row} of a batch of {}", self.input_rows)));
+            }
+            let field = field.map(|field| clip(field, MAX_FIELD));
+            self.rejected.push(Rejected { row, code: clip(code, ipc::MAX_NAME), message: clip(message, MAX_TEXT), field });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a keep mask: one bit a row, lowest bit first.
+fn keep_mask(bits: Vec<u8>, rows: usize) -> Result<BooleanBuffer, Exceeded> {
+    if bits.len() != rows.div_ceil(8) {
+        return Err(Exceeded::Contract(format!("sent a keep mask of {} bytes for {rows} rows, {} belong", bits.len(), rows.div_ceil(8))));
+    }
+    Ok(BooleanBuffer::new(Buffer::from_vec(bits), 0, rows))
+}
+
+/// Puts the output of `emit-derived` together; columns of the base are shared, not copied.
+fn derive(base: &RecordBatch, ops: &[data::ColumnOp], computed: Option<Vec<u8>>, output: Option<&SchemaRef>) -> Result<RecordBatch, Exceeded> {
+    let base_schema = base.schema();
+    let base_field = |index: u32| {
+        let field = base_schema.fields().get(index as usize);
+        field.cloned().ok_or_else(|| Exceeded::Contract(format!("kept column {index} of {}", base.num_columns())))
+    };
+    let computed = computed.map(|message| read_computed(message, ops, output, base.num_rows())).transpose()?;
+    let mut fields = Vec::with_capacity(ops.len());
+    let mut arrays = Vec::with_capacity(ops.len());
+    for op in ops {
+        match op {
+            data::ColumnOp::Keep(index) => {
+                fields.push(base_field(*index)?);
+                arrays.push(base.column(*index as usize).clone());
+            }
+            data::ColumnOp::Rename((index, name)) => {
+                fields.push(Arc::new(base_field(*index)?.as_ref().clone().with_name(name)));
+                arrays.push(base.column(*index as usize).clone());
+            }
+            data::ColumnOp::Computed((index, name)) => {
+                let computed = computed.as_ref().ok_or_else(|| Exceeded::Contract(format!("named column `{name}` computed and sent none")))?;
+                let array = computed.columns().get(*index as usize);
+                let array = array.ok_or_else(|| Exceeded::Contract(format!("named computed column {index} of {}", computed.num_columns())))?;
+                fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
+                arrays.push(array.clone());
+            }
+        }
+    }
+    let schema = Schema::new(fields);
+    ipc::check_schema(&schema)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(base.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options).map_err(|error| Exceeded::Contract(format!("emitted columns that do not fit together: {error}")))
+}
+
+/// Decodes computed columns, whose types the output schema gives by name.
+fn read_computed(message: Vec<u8>, ops: &[data::ColumnOp], output: Option<&SchemaRef>, rows: usize) -> Result<RecordBatch, Exceeded> {
+    let output = output.ok_or_else(|| Exceeded::Contract("emitted computed columns before it named their types".into()))?;
+    let mut fields: Vec<Option<Field>> = Vec::new();
+    for op in ops {
+        let data::ColumnOp::Computed((index, name)) = op else { continue };
+        let index = *index as usize;
+        if index >= ops.len() {
+            return Err(Exceeded::Contract(format!("named computed column {index} of at most {}", ops.len())));
+        }
+        let field = output.field_with_name(name).map_err(|_| Exceeded::Contract(format!("computed column `{name}`, which its output schema does not have")))?;
+        fields.resize(fields.len().max(index + 1), None);
+        fields[index] = Some(field.clone().with_nullable(true));
+    }
+    let fields: Option<Vec<Field>> = fields.into_iter().collect();
+    let fields = fields.ok_or_else(|| Exceeded::Contract("sent computed columns that it does not name".into()))?;
+    // Two names may show one computed column; within the message a column's name does not matter.
+    let fields: Vec<Field> = fields.into_iter().enumerate().map(|(index, field)| field.with_name(index.to_string())).collect();
+    let batch = ipc::read_batch(message, &Arc::new(Schema::new(fields)))?;
+    if batch.num_rows() != rows {
+        return Err(Exceeded::Contract(format!("computed {} values for {rows} rows", batch.num_rows())));
+    }
+    Ok(batch)
+}
+
+/// Cuts a guest's text at a character's end.
+pub(super) fn clip(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        let mut end = bytes;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    text
+}

@@ -1,0 +1,515 @@
+//! A stage that is a guest: policies, retries, and the search for the guilty rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::SchemaRef;
+
+use super::{Output, Stage, Usage};
+use crate::batch::{Batch, Origin, Reason, Reject, RowNumbers};
+use crate::config::transform::{OnError, OnTrap};
+use crate::error::{Context, Error, Result};
+use crate::json;
+use crate::sandbox::{Failure, FailureKind, Instance, Processed, Recipe, Rows, Scope};
+
+/// Schemas for which a stateless stage keeps an instance open.
+const OPEN_INSTANCES: usize = 4;
+
+/// Batches between two snapshots of a stage that remembers; after a crash that many are worked through again.
+const SNAPSHOT_BATCHES: usize = 16;
+
+/// Tries of a batch whose guest says that trying again may help.
+const TRANSIENT_TRIES: u32 = 3;
+
+/// Crashed rows that a batch may have whatever the ratio says.
+const CRASHES_ALLOWED: usize = 10;
+
+/// What happens when a guest fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Policy {
+    /// When it refuses a row or a batch.
+    pub on_error: OnError,
+    /// When it crashes or runs into a limit.
+    pub on_trap: OnTrap,
+    /// Share of a batch's rows that may fail before the run does.
+    pub max_error_ratio: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { on_error: OnError::DeadLetter, on_trap: OnTrap::Bisect, max_error_ratio: 0.1 }
+    }
+}
+
+/// Reads the JSON lines that a guest of the records world emits; the sources know how.
+pub type ReadLines = fn(&[u8]) -> Result<RecordBatch>;
+
+/// A guest as a stage.
+pub struct ComponentStage {
+    recipe: Recipe,
+    policy: Policy,
+    scope: Scope,
+    read_lines: ReadLines,
+    /// Open instances, the last used one last.
+    open: Vec<(SchemaRef, Instance)>,
+    memory: Memory,
+    usage: Usage,
+}
+
+/// What it takes to bring a stage that remembers back to where it was.
+#[derive(Default)]
+struct Memory {
+    snapshot: Option<Vec<u8>>,
+    since: Vec<Batch>,
+}
+
+impl ComponentStage {
+    /// Opens the stage for rows of a schema, so that wrong options show before a row is read.
+    ///
+    /// # Errors
+    /// As the guest says: config for options, guest for a crash.
+    pub fn open(recipe: Recipe, policy: Policy, scope: Scope, read_lines: ReadLines, schema: &SchemaRef) -> Result<(Self, super::Configured)> {
+        let mut stage = Self::closed(recipe, policy, scope, read_lines);
+        let instance = stage.instance(schema)?;
+        let plan = instance.plan();
+        let configured = super::Configured { output: plan.output.clone(), columns: plan.columns.as_ref().map(|columns| columns.to_vec()) };
+        Ok((stage, configured))
+    }
+
+    /// Makes the stage without opening it, where the schema of its rows is not known yet.
+    pub fn closed(recipe: Recipe, policy: Policy, scope: Scope, read_lines: ReadLines) -> Self {
+        Self { recipe, policy, scope, read_lines, open: Vec::new(), memory: Memory::default(), usage: Usage::default() }
+    }
+
+    /// The instance for a schema; opened where there is none.
+    fn instance(&mut self, schema: &SchemaRef) -> Result<&mut Instance> {
+        if let Some(index) = self.open.iter().position(|(open, _)| Arc::ptr_eq(open, schema) || open == schema) {
+            let last = self.open.len() - 1;
+            self.open.swap(index, last);
+        } else {
+            let snapshot = match self.scope {
+                Scope::Stream => self.state_now()?,
+                _ => None,
+            };
+            if self.open.len() >= OPEN_INSTANCES || self.scope == Scope::Stream {
+                self.close_first();
+            }
+            let instance = self.open_fresh(schema, snapshot.as_deref())?;
+            self.open.push((schema.clone(), instance));
+        }
+        Ok(&mut self.open.last_mut().expect("one was found or pushed").1)
+    }
+
+    fn open_fresh(&mut self, schema: &SchemaRef, snapshot: Option<&[u8]>) -> Result<Instance> {
+        self.usage.instances += 1;
+        self.recipe.open(schema, snapshot).map_err(|problems| self.configure_error(problems))
+    }
+
+    fn configure_error(&self, problems: Vec<Failure>) -> Error {
+        let stage = &self.recipe.stage;
+        let mut problems = problems.into_iter();
+        let first = problems.next().expect("a refusal has a reason");
+        let rest: Vec<String> = problems.map(|problem| problem.full_message()).collect();
+        let field = first.field.as_ref().map(|field| format!(", `{field}`")).unwrap_or_default();
+        let error = first.into_error(format!("stage `{stage}`{field}"));
+        if rest.is_empty() { error } else { error.because(anyhow::anyhow!("and {}", rest.join("; and "))) }
+    }
+
+    /// What a stage that remembers knows now.
+    fn state_now(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.open.last_mut() {
+            Some((_, instance)) => {
+                let snapshot = instance.snapshot().map_err(|failure| failure.into_error(format!("taking a snapshot of stage `{}`", self.recipe.stage)))?;
+                self.memory = Memory { snapshot: Some(snapshot.clone()), since: Vec::new() };
+                Ok(Some(snapshot))
+            }
+            None => Ok(self.memory.snapshot.clone()),
+        }
+    }
+
+    fn close_first(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (_, mut instance) = self.open.remove(0);
+        gather(&mut self.usage, &mut instance);
+    }
+
+    /// Throws the used instance away: after a trap none of its calls can be made.
+    fn discard(&mut self) {
+        if let Some((_, mut instance)) = self.open.pop() {
+            gather(&mut self.usage, &mut instance);
+        }
+    }
+
+    /// Brings a stage that remembers back to where it was before the batch.
+    fn rewind(&mut self, schema: &SchemaRef) -> Result<()> {
+        self.discard();
+        let snapshot = self.memory.snapshot.take();
+        let fresh = self.open_fresh(schema, snapshot.as_deref());
+        self.memory.snapshot = snapshot;
+        let mut instance = fresh?;
+        for batch in &self.memory.since {
+            let lines = lines_of(&instance, &batch.rows);
+            instance
+                .process(&batch.rows, lines, batch.sequence, 0)
+                .map_err(|failure| failure.into_error(format!("stage `{}` failed on rows that it had passed before", self.recipe.stage)))?;
+        }
+        self.open.push((schema.clone(), instance));
+        Ok(())
+    }
+
+    /// One try of a batch, or of the part of it from `first_row` on.
+    fn attempt(&mut self, rows: &RecordBatch, sequence: u64, first_row: usize) -> Result<Result<Processed, Failure>> {
+        let schema = rows.schema();
+        let mut tries = 0;
+        loop {
+            let instance = self.instance(&schema)?;
+            let lines = lines_of(instance, rows);
+            let outcome = instance.process(rows, lines, sequence, first_row as u32);
+            let Err(failure) = outcome else { return Ok(outcome) };
+            match failure.kind {
+                FailureKind::Options | FailureKind::Unsupported | FailureKind::Host => {
+                    return Err(failure.into_error(format!("stage `{}`", self.recipe.stage)));
+                }
+                FailureKind::Transient(wait) if tries + 1 < TRANSIENT_TRIES => {
+                    let wait = wait.unwrap_or(Duration::from_secs(1 << tries)).min(Duration::from_secs(30));
+                    tries += 1;
+                    tracing::warn!(stage = &*self.recipe.stage, attempt = tries, wait_ms = wait.as_millis() as u64, message = failure.message, "the transform asks to be tried again");
+                    std::thread::sleep(wait);
+                    if self.scope == Scope::Stream {
+                        self.rewind(&schema)?;
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            if self.scope == Scope::Stream {
+                self.rewind(&schema)?;
+            } else if failure.is_fatal() {
+                self.discard();
+            }
+            return Ok(Err(failure));
+        }
+    }
+
+    /// What the policy says of a batch that failed.
+    fn give_up(&mut self, batch: &Batch, failure: Failure) -> Result<Output> {
+        let fatal = failure.is_fatal();
+        let fail = match (fatal, self.policy.on_error, self.policy.on_trap) {
+            (false, OnError::Fail, _) => true,
+            (true, _, OnTrap::Restart) => match self.attempt(&batch.rows, batch.sequence, 0)? {
+                Ok(processed) => return self.output(batch, processed),
+                Err(_) => true,
+            },
+            _ => false,
+        };
+        if fail {
+            return Err(self.run_error(batch, failure));
+        }
+        if fatal && self.policy.on_trap == OnTrap::Bypass {
+            tracing::warn!(stage = &*self.recipe.stage, batch = batch.sequence, message = failure.full_message(), "the transform failed, the batch goes on as it came");
+            return Ok(Output { batches: vec![batch.clone()], ..Output::default() });
+        }
+        let mut output = Output::default();
+        let mut search = Search { batch, failed: 0, allowed: self.allowed(batch) };
+        if fatal && self.policy.on_trap == OnTrap::FailBatch || !fatal && self.scope == Scope::BatchLocal && failure.row.is_none() {
+            self.refuse_all(batch, &failure, &mut output);
+        } else if self.scope == Scope::Stateless {
+            self.narrow(&mut search, 0, batch.rows.num_rows(), failure, &mut output)?;
+        } else {
+            self.without_guilty(&mut search, failure, &mut output)?;
+        }
+        Ok(output)
+    }
+
+    fn allowed(&self, batch: &Batch) -> usize {
+        CRASHES_ALLOWED.max((self.policy.max_error_ratio * batch.rows.num_rows() as f64) as usize)
+    }
+
+    /// Halves a part that failed until the guilty rows stand alone; the rest goes on at once, since its rows do not see each other.
+    fn narrow(&mut self, search: &mut Search<'_>, start: usize, end: usize, failure: Failure, output: &mut Output) -> Result<()> {
+        if end - start == 1 {
+            return self.convict(search, start, &failure, output);
+        }
+        let parts = match failure.row.map(|row| start + row as usize) {
+            Some(row) if row < end => {
+                self.convict(search, row, &failure, output)?;
+                [(start, row), (row + 1, end)]
+            }
+            _ => {
+                let middle = start + (end - start) / 2;
+                [(start, middle), (middle, end)]
+            }
+        };
+        for (start, end) in parts {
+            if start == end {
+                continue;
+            }
+            let part = search.batch.slice(start, end - start);
+            match self.attempt(&part.rows, part.sequence, start)? {
+                Ok(processed) => add(output, self.output(&part, processed)?),
+                Err(failure) => self.narrow(search, start, end, failure, output)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the guilty rows, then passes the batch without them in one piece, since its rows see each other.
+    fn without_guilty(&mut self, search: &mut Search<'_>, failure: Failure, output: &mut Output) -> Result<()> {
+        let batch = search.batch;
+        let rows = batch.rows.num_rows();
+        let mut guilty = BooleanBufferBuilder::new(rows);
+        guilty.append_n(rows, false);
+        let mut parts = vec![(0, rows, failure.clone())];
+        while let Some((start, end, failure)) = parts.pop() {
+            if let Some(row) = failure.row.map(|row| start + row as usize).filter(|row| *row < end).or((end - start == 1).then_some(start)) {
+                self.convict(search, row, &failure, output)?;
+                guilty.set_bit(row, true);
+                for (start, end) in [(start, row), (row + 1, end)] {
+                    self.suspect(batch, start, end, &mut parts)?;
+                }
+            } else {
+                let middle = start + (end - start) / 2;
+                self.suspect(batch, start, middle, &mut parts)?;
+                self.suspect(batch, middle, end, &mut parts)?;
+            }
+        }
+        let innocent = !&guilty.finish();
+        if innocent.count_set_bits() == 0 {
+            return Ok(());
+        }
+        let rest = filter(batch, &innocent)?;
+        match self.attempt(&rest.rows, rest.sequence, 0)? {
+            Ok(processed) => {
+                self.remember(&rest)?;
+                add(output, self.output(&rest, processed)?);
+            }
+            // Each part passes alone and the whole does not: no row is guilty, the batch is.
+            Err(failure) => self.refuse_all(&rest, &failure, output),
+        }
+        Ok(())
+    }
+
+    /// Tries a part for its failure only.
+    fn suspect(&mut self, batch: &Batch, start: usize, end: usize, parts: &mut Vec<(usize, usize, Failure)>) -> Result<()> {
+        if start == end {
+            return Ok(());
+        }
+        let part = batch.slice(start, end - start);
+        match self.attempt(&part.rows, part.sequence, start)? {
+            Err(failure) => parts.push((start, end, failure)),
+            Ok(_) if self.scope == Scope::Stream => self.rewind(&part.rows.schema())?,
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses one row for the failure that it alone causes.
+    fn convict(&mut self, search: &mut Search<'_>, row: usize, failure: &Failure, output: &mut Output) -> Result<()> {
+        search.failed += 1;
+        if search.failed > search.allowed {
+            let total = search.batch.rows.num_rows();
+            return Err(Error::guest(format!(
+                "stage `{}` failed on more than {} of the {total} rows of a batch ({})",
+                self.recipe.stage,
+                search.allowed,
+                self.range(search.batch)
+            ))
+            .because(failure.clone().into_error("the last of them"))
+            .hint("mend the transform, or raise `max_error_ratio` of the stage"));
+        }
+        self.refuse(search.batch, row, failure, output);
+        Ok(())
+    }
+
+    fn refuse_all(&mut self, batch: &Batch, failure: &Failure, output: &mut Output) {
+        for row in 0..batch.rows.num_rows() {
+            self.refuse(batch, row, failure, output);
+        }
+    }
+
+    fn refuse(&mut self, batch: &Batch, row: usize, failure: &Failure, output: &mut Output) {
+        if failure.is_fatal() {
+            output.crashed += 1;
+        } else if self.policy.on_error == OnError::Skip {
+            output.skipped += 1;
+            return;
+        }
+        let mut message = failure.full_message();
+        if let Some(innermost) = failure.trace.first() {
+            message.push_str(&format!(" (in `{innermost}`)"));
+        }
+        output.rejects.push(self.reject(batch, row, failure.reason(), failure.code.clone(), message, failure.field.clone()));
+    }
+
+    fn reject(&self, batch: &Batch, row: usize, reason: Reason, code: String, message: String, field: Option<String>) -> Reject {
+        Reject {
+            reason,
+            code,
+            message,
+            field,
+            record: json::row_json(&batch.rows, row),
+            stage: self.recipe.stage.to_string(),
+            source: batch.origin.source.clone(),
+            row: batch.origin.rows.get(row),
+            line: 0,
+            batch: batch.sequence,
+        }
+    }
+
+    /// Turns what came out of a batch, or of its part from `first_row` on, into the stage's output.
+    fn output(&self, batch: &Batch, processed: Processed) -> Result<Output> {
+        let Processed { emitted, rejected, filtered, expanded } = processed;
+        let mut output = Output { filtered, expanded, ..Output::default() };
+        for (rows, origins) in emitted {
+            let rows = match rows {
+                Rows::Batch(rows) => rows,
+                Rows::Lines(lines) => {
+                    (self.read_lines)(&lines).map_err(|error| error.while_doing(format!("reading what stage `{}` emitted", self.recipe.stage)))?
+                }
+            };
+            if rows.num_rows() == 0 {
+                continue;
+            }
+            let numbers = match origins {
+                Some(origins) => batch.origin.rows.take(origins.into_iter().map(|row| row as usize)),
+                None if rows.num_rows() == batch.rows.num_rows() => batch.origin.rows.clone(),
+                None => RowNumbers::Each(vec![0; rows.num_rows()].into()),
+            };
+            let origin = Origin { source: batch.origin.source.clone(), rows: numbers };
+            output.batches.push(Batch { rows, origin, sequence: batch.sequence });
+        }
+        for rejected in rejected {
+            if self.policy.on_error == OnError::Skip {
+                output.skipped += 1;
+                continue;
+            }
+            let reject = self.reject(batch, rejected.row as usize, Reason::TransformationError, rejected.code, rejected.message, rejected.field);
+            if self.policy.on_error == OnError::Fail {
+                return Err(Error::data(format!("stage `{}` refused row {} of `{}`: {}", reject.stage, reject.row, reject.source, reject.message))
+                    .hint("`on_error: dead_letter` sends such rows to the dead letters"));
+            }
+            output.rejects.push(reject);
+        }
+        Ok(output)
+    }
+
+    /// Notes a batch that a stage which remembers has passed.
+    fn remember(&mut self, batch: &Batch) -> Result<()> {
+        if self.scope != Scope::Stream {
+            return Ok(());
+        }
+        self.memory.since.push(batch.clone());
+        if self.memory.since.len() >= SNAPSHOT_BATCHES {
+            self.state_now()?;
+        }
+        Ok(())
+    }
+
+    fn run_error(&self, batch: &Batch, failure: Failure) -> Error {
+        failure.into_error(format!("stage `{}` failed on {}", self.recipe.stage, self.range(batch)))
+    }
+
+    /// A batch as a person finds it.
+    fn range(&self, batch: &Batch) -> String {
+        let rows = batch.rows.num_rows();
+        let (first, last) = (batch.origin.rows.get(0), batch.origin.rows.get(rows.saturating_sub(1)));
+        format!("rows {first} to {last} of `{}`", batch.origin.source)
+    }
+}
+
+/// The search for the guilty rows of one batch.
+struct Search<'a> {
+    batch: &'a Batch,
+    failed: usize,
+    allowed: usize,
+}
+
+impl Stage for ComponentStage {
+    fn name(&self) -> &str {
+        &self.recipe.stage
+    }
+
+    fn process(&mut self, batch: Batch) -> Result<Output> {
+        match self.attempt(&batch.rows, batch.sequence, 0)? {
+            Ok(processed) => {
+                let output = self.output(&batch, processed)?;
+                self.remember(&batch)?;
+                Ok(output)
+            }
+            Err(failure) => self.give_up(&batch, failure),
+        }
+    }
+
+    fn finish(&mut self) -> Result<Output> {
+        let mut output = Output::default();
+        let nowhere = |schema: SchemaRef| Batch {
+            rows: RecordBatch::new_empty(schema),
+            origin: Origin { source: Arc::from(""), rows: RowNumbers::Each([].into()) },
+            sequence: u64::MAX,
+        };
+        for (schema, mut instance) in std::mem::take(&mut self.open) {
+            let processed = instance.finish().map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
+            gather(&mut self.usage, &mut instance);
+            add(&mut output, self.output(&nowhere(schema), processed?)?);
+        }
+        Ok(output)
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<u8>> {
+        match self.scope {
+            Scope::Stream => Ok(self.state_now()?.unwrap_or_default()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        self.open.clear();
+        self.memory = Memory { snapshot: (!state.is_empty()).then(|| state.to_vec()), since: Vec::new() };
+        Ok(())
+    }
+
+    fn usage(&mut self) -> Usage {
+        for (_, instance) in &mut self.open {
+            gather(&mut self.usage, instance);
+        }
+        std::mem::take(&mut self.usage)
+    }
+}
+
+fn gather(usage: &mut Usage, instance: &mut Instance) {
+    let used = instance.used();
+    usage.fuel += used.fuel;
+    usage.fuel_share = usage.fuel_share.max(used.fuel_share);
+    usage.memory_bytes = usage.memory_bytes.max(used.memory_bytes);
+    for (name, count) in used.counters {
+        *usage.counters.entry(name).or_default() += count;
+    }
+}
+
+fn lines_of(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
+    instance.takes_lines().then(|| {
+        let mut lines = Vec::with_capacity(rows.get_array_memory_size());
+        json::write_lines(rows, &mut lines);
+        lines
+    })
+}
+
+fn filter(batch: &Batch, keep: &BooleanBuffer) -> Result<Batch> {
+    let rows = arrow_select::filter::filter_record_batch(&batch.rows, &BooleanArray::new(keep.clone(), None)).bug(|| "leaving out rows".into())?;
+    let origin = Origin { source: batch.origin.source.clone(), rows: batch.origin.rows.take(keep.set_indices()) };
+    Ok(Batch { rows, origin, sequence: batch.sequence })
+}
+
+fn add(output: &mut Output, more: Output) {
+    let Output { batches, rejects, filtered, expanded, crashed, skipped } = more;
+    output.batches.extend(batches);
+    output.rejects.extend(rejects);
+    output.filtered += filtered;
+    output.expanded += expanded;
+    output.crashed += crashed;
+    output.skipped += skipped;
+}
