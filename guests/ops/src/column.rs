@@ -16,7 +16,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use crate::format::{self, Zone};
 use crate::json;
-use crate::text::TextBuilder;
+use crate::text::{self, TextBuilder};
 
 /// The type of instants in UTC.
 pub(crate) fn utc() -> DataType {
@@ -180,11 +180,11 @@ impl<'a> Writer<'a> {
     pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Bool(array) => out.extend_from_slice(if array.value(row) { b"true" } else { b"false" }),
-            Self::Int(array) => out.extend_from_slice(itoa::Buffer::new().format(array.value(row)).as_bytes()),
+            Self::Int(array) => text::append(out, itoa::Buffer::new().format(array.value(row)).as_bytes()),
             Self::Float(array) => format::float(out, array.value(row)),
             Self::Float32(array) => format::float32(out, array.value(row)),
-            Self::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
-            Self::Instant(array, zone) => format::instant(out, array.value(row), *zone),
+            Self::Text(array) => text::append(out, array.value(row).as_bytes()),
+            Self::Instant(array, zone) => format::timestamp(out, array.value(row), *zone),
             Self::Date(array) => format::date(out, array.value(row)),
             Self::Decimal(array, scale) => format::decimal(out, array.value(row), *scale),
             Self::Json(array) => json::write(out, array, row),

@@ -12,6 +12,7 @@ use etl_steps::Type;
 use crate::alive::Alive;
 use crate::column::{self, describe, is_nested, is_text, map, normal, texts, to_text, utc, widen, without};
 use crate::format::{self, Zone};
+use crate::instant;
 use crate::json;
 use crate::parse::{self, Decimal};
 use crate::text::TextBuilder;
@@ -211,15 +212,15 @@ fn from_text(array: &ArrayRef, target: &Type, to: &DataType, alive: &Alive) -> C
     match target {
         Type::Int => parse_texts::<Int64Type>(array, to, alive, parse::int),
         Type::Float => parse_texts::<Float64Type>(array, to, alive, parse::float),
-        Type::Date => parse_texts::<Date32Type>(array, to, alive, parse::date),
-        Type::Datetime => parse_texts::<TimestampMicrosecondType>(array, to, alive, |text| Some(parse::datetime(text)?.instant(0))),
+        Type::Date => parse_texts::<Date32Type>(array, to, alive, instant::date),
+        Type::Datetime => parse_texts::<TimestampMicrosecondType>(array, to, alive, |text| Some(instant::datetime(text)?.instant(0))),
         Type::Timestamp { zone: None } => parse_texts::<TimestampMicrosecondType>(array, to, alive, |text| {
-            let written = parse::datetime(text)?;
+            let written = instant::datetime(text)?;
             written.offset.is_none().then_some(written.clock)
         }),
         Type::Timestamp { zone: Some(_) } => {
             let seconds = zone_of(to).map_or(0, Zone::seconds);
-            parse_texts::<TimestampMicrosecondType>(array, to, alive, |text| Some(parse::datetime(text)?.instant(seconds)))
+            parse_texts::<TimestampMicrosecondType>(array, to, alive, |text| Some(instant::datetime(text)?.instant(seconds)))
         }
         Type::Decimal { precision, scale } => {
             parse_texts::<Decimal128Type>(array, to, alive, |text| Decimal::parse(text)?.exact(*precision, *scale))

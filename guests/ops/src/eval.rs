@@ -19,6 +19,7 @@ use crate::alive::Alive;
 use crate::column::{self, Writer, pick, take, texts, to_text, widen, writable};
 use crate::convert;
 use crate::format::{self, Zone};
+use crate::instant;
 use crate::node::{Lookup, Moment, Node, Piece};
 use crate::parse;
 use crate::text::TextBuilder;
@@ -103,7 +104,7 @@ impl Frame<'_> {
 
 fn moment_text(micros: i64) -> String {
     let mut out = Vec::new();
-    format::instant(&mut out, micros, Zone::Utc);
+    format::timestamp(&mut out, micros, Zone::Utc);
     String::from_utf8_lossy(&out).into_owned()
 }
 
@@ -154,7 +155,7 @@ fn fill(value: Value, other: Value, rows: usize) -> Value {
     ) -> ArrayRef {
         let other = other.as_primitive::<T>().values();
         let mut values = array.as_primitive::<T>().values().to_vec();
-        for row in (&!nulls.inner()).set_indices() {
+        for row in (!nulls.inner()).set_indices() {
             values[row] = other[at(row)];
         }
         Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), validity).with_data_type(array.data_type().clone()))
@@ -318,7 +319,7 @@ fn date_text(array: &ArrayRef) -> StringArray {
             let array = array.as_string::<i32>();
             let mut builder = TextBuilder::new(array.len(), array.value_data().len());
             for text in texts(array) {
-                match parse::lenient_date(text) {
+                match instant::lenient_date(text) {
                     Some(days) => format::date(builder.bytes(), days),
                     None => builder.push(text),
                 }
@@ -339,8 +340,8 @@ fn datetime_text(array: &ArrayRef) -> StringArray {
             let array = array.as_string::<i32>();
             let mut builder = TextBuilder::new(array.len(), array.value_data().len());
             for text in texts(array) {
-                match parse::datetime(text) {
-                    Some(parse::Written { clock, offset: None }) => format::instant(builder.bytes(), clock, Zone::None),
+                match instant::datetime(text) {
+                    Some(instant::Written { clock, offset: None }) => format::timestamp(builder.bytes(), clock, Zone::None),
                     _ => builder.push(text),
                 }
                 builder.end();
@@ -351,7 +352,7 @@ fn datetime_text(array: &ArrayRef) -> StringArray {
             let days = array.as_primitive::<Date32Type>();
             let mut builder = TextBuilder::new(days.len(), days.len() * 19);
             for day in days.values() {
-                format::instant(builder.bytes(), i64::from(*day) * 86_400_000_000, Zone::None);
+                format::timestamp(builder.bytes(), i64::from(*day) * 86_400_000_000, Zone::None);
                 builder.end();
             }
             builder.finish(days.nulls().cloned())
@@ -368,7 +369,7 @@ fn epoch_text(array: &ArrayRef) -> StringArray {
     for (row, ms) in array.values().iter().enumerate() {
         if (-62_135_596_800_000..253_402_300_800_000).contains(ms) {
             let out = builder.bytes();
-            format::instant(out, ms * 1000, Zone::None);
+            format::timestamp(out, ms * 1000, Zone::None);
             if ms % 1000 != 0 {
                 out.extend_from_slice(b"000");
             }

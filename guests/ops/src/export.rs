@@ -21,7 +21,8 @@ impl Columns for Ops {
     type Options = etl_steps::Options;
 
     fn configure(options: etl_steps::Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        let (chain, plan) = Chain::configure(&options, input).map_err(|problems| problems.into_iter().map(of_options).collect::<Vec<_>>())?;
+        let (chain, plan) =
+            Chain::configure(&options, input).map_err(|problems| problems.into_iter().map(of_options).collect::<Vec<_>>())?;
         let crate::Plan { output, columns, filters, expands } = plan;
         let reads = !columns.is_empty();
         let promise = match (expands, filters) {

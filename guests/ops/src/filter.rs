@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::column::{describe, normal, texts, to_text, widen};
 use crate::format::Zone;
+use crate::instant;
 use crate::json;
 use crate::node::Wrong;
 use crate::parse::{self, Decimal};
@@ -185,13 +186,13 @@ fn constant(value: &Value, data_type: &DataType) -> Result<Constant, Wrong> {
         }
         DataType::Timestamp(_, zone) => {
             let seconds = Zone::of(zone.as_ref()).unwrap_or(Zone::Utc).seconds();
-            let written = parse::datetime(&text).ok_or_else(|| wrong("write it as `2024-01-15T10:30:00Z` or `2024-01-15`"))?;
+            let written = instant::datetime(&text).ok_or_else(|| wrong("write it as `2024-01-15T10:30:00Z` or `2024-01-15`"))?;
             if zone.is_none() && written.offset.is_some() {
                 return Err(("the column has no time zone and the value has".into(), Some("write the value without an offset".into())));
             }
             Ok(Constant::Instant(written.instant(seconds)))
         }
-        DataType::Date32 => parse::date(&text).map(Constant::Date).ok_or_else(|| wrong("write it as `2024-01-15`")),
+        DataType::Date32 => instant::date(&text).map(Constant::Date).ok_or_else(|| wrong("write it as `2024-01-15`")),
         _ => Ok(Constant::Text(text)),
     }
 }

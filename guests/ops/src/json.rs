@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::column::{Writer, describe, is_text, writable};
 use crate::format::{self, Zone};
+use crate::instant;
 use crate::parse;
 
 /// Writes one value as JSON; a float that JSON has no word for is null, binary is hexadecimal text.
@@ -216,12 +217,12 @@ pub(crate) fn build(values: &[Option<&Value>], data_type: &DataType) -> Result<A
         })),
         DataType::Float64 => Arc::new(primitive!(Float64Type, |value: &Value| parse::float(&as_text(value)?))),
         DataType::Utf8 => Arc::new(StringArray::from_iter(values.iter().map(|value| value.and_then(plain_text)))),
-        DataType::Date32 => Arc::new(primitive!(Date32Type, |value: &Value| parse::date(value.as_str()?))),
+        DataType::Date32 => Arc::new(primitive!(Date32Type, |value: &Value| instant::date(value.as_str()?))),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             let seconds = Zone::of(zone.as_ref()).unwrap_or(Zone::Utc).seconds();
             let naive = zone.is_none();
             let built = primitive!(TimestampMicrosecondType, |value: &Value| {
-                let written = parse::datetime(value.as_str()?)?;
+                let written = instant::datetime(value.as_str()?)?;
                 (!naive || written.offset.is_none()).then(|| written.instant(seconds))
             });
             Arc::new(built.with_timezone_opt(zone.clone()))

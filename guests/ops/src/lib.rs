@@ -10,6 +10,10 @@
 //! - A lone `${field:-default}` keeps the field's type where the default reads as one; otherwise it becomes text, as in `defaults`.
 //! - A bare word in a call is the column of that name; where there is none it is a text in `coalesce`, `default` and `concat`, and an error elsewhere.
 //! - `lower`, `upper`, `trim` and `str` make null the empty text, `len` 0, `bool` false; all others leave it null.
+//! - A lower width of a type is worked on in its widest: integers as 64-bit, floats as 64-bit, instants as microseconds.
+//! - Zones are UTC and fixed offsets; an instant in a named region is shown in UTC.
+//! - A text with an offset does not become a `timestamp` without a zone, and more digits than a `decimal` has are refused; floats are rounded to it.
+//! - `flatten` turns lists into columns only where the type fixes their length.
 //! - `unnest` keeps a row whose list is null or empty, with null for the item; a reject behind it takes the whole input row with it.
 
 mod alive;
@@ -20,6 +24,7 @@ mod eval;
 mod export;
 mod filter;
 mod format;
+mod instant;
 mod json;
 mod node;
 mod parse;
