@@ -7,10 +7,19 @@ pub mod error;
 
 pub mod batch;
 
+pub mod json;
+pub mod report;
+
 pub mod config;
+
+pub mod plan;
 
 pub mod sandbox;
 
 pub mod sink;
 pub mod source;
 pub mod stage;
+
+pub mod run;
+
+pub mod cli;

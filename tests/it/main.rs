@@ -1,3 +1,7 @@
 //! Through the front door: the binary, run on real files.
 
 mod architecture;
+mod examples;
+mod readme;
+mod run;
+mod support;

@@ -139,13 +139,7 @@ pub struct Flatten {
 
 impl Default for Flatten {
     fn default() -> Self {
-        Self {
-            strategy: FlattenStrategy::default(),
-            separator: "_".into(),
-            max_depth: None,
-            prefix: String::new(),
-            fields: Vec::new(),
-        }
+        Self { strategy: FlattenStrategy::default(), separator: "_".into(), max_depth: None, prefix: String::new(), fields: Vec::new() }
     }
 }
 

@@ -52,8 +52,21 @@ impl std::error::Error for ParseTypeError {}
 impl Type {
     /// Names that a user may write, for messages.
     pub const NAMES: [&str; 15] = [
-        "str", "string", "int", "integer", "float", "number", "numeric", "bool", "boolean", "datetime", "date",
-        "decimal(p,s)", "timestamp", "timestamp(tz)", "json",
+        "str",
+        "string",
+        "int",
+        "integer",
+        "float",
+        "number",
+        "numeric",
+        "bool",
+        "boolean",
+        "datetime",
+        "date",
+        "decimal(p,s)",
+        "timestamp",
+        "timestamp(tz)",
+        "json",
     ];
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Fault, Place};
+use crate::error::{Error, Fault};
 use crate::report::{Progress, Rows, RunReport, Status};
 use crate::sandbox::amount;
 
@@ -23,6 +23,11 @@ pub(super) fn talk(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
+/// Where logs go.
+pub(super) fn writer() -> io::Stderr {
+    io::stderr()
+}
+
 /// Prints an error with its levels, place and hint.
 pub(super) fn error(error: &Error) {
     talk(&render(error));
@@ -35,6 +40,9 @@ pub(super) fn render(error: &Error) -> String {
         text.push_str(&format!("{place}: "));
     }
     text.push_str("error: ");
+    if let Some(place) = error.place().filter(|place| !place.key.is_empty()) {
+        text.push_str(&format!("`{}`: ", place.key));
+    }
     let mut levels = error.chain().into_iter();
     text.push_str(&levels.next().unwrap_or_default());
     for level in levels {
@@ -49,13 +57,6 @@ pub(super) fn render(error: &Error) -> String {
         text.push_str("\n  this is a fault of etl-host itself; please report it with the command and its output");
     }
     text
-}
-
-/// A problem of a configuration file as text.
-pub(super) fn problem(place: &Place, message: &str, hint: Option<&str>) -> String {
-    let key = if place.key.is_empty() { String::new() } else { format!(" `{}`:", place.key) };
-    let hint = hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-    format!("{place}: error:{key} {message}{hint}")
 }
 
 /// Shows how far a run is: one live line on a terminal, plain lines elsewhere.

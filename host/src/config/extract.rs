@@ -1,11 +1,193 @@
 //! `extract.yaml`, typed.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use etl_steps::Type;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::cloud::CloudSource;
+use super::database::DatabaseSource;
+use super::http::HttpSource;
+use super::settings::DeadLetters;
+
+/// Where rows come from, and how they are read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extract {
+    /// What holds for every kind of source.
+    pub reading: Reading,
+    /// Where rows come from.
+    pub source: Source,
+    /// Parameters that a run takes, in the order in which they are written.
+    pub input_params: InputParams,
+    /// Name of a parameter to the name under which the source gets it.
+    pub param_mapping: BTreeMap<String, String>,
+    /// How the stream is pulled.
+    pub processing_mode: ProcessingMode,
+    /// Memory that a run may take, in MiB.
+    pub max_memory_mb: Option<NonZeroU64>,
+    /// Whether and how often a run remembers where it is.
+    pub checkpoint: Checkpoint,
+    /// How rows are validated as they come in.
+    pub validation: Option<ExtractValidation>,
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Files.
+    File(FileSource),
+    /// An HTTP interface.
+    Http(Box<HttpSource>),
+    /// A query.
+    Database(DatabaseSource),
+    /// Objects in a cloud storage.
+    CloudStorage(CloudSource),
+}
+
+/// What every `extract.yaml` may say beside [`Reading`] and its source.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Common {
+    /// Parameters that a run takes: a list of names, or names with their properties.
+    pub(super) input_params: InputParams,
+    /// Name of a parameter to the name under which the source gets it. Default: the same.
+    pub(super) param_mapping: BTreeMap<String, String>,
+    /// How the stream is pulled. Default: `streaming`.
+    pub(super) processing_mode: ProcessingMode,
+    /// Memory that a run may take, in MiB; a run that would take more stops with a message. Default: no limit.
+    pub(super) max_memory_mb: Option<NonZeroU64>,
+    /// Whether and how often a run remembers where it is.
+    pub(super) checkpoint: Checkpoint,
+    /// How rows are validated as they come in. Default: not.
+    pub(super) validation: Option<ExtractValidation>,
+}
+
+/// Parameters that a run takes, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InputParams(pub Vec<(String, InputParam)>);
+
+/// A parameter that a run takes.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputParam {
+    /// Type of its value, one of those of `convert`. Default: text.
+    #[serde(rename = "type")]
+    #[schemars(with = "Option<String>")]
+    pub kind: Option<Type>,
+    /// Whether a run without it is refused. Default: false.
+    pub required: bool,
+    /// Its value where a run does not give one.
+    pub default: Option<serde_json::Value>,
+    /// What it means.
+    pub description: Option<String>,
+}
+
+impl JsonSchema for InputParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InputParams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let param = generator.subschema_for::<InputParam>();
+        json_schema!({ "type": ["array", "object"], "items": { "type": "string" }, "additionalProperties": param })
+    }
+}
+
+impl<'de> Deserialize<'de> for InputParams {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Params;
+        impl<'de> Visitor<'de> for Params {
+            type Value = InputParams;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of names or a mapping of names to their properties")
+            }
+
+            fn visit_unit<E>(self) -> Result<InputParams, E> {
+                Ok(InputParams::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<InputParams, A::Error> {
+                let mut params = Vec::new();
+                while let Some(name) = seq.next_element()? {
+                    params.push((name, InputParam::default()));
+                }
+                Ok(InputParams(params))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InputParams, A::Error> {
+                let mut params = Vec::new();
+                while let Some((name, param)) = map.next_entry::<_, Option<InputParam>>()? {
+                    params.push((name, param.unwrap_or_default()));
+                }
+                Ok(InputParams(params))
+            }
+        }
+        deserializer.deserialize_any(Params)
+    }
+}
+
+/// How the stream of rows is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessingMode {
+    /// All rows first, then the transform, then the load.
+    Full,
+    /// Batch by batch.
+    #[default]
+    Streaming,
+    /// Reading goes ahead by chunks while transform and load work on the last.
+    Hybrid,
+}
+
+/// Whether and how often a run remembers where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Whether it does. Default: false.
+    pub enabled: bool,
+    /// Batches from one checkpoint to the next. Default: 10.
+    pub interval: NonZeroUsize,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { enabled: false, interval: NonZeroUsize::new(10).expect("10 is not zero") }
+    }
+}
+
+/// How rows are validated as they come in.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExtractValidation {
+    /// File with the JSON Schema that each row must satisfy, relative to the contract directory.
+    pub schema_path: Option<String>,
+    /// The JSON Schema itself, in place of `schema_path`.
+    pub schema: Option<serde_json::Value>,
+    /// What becomes of a row that does not satisfy it. Default: `fail`.
+    pub on_error: OnInvalid,
+    /// Where rows go with `quarantine`; `true` is the pipeline's dead letters. Default: these.
+    pub dlq: Option<DeadLetters>,
+}
+
+/// What becomes of a row that is not valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInvalid {
+    /// The run fails.
+    #[default]
+    Fail,
+    /// It goes on with a warning.
+    Warn,
+    /// It is left out.
+    Skip,
+    /// It goes to the dead letters.
+    Quarantine,
+}
 
 /// Reads files.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -92,10 +274,12 @@ pub enum Format {
     /// One JSON document: a list of objects, an object with a list in it, or one object.
     Json,
     /// One JSON object a line.
+    #[serde(alias = "ndjson")]
     Jsonl,
     /// Apache Parquet.
     Parquet,
     /// Excel workbook.
+    #[serde(alias = "xlsx")]
     Excel,
     /// XML.
     Xml,

@@ -1,11 +1,96 @@
 //! `load.yaml`, typed.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
+use super::cloud::CloudSink;
+use super::database::DatabaseSink;
+use super::extract::{CsvOptions, ExcelOptions, Format, JsonOptions, OnInvalid};
+use super::settings::DeadLetters;
+
+/// Where rows go to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// Rows that are handed to the sink at once.
+    pub batch_size: NonZeroUsize,
+    /// How rows are validated before they are written.
+    pub validation: Option<LoadValidation>,
+    /// Where rows go that are refused; absent = what the settings say.
+    pub dead_letters: Option<DeadLetters>,
+    /// Where rows go to.
+    pub sink: Sink,
+}
+
+/// Where rows go to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sink {
+    /// Files.
+    File(FileSink),
+    /// A table.
+    Database(Box<DatabaseSink>),
+    /// Objects in a cloud storage.
+    CloudStorage(CloudSink),
+}
+
+/// What every `load.yaml` may say beside its sink.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Common {
+    /// Rows that are handed to the sink at once. Default: 1000.
+    pub(super) batch_size: NonZeroUsize,
+    /// How rows are validated before they are written. Default: not.
+    pub(super) validation: Option<LoadValidation>,
+    /// Where rows go that are refused. Default: what `settings.yaml` says.
+    pub(super) dlq: Option<DeadLetters>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self { batch_size: NonZeroUsize::new(1000).expect("1000 is not zero"), validation: None, dlq: None }
+    }
+}
+
+/// How rows are validated before they are written.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadValidation {
+    /// The contract that rows must satisfy: a file or directory (`{path}`), or one of the metadata store (`{name, version}`). A text stands for `{path}`.
+    pub contract: Option<ContractReference>,
+    /// Whether the contract is the one that `settings.yaml` names. Default: false.
+    pub use_contract: bool,
+    /// What becomes of a row that does not satisfy it. Default: `fail`.
+    pub on_error: OnInvalid,
+    /// Where rows go with `quarantine`; `true` is the pipeline's dead letters. Default: these.
+    pub dlq: Option<DeadLetters>,
+}
+
+/// Names a contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContractReference {
+    /// Where it is kept.
+    #[serde(rename = "type")]
+    pub kind: ContractKind,
+    /// File or directory, relative to the contract directory.
+    pub path: Option<String>,
+    /// Name in the metadata store.
+    pub name: Option<String>,
+    /// Version in the metadata store. Default: the latest.
+    pub version: Option<String>,
+}
+
+/// Where a contract is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContractKind {
+    /// In files.
+    #[default]
+    File,
+    /// In the metadata store.
+    Database,
+}
 
 /// Writes files.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]

@@ -1,4 +1,30 @@
 //! What the user wrote: text in, structs out. No files, no network, no environment.
 
+pub mod cloud;
+pub mod database;
 pub mod extract;
+pub mod files;
+pub mod http;
 pub mod load;
+pub mod pipeline;
+pub mod schema;
+pub mod settings;
+pub mod transform;
+
+mod canonical;
+mod de;
+mod lower;
+mod problem;
+mod scalar;
+mod sections;
+mod steps;
+pub mod variables;
+mod yaml;
+
+pub use files::{Files, RULES, Text, parse};
+pub use pipeline::Pipeline;
+pub use problem::Problem;
+pub use schema::{Kind, json_schema};
+
+#[cfg(test)]
+mod golden;

@@ -14,6 +14,7 @@ use std::time::Instant;
 use arrow_schema::SchemaRef;
 
 use super::chain::Chain;
+use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
 use crate::error::{Error, Result};
 use crate::report::{Progress, Rows, StageReport};
@@ -28,9 +29,7 @@ const CHUNKS_AHEAD: usize = 2;
 pub(super) struct Context<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) sink: &'a dyn Sink,
-    /// Opens the stages of a worker.
-    pub(super) open_stages: &'a (dyn Fn() -> Result<Chain> + Sync),
-    pub(super) stages: &'a [StageReport],
+    pub(super) stages: &'a Stages,
     /// The schema that reaches the sink, where it is known before a row is read.
     pub(super) output: Option<SchemaRef>,
     pub(super) workers: usize,
@@ -79,11 +78,11 @@ enum Encoding {
 
 type Job = (usize, Box<dyn Chunk>);
 
-/// Runs one split: `on_reject` is given the refused rows in order, `on_progress` how far it is.
+/// Runs one split: `on_rejects` is given the refused rows in order, `on_progress` how far it is.
 pub(super) fn run_split(
     context: &Context<'_>,
     split: &Split,
-    on_reject: &mut dyn FnMut(&Reject) -> Result<()>,
+    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let encode: OnceLock<Arc<dyn Encode>> = OnceLock::new();
@@ -115,7 +114,7 @@ pub(super) fn run_split(
                 .map_err(|error| Error::outside("starting a thread").because(error))?;
         }
         drop(done_in);
-        let outcome = collect(&mut appender, done, places_in, on_reject, on_progress);
+        let outcome = collect(&mut appender, done, places_in, on_rejects, on_progress);
         // Readers and workers end at their next chunk.
         stop.store(true, Ordering::Relaxed);
         outcome
@@ -166,7 +165,7 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
         }
         let outcome = match &mut chain {
             Some(chain) => Ok(chain),
-            none => (context.open_stages)().map(|opened| none.insert(opened)),
+            none => context.stages.open().map(|opened| none.insert(opened)),
         };
         let outcome = outcome.and_then(|chain| chunk_through(context, chunk, chain, encode));
         if done.send(Done { sequence, outcome }).is_err() {
@@ -174,7 +173,7 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
         }
     }
     // Only a stage that remembers holds rows back, and then there is one worker.
-    let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| (context.open_stages)().ok()).flatten()) else { return };
+    let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| context.stages.open().ok()).flatten()) else { return };
     let outcome = chain.finish().and_then(|output| {
         let mut finished = Finished::new(context);
         let batches = finished.take(output);
@@ -232,7 +231,7 @@ fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain
 
 impl Finished {
     fn new(context: &Context<'_>) -> Self {
-        let stages = context.stages.iter().map(|stage| StageReport { name: stage.name.clone(), ..StageReport::default() }).collect();
+        let stages = context.stages.reports.clone();
         Self {
             encoded: Encoding::Rows(Vec::new()),
             rejects: Vec::new(),
@@ -284,20 +283,18 @@ fn collect(
     appender: &mut Appender<'_>,
     done: Receiver<Done>,
     places: Sender<()>,
-    on_reject: &mut dyn FnMut(&Reject) -> Result<()>,
+    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let started = Instant::now();
-    let mut report = SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.to_vec(), seconds: Seconds::default() };
+    let mut report = SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
     let mut progress = Progress::default();
     let mut early: BTreeMap<usize, Finished> = BTreeMap::new();
     let mut expected = 0;
     let mut take = |finished: Finished, report: &mut SplitReport| -> Result<()> {
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
         appender.append(encoded, &mut rows, &mut rejects)?;
-        for reject in &rejects {
-            on_reject(reject)?;
-        }
+        on_rejects(&rejects)?;
         report.rows.add(&rows);
         report.seconds.extract += seconds.extract;
         report.seconds.transform += seconds.transform;
@@ -328,7 +325,8 @@ fn collect(
     Ok(report)
 }
 
-fn merge(total: &mut StageReport, stage: StageReport) {
+/// Adds what a stage used in another chunk or split.
+pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
     let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters } = stage;
     total.fuel += fuel;
     total.fuel_share = total.fuel_share.max(fuel_share);

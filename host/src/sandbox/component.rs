@@ -12,9 +12,9 @@ use super::bindings::records::{TransformRecords, TransformRecordsPre};
 use super::bindings::types;
 use super::failure::Failure;
 use super::instance::{call, new_store};
-use super::limits::Limits;
 use super::state::{HasState, State, clip};
 use crate::error::{Context, Error, Result};
+use crate::plan::Limits;
 
 /// The contract's package, and the versions of it that this host speaks.
 pub const CONTRACT: &str = "etl:transform";

@@ -18,8 +18,9 @@ use super::component::{Component, Program};
 use super::engine::YIELD_INTERVAL;
 use super::failure::{Failure, FailureKind};
 use super::ipc;
-use super::limits::{EMIT_BYTES, Exceeded, Limits};
+use super::limits::{EMIT_BYTES, Exceeded};
 use super::state::{Emitted, Input, Output, Rejected, State};
+use crate::plan::Limits;
 
 /// What it takes to open an instance, as often as need be.
 #[derive(Clone)]

@@ -1,54 +1,11 @@
-//! What a stage may use, and who counts.
+//! Who counts what a guest uses.
 
-use std::time::Duration;
-
-use serde::Serialize;
 use wasmtime::ResourceLimiter;
 
-/// What one stage may use. The defaults are such that an honest transform never meets them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Limits {
-    /// Fuel for each batch, whatever its size. Default: 50 million.
-    pub fuel_per_batch: u64,
-    /// Fuel for each row of a batch, on top. Default: 100,000.
-    pub fuel_per_row: u64,
-    /// Bytes of all memories of an instance together. Default: 64 MiB.
-    pub memory_bytes: usize,
-    /// Elements of all tables of an instance together. Default: 20,000.
-    pub table_elements: usize,
-    /// Wall-clock time for one batch. Default: 30 s.
-    pub timeout: Duration,
-    /// Bytes that one batch may emit; `None` = 64 MiB or 16 times the input, whichever is more.
-    pub output_bytes: Option<usize>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            fuel_per_batch: 50_000_000,
-            fuel_per_row: 100_000,
-            memory_bytes: 64 << 20,
-            table_elements: 20_000,
-            timeout: Duration::from_secs(30),
-            output_bytes: None,
-        }
-    }
-}
+use crate::plan::Limits;
 
 /// Bytes that a guest may hand over in one call.
 pub(super) const EMIT_BYTES: usize = 64 << 20;
-
-impl Limits {
-    /// Fuel for a batch of `rows`.
-    pub fn fuel(&self, rows: usize) -> u64 {
-        self.fuel_per_batch.saturating_add(self.fuel_per_row.saturating_mul(rows as u64))
-    }
-
-    /// Bytes that may come out of a batch of `input` bytes.
-    pub(super) fn output(&self, input: usize) -> usize {
-        self.output_bytes.unwrap_or_else(|| EMIT_BYTES.max(input.saturating_mul(16)))
-    }
-}
 
 /// A limit that a guest ran into; travels through wasmtime as the cause of the trap.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
 mod bindings;
+mod builtin;
 mod cache;
 mod component;
 mod engine;
@@ -22,12 +23,12 @@ mod state;
 mod wasi;
 
 pub use bindings::types::Cardinality;
+pub use builtin::OPS;
 pub use cache::compile_component;
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
 pub use instance::{Instance, Plan, Processed, Recipe, RejectedRow, Rows, Used};
-pub use limits::Limits;
 
 use crate::error::{Context, Error, Result};
 

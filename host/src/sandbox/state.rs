@@ -11,8 +11,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{data, host, records_data, types};
 use super::ipc;
-use super::limits::{Exceeded, Limits, Meter};
+use super::limits::{Exceeded, Meter};
 use super::wasi::{self, Dice, LastWords};
+use crate::plan::Limits;
 
 /// Bytes of a log line, and of all lines of a batch.
 const LOG_LINE_BYTES: usize = 1 << 10;

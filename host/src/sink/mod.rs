@@ -1,13 +1,70 @@
 //! Where rows go to: the traits, and `open`.
 
-use std::path::PathBuf;
+mod conform;
+pub mod dead_letters;
+mod excel;
+mod file;
+mod nothing;
+mod old;
+mod output;
+mod parquet;
+mod partition;
+mod parts;
+mod single;
+mod text;
+mod workspace;
+
+#[cfg(test)]
+mod conformance;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Reject};
+use crate::config::load::FileSink;
 use crate::error::Result;
+
+/// What a sink must know of the run that writes to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunName {
+    /// Id of the run; temporary names and part names come from it.
+    pub run_id: String,
+    /// When the run started.
+    pub started: DateTime<Utc>,
+    /// Name of the pipeline.
+    pub pipeline: String,
+}
+
+/// Opens the file sink of a run; `root` is the folder that relative paths are relative to.
+///
+/// Makes the target's folder where it is missing, and clears what dead runs have left there.
+///
+/// # Errors
+/// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
+pub fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
+    file::open(sink, root, run)
+}
+
+/// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.
+///
+/// # Errors
+/// As [`check`].
+pub fn open_nothing(sink: &FileSink, root: &Path) -> Result<Box<dyn Sink>> {
+    check(sink, root)?;
+    Ok(Box::new(nothing::Nothing))
+}
+
+/// Checks a file sink; looks at no more of the disk than whether its path is a folder.
+///
+/// # Errors
+/// Config, where options cannot be.
+pub fn check(sink: &FileSink, root: &Path) -> Result<()> {
+    output::Output::new(sink, root).map(|_| ())
+}
 
 /// A place that rows go to. Nothing of a run is visible there before [`Sink::commit`].
 pub trait Sink: Send + Sync {
@@ -70,8 +127,8 @@ pub struct Encoded {
 pub enum Payload {
     /// Text, whole rows.
     Bytes(Vec<u8>),
-    /// Parquet column chunks of one row group.
-    RowGroup(Vec<parquet::arrow::arrow_writer::ArrowColumnChunk>),
+    /// Parquet row groups, each by column.
+    RowGroups(Vec<Vec<::parquet::arrow::arrow_writer::ArrowColumnChunk>>),
     /// Rows as they are, for sinks that must write in one thread.
     Rows(Vec<Batch>),
 }

@@ -1,12 +1,49 @@
 //! Where rows come from: the trait, and `open`.
 
+mod csv;
+mod cut;
+mod excel;
+mod file;
+mod input;
+mod json;
+mod layout;
+mod lines;
+mod nested;
+mod parquet;
+mod paths;
+mod refuse;
+mod rows;
+mod scalar;
+mod tape;
+mod target;
+mod xml;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod formats;
+#[cfg(test)]
+mod testing;
+
+pub use lines::read_lines;
+
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Position, Reject};
+use crate::config::extract::{FileSource, Reading};
 use crate::error::Result;
+
+/// Opens a file source: finds its files and out of what columns they are; `root` is what a relative path starts at.
+///
+/// # Errors
+/// Outside, where a file is missing or cannot be read; config, where options do not fit it; data, where it is damaged.
+pub fn open(source: &FileSource, reading: &Reading, options: ReadOptions, root: &Path) -> Result<Box<dyn Source>> {
+    Ok(Box::new(file::Files::open(source, reading, &options, root)?))
+}
 
 /// A place that rows come from.
 ///

@@ -9,6 +9,7 @@ use arrow_schema::SchemaRef;
 
 use super::{Output, Stage, Usage};
 use crate::batch::{Batch, Origin, Reason, Reject, RowNumbers};
+use crate::config::transform::{OnError, OnTrap};
 use crate::error::{Context, Error, Result};
 use crate::json;
 use crate::sandbox::{Failure, FailureKind, Instance, Processed, Recipe, Rows, Scope};
@@ -42,35 +43,15 @@ impl Default for Policy {
     }
 }
 
-/// What happens when a guest refuses a row or a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnError {
-    /// The rows go to the dead letters.
-    DeadLetter,
-    /// The run fails.
-    Fail,
-    /// The rows are left out and counted.
-    Skip,
-}
-
-/// What happens when a guest crashes or runs into a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnTrap {
-    /// The guilty rows are found and go to the dead letters; the rest goes on.
-    Bisect,
-    /// The whole batch goes to the dead letters.
-    FailBatch,
-    /// A fresh instance tries the batch once more; then the run fails.
-    Restart,
-    /// The batch goes on as it came.
-    Bypass,
-}
+/// Reads the JSON lines that a guest of the records world emits; the sources know how.
+pub type ReadLines = fn(&[u8]) -> Result<RecordBatch>;
 
 /// A guest as a stage.
 pub struct ComponentStage {
     recipe: Recipe,
     policy: Policy,
     scope: Scope,
+    read_lines: ReadLines,
     /// Open instances, the last used one last.
     open: Vec<(SchemaRef, Instance)>,
     memory: Memory,
@@ -89,12 +70,17 @@ impl ComponentStage {
     ///
     /// # Errors
     /// As the guest says: config for options, guest for a crash.
-    pub fn open(recipe: Recipe, policy: Policy, scope: Scope, schema: &SchemaRef) -> Result<(Self, super::Configured)> {
-        let mut stage = Self { recipe, policy, scope, open: Vec::new(), memory: Memory::default(), usage: Usage::default() };
+    pub fn open(recipe: Recipe, policy: Policy, scope: Scope, read_lines: ReadLines, schema: &SchemaRef) -> Result<(Self, super::Configured)> {
+        let mut stage = Self::closed(recipe, policy, scope, read_lines);
         let instance = stage.instance(schema)?;
         let plan = instance.plan();
         let configured = super::Configured { output: plan.output.clone(), columns: plan.columns.as_ref().map(|columns| columns.to_vec()) };
         Ok((stage, configured))
+    }
+
+    /// Makes the stage without opening it, where the schema of its rows is not known yet.
+    pub fn closed(recipe: Recipe, policy: Policy, scope: Scope, read_lines: ReadLines) -> Self {
+        Self { recipe, policy, scope, read_lines, open: Vec::new(), memory: Memory::default(), usage: Usage::default() }
     }
 
     /// The instance for a schema; opened where there is none.
@@ -381,7 +367,9 @@ impl ComponentStage {
         for (rows, origins) in emitted {
             let rows = match rows {
                 Rows::Batch(rows) => rows,
-                Rows::Lines(lines) => json::read_lines(&lines).map_err(|error| error.while_doing(format!("reading what stage `{}` emitted", self.recipe.stage)))?,
+                Rows::Lines(lines) => {
+                    (self.read_lines)(&lines).map_err(|error| error.while_doing(format!("reading what stage `{}` emitted", self.recipe.stage)))?
+                }
             };
             if rows.num_rows() == 0 {
                 continue;

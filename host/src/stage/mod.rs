@@ -2,6 +2,10 @@
 
 use arrow_schema::SchemaRef;
 
+mod component;
+
+pub use component::{ComponentStage, Policy, ReadLines};
+
 use crate::batch::{Batch, Reject};
 use crate::error::Result;
 

@@ -1,0 +1,87 @@
+//! `etl-host check`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
+use crate::error::{Context, Error};
+use crate::plan::{Overrides, Plan};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Contract directories
+    #[arg(required = true)]
+    directories: Vec<PathBuf>,
+    /// Set a variable that the files use as ${NAME}; wins over the environment
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = super::pair)]
+    vars: Vec<(String, String)>,
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Finds every mistake in the configuration of each directory.
+pub(super) fn check(args: &CheckArgs) -> Outcome {
+    let mut faults = Vec::new();
+    let mut results = Vec::new();
+    for directory in &args.directories {
+        let contract = ContractArgs {
+            directory: directory.clone(),
+            extract: None,
+            transform: None,
+            load: None,
+            vars: args.vars.clone(),
+            params: Vec::new(),
+            limit: None,
+        };
+        let (errors, notes) = match contract::read(&contract) {
+            Ok(contract) => {
+                let not_built: Vec<Error> = contract.pipeline.not_built().iter().cloned().map(Error::from).collect();
+                // Parameters belong to a run, what is not built yet is told as a note.
+                let errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
+                (errors, not_built)
+            }
+            Err(Failures(errors)) => (errors, Vec::new()),
+        };
+        if args.json {
+            results.push(json!({
+                "directory": directory,
+                "errors": errors.iter().map(as_json).collect::<Vec<_>>(),
+                "not_built": notes.iter().map(as_json).collect::<Vec<_>>(),
+            }));
+        } else {
+            for error in &errors {
+                terminal::error(error);
+            }
+            for note in &notes {
+                terminal::talk(&terminal::render(note).replacen("error: ", "note: ", 1));
+            }
+            let count = match errors.len() {
+                0 => "no mistake".to_owned(),
+                1 => "1 mistake".to_owned(),
+                count => format!("{count} mistakes"),
+            };
+            terminal::talk(&format!("{}: {count}", directory.display()));
+        }
+        faults.extend(errors.iter().map(Error::fault));
+    }
+    if args.json {
+        terminal::data(&serde_json::to_string(&results).bug(|| "writing the result as JSON".into())?);
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { exit_code(faults.into_iter()) })
+}
+
+/// What only shows once the whole is planned; parameters that are missing are no mistake of the files.
+fn contradictions(contract: &contract::Contract) -> Vec<Error> {
+    let required = contract.pipeline.extract.input_params.0.iter().filter(|(_, param)| param.required && param.default.is_none());
+    let overrides = Overrides { params: required.map(|(name, _)| (name.clone(), String::new())).collect(), limit: None };
+    Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()).err().unwrap_or_default()
+}
+
+fn as_json(error: &Error) -> serde_json::Value {
+    json!({ "place": error.place(), "message": error.one_line(), "hint": error.find_hint(), "fault": error.fault() })
+}

@@ -1,0 +1,150 @@
+//! The command line: a file a subcommand; only `terminal` prints.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod check;
+mod contract;
+mod inspect;
+mod plan;
+mod run;
+mod schema;
+mod setup;
+mod terminal;
+
+use crate::error::{Error, Fault};
+
+/// Runs extract, transform, load pipelines; every transform is a sandboxed WebAssembly component.
+///
+/// Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration file is wrong ·
+/// 3 something outside failed (file missing, disk full) · 4 done, but a transform crashed on rows, which are in the
+/// dead letters · 70 a fault of etl-host itself.
+#[derive(Debug, Parser)]
+#[command(name = "etl-host", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the pipeline of a contract directory
+    Run(run::RunArgs),
+    /// Find every mistake in the configuration of contract directories, without touching data
+    Check(check::CheckArgs),
+    /// Show what would run: source, stages, sink, limits, schemas
+    Plan(plan::PlanArgs),
+    /// Show what a component is, offers and would reach
+    Inspect(inspect::InspectArgs),
+    /// Print the JSON Schema of a configuration file, for editors
+    Schema(schema::SchemaArgs),
+    /// Compile a component from stdin into a file (used by etl-host itself)
+    #[command(hide = true)]
+    CompileComponent {
+        /// The file to write.
+        output: PathBuf,
+    },
+}
+
+/// What names a pipeline.
+#[derive(Debug, Args)]
+struct ContractArgs {
+    /// Contract directory: extract.yaml, load.yaml and, where rows are changed, transform.yaml; or one pipeline.yaml
+    directory: PathBuf,
+    /// Use this file in place of the directory's extract.yaml
+    #[arg(long, value_name = "FILE")]
+    extract: Option<PathBuf>,
+    /// Use this file in place of the directory's transform.yaml
+    #[arg(long, value_name = "FILE")]
+    transform: Option<PathBuf>,
+    /// Use this file in place of the directory's load.yaml
+    #[arg(long, value_name = "FILE")]
+    load: Option<PathBuf>,
+    /// Set a variable that the files use as ${NAME}; wins over the environment
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
+    vars: Vec<(String, String)>,
+    /// Set a parameter that the pipeline takes (`input_params`)
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    params: Vec<(String, String)>,
+    /// Read at most so many rows
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<u64>,
+}
+
+/// Where compiled components are kept.
+#[derive(Debug, Args)]
+struct CacheArgs {
+    /// Folder for compiled components [default: etl-host in the user's cache folder]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CACHE")]
+    cache_dir: Option<PathBuf>,
+}
+
+/// Errors of one command: one, or every one of a configuration.
+struct Failures(Vec<Error>);
+
+impl From<Error> for Failures {
+    fn from(error: Error) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl From<Vec<Error>> for Failures {
+    fn from(errors: Vec<Error>) -> Self {
+        Self(errors)
+    }
+}
+
+type Outcome = Result<ExitCode, Failures>;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let text = error.render().ansi().to_string();
+            return if error.use_stderr() {
+                terminal::talk(text.trim_end());
+                ExitCode::from(2)
+            } else {
+                terminal::data(&text);
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    setup::logging();
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Schema(args) => schema::schema(&args),
+        Command::CompileComponent { output } => crate::sandbox::compile_component(&output).map(|()| ExitCode::SUCCESS).map_err(Failures::from),
+    };
+    outcome.unwrap_or_else(|Failures(errors)| {
+        for error in &errors {
+            terminal::error(error);
+        }
+        exit_code(errors.iter().map(Error::fault))
+    })
+}
+
+/// The exit code for errors: that of the worst.
+fn exit_code(faults: impl Iterator<Item = Fault>) -> ExitCode {
+    let code = |fault| match fault {
+        Fault::Data | Fault::Guest => 1,
+        Fault::Config => 2,
+        Fault::Outside => 3,
+        Fault::Bug => 70,
+    };
+    ExitCode::from(faults.map(code).max().unwrap_or(70))
+}
+
+/// Reads `NAME=VALUE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must read NAME=VALUE".into()),
+    }
+}

@@ -1,0 +1,133 @@
+//! `etl-host plan`.
+
+use std::process::ExitCode;
+
+use arrow_schema::Schema;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{CacheArgs, ContractArgs, Outcome, contract, setup, terminal};
+use crate::error::Context;
+use crate::plan::{DeadLetters, Plan, StagePlan};
+use crate::run::{Resolved, resolve};
+use crate::sandbox::amount;
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    contract: ContractArgs,
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+/// Shows what would run. Schemas need a look at the input; where it is not there, the rest is shown with the reason.
+pub(super) fn plan(args: &PlanArgs) -> Outcome {
+    let plan = contract::planned(&args.contract)?;
+    let runtime = setup::runtime()?;
+    let sandbox = setup::sandbox(&args.cache, &runtime)?;
+    let resolved = resolve(&plan, &sandbox);
+    if args.json {
+        terminal::data(&serde_json::to_string(&as_json(&plan, resolved.as_ref().ok())).bug(|| "writing the plan as JSON".into())?);
+    } else {
+        terminal::data(&as_text(&plan, resolved.as_ref().ok()));
+    }
+    match resolved {
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
+    let mut text = format!("{}\n", plan.name);
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11}{value}\n"));
+    line("source", format!("file {}", plan.source.path));
+    line("batches", format!("{} rows where a stage sees a batch's rows together", plan.reading.batch_size));
+    if let Some(limit) = plan.limit {
+        line("limit", format!("{limit} rows"));
+    }
+    if let Some(resolved) = resolved {
+        line("schema", columns(&resolved.source));
+    }
+    for (index, stage) in plan.stages.iter().enumerate() {
+        line("stage", format!("{}: {}", stage.name, stage.steps.join(", ")));
+        let limits = &stage.limits;
+        line(
+            "  limits",
+            format!(
+                "{} fuel a batch + {} a row, {} MiB, {} s a batch, {} MiB of output a batch",
+                amount(limits.fuel_per_batch),
+                amount(limits.fuel_per_row),
+                limits.memory_bytes >> 20,
+                limits.timeout.as_secs_f64(),
+                limits.output_bytes.map_or_else(|| "64 or 16 times the input's".to_owned(), |bytes| (bytes >> 20).to_string()),
+            ),
+        );
+        line("  grants", "nothing".into());
+        line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
+        if let Some(Resolved { stages, .. }) = resolved {
+            line("  digest", format!("sha256:{}", stages.reports[index].digest));
+            line("  schema", stages.outputs[index].as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)));
+        }
+    }
+    line("sink", format!("file {}, {}", plan.sink.path, word(&plan.sink.write_mode)));
+    line(
+        "rejects",
+        match &plan.dead_letters {
+            DeadLetters::File(path) => path.display().to_string(),
+            DeadLetters::Memory => "in the report only".into(),
+            DeadLetters::Off => "counted, not kept".into(),
+        },
+    );
+    text
+}
+
+fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
+    let stage = |(index, stage): (usize, &StagePlan)| {
+        let stages = resolved.map(|resolved| &resolved.stages);
+        json!({
+            "name": stage.name,
+            "component": stage.component,
+            "digest": stages.map(|stages| format!("sha256:{}", stages.reports[index].digest)),
+            "function": stage.function,
+            "steps": stage.steps,
+            "options": stage.options,
+            "limits": stage.limits,
+            "grants": [],
+            "schema": stages.and_then(|stages| stages.outputs[index].as_ref().map(|schema| fields(schema))),
+        })
+    };
+    json!({
+        "name": plan.name,
+        "source": { "type": "file", "path": plan.source.path, "schema": resolved.map(|resolved| fields(&resolved.source)) },
+        "batch_size": plan.reading.batch_size,
+        "limit": plan.limit,
+        "stages": plan.stages.iter().enumerate().map(stage).collect::<Vec<_>>(),
+        "sink": { "type": "file", "path": plan.sink.path },
+        "dead_letters": plan.dead_letters,
+    })
+}
+
+/// A choice in the user's own word.
+fn word(choice: &impl std::fmt::Debug) -> String {
+    let name = format!("{choice:?}");
+    let mut text = String::new();
+    for (index, c) in name.char_indices() {
+        if c.is_uppercase() && index > 0 {
+            text.push('_');
+        }
+        text.extend(c.to_lowercase());
+    }
+    text
+}
+
+fn columns(schema: &Schema) -> String {
+    schema.fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
+}
+
+fn fields(schema: &Schema) -> Value {
+    schema.fields().iter().map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() })).collect()
+}

@@ -1,0 +1,264 @@
+//! Databases in `extract.yaml` and `load.yaml`, typed.
+
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::settings::Secret;
+
+/// Asks a database.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSource {
+    /// The query; `:name` stands for a parameter.
+    pub query: String,
+    /// Values of the query's parameters.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    /// Database, as `scheme://user:password@host:port/name`; schemes are `postgresql`, `mysql`, `mariadb`, `sqlite`, `mssql`, `oracle`.
+    #[schemars(with = "String")]
+    pub connection_string: Connection,
+    /// SSH tunnel to the database. Default: none.
+    pub ssh_tunnel: Option<SshTunnel>,
+}
+
+/// Writes to a table.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSink {
+    /// The table.
+    pub table: String,
+    /// The table's schema. Default: the database's own.
+    pub schema_name: Option<String>,
+    /// How rows are written. Default: `upsert` where `primary_key` is given, else `insert`.
+    pub write_method: Option<WriteMethod>,
+    /// Columns that tell rows apart, one or many.
+    #[serde(default)]
+    pub primary_key: OneOrMany,
+    /// Columns that tell rows apart for `upsert`, in place of `primary_key`.
+    #[serde(default)]
+    pub unique_constraints: OneOrMany,
+    /// Columns that `upsert` and `update` change. Default: all but the key.
+    pub update_columns: Option<Vec<String>>,
+    /// Database, as `scheme://user:password@host:port/name`; schemes are `postgresql`, `mysql`, `mariadb`, `sqlite`, `mssql`, `oracle`.
+    #[schemars(with = "String")]
+    pub connection_string: Connection,
+    /// SSH tunnel to the database. Default: none.
+    pub ssh_tunnel: Option<SshTunnel>,
+    /// What happens where the table is not there. Default: `if_missing`.
+    #[serde(default)]
+    pub create_table: CreateTable,
+    /// What happens where rows do not fit the table. Default: `evolve`.
+    #[serde(default)]
+    pub schema_evolution: SchemaEvolution,
+    /// SQL to run, or views to refresh, after the load.
+    #[serde(default)]
+    pub publish: Vec<String>,
+}
+
+/// How rows are written to a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteMethod {
+    /// Added; a key that is there is an error.
+    #[serde(alias = "append")]
+    Insert,
+    /// Added, or changed where the key is there.
+    Upsert,
+    /// Those with the same key are deleted, then added.
+    Replace,
+    /// Changed where the key is there.
+    Update,
+    /// Deleted where the key is there.
+    Delete,
+    /// The table is emptied, then they are added.
+    TruncateAndLoad,
+}
+
+/// What happens where the table is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CreateTable {
+    /// It is created.
+    #[default]
+    IfMissing,
+    /// The run fails.
+    Never,
+}
+
+/// What happens where rows do not fit the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaEvolution {
+    /// The table gets new columns and wider types.
+    #[default]
+    Evolve,
+    /// The run fails.
+    Freeze,
+    /// The row goes to the dead letters.
+    DiscardRow,
+    /// The value is left out.
+    DiscardValue,
+}
+
+/// A tunnel through another machine.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshTunnel {
+    /// Whether it is used. Default: false.
+    #[serde(default)]
+    pub enabled: bool,
+    /// The machine.
+    pub host: String,
+    /// Its port. Default: 22.
+    #[serde(default = "ssh_port")]
+    pub port: u16,
+    /// User there.
+    pub username: String,
+    /// Password there.
+    pub password: Option<Secret>,
+    /// File with the private key, in place of a password.
+    pub key_file: Option<String>,
+    /// Machine of the database as seen from there. Default: from the connection.
+    pub remote_host: Option<String>,
+    /// Its port. Default: from the connection.
+    pub remote_port: Option<u16>,
+    /// Port on this machine. Default: 5433.
+    #[serde(default = "local_port")]
+    pub local_port: u16,
+}
+
+fn ssh_port() -> u16 {
+    22
+}
+
+fn local_port() -> u16 {
+    5433
+}
+
+/// A database that somebody speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL and MariaDB.
+    Mysql,
+    /// SQLite.
+    Sqlite,
+    /// Microsoft SQL Server.
+    Mssql,
+    /// Oracle.
+    Oracle,
+}
+
+impl Dialect {
+    /// Names that a user may write, for messages.
+    pub const NAMES: [&str; 8] = ["postgresql", "postgres", "mysql", "mariadb", "sqlite", "mssql", "sqlserver", "oracle"];
+
+    /// Reads a scheme or a type's name, without its `+driver`.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.split('+').next()?.to_ascii_lowercase().as_str() {
+            "postgresql" | "postgres" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            "sqlite" => Some(Self::Sqlite),
+            "mssql" | "sqlserver" => Some(Self::Mssql),
+            "oracle" => Some(Self::Oracle),
+            _ => None,
+        }
+    }
+}
+
+/// A database's URL, which is never printed with its password.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Connection {
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// The whole URL.
+    pub url: String,
+}
+
+impl TryFrom<String> for Connection {
+    type Error = String;
+
+    fn try_from(url: String) -> Result<Self, String> {
+        let schemes = Dialect::NAMES.join(", ");
+        let Some((scheme, _)) = url.split_once("://") else {
+            return Err(format!("must start with `scheme://`; schemes are {schemes}"));
+        };
+        match Dialect::parse(scheme) {
+            Some(dialect) => Ok(Self { dialect, url }),
+            None => Err(format!("has the scheme `{scheme}`, which is not known; schemes are {schemes}")),
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({:?}, {})", self.dialect, without_password(&self.url))
+    }
+}
+
+/// The URL with `***` in place of its password.
+fn without_password(url: &str) -> String {
+    match password(url) {
+        Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
+        None => url.to_owned(),
+    }
+}
+
+/// The password within a URL.
+pub(super) fn password(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', ' ']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    let (_, password) = user.split_once(':')?;
+    (!password.is_empty()).then_some(password)
+}
+
+/// Names: a text is a list of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl JsonSchema for OneOrMany {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OneOrMany".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
+
+            fn visit_unit<E>(self) -> Result<OneOrMany, E> {
+                Ok(OneOrMany::default())
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![name.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OneOrMany, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = seq.next_element()? {
+                    names.push(name);
+                }
+                Ok(OneOrMany(names))
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}

@@ -1,0 +1,270 @@
+//! The files of a contract directory: texts in, a pipeline out, or everything that is wrong.
+
+use super::canonical::{self, Information};
+use super::lower;
+use super::pipeline::Pipeline;
+use super::problem::{Findings, Problem, suggest};
+use super::sections;
+use super::settings::Settings;
+use super::variables::{Lookup, Secrets, substitute};
+use super::yaml::{self, Key, Node, Value};
+use crate::error::Place;
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The file as the user would name it.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// The files of one pipeline. A file of its own comes before the same section of `pipeline`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Name of the pipeline where no file says another.
+    pub name: String,
+    /// The directory that was looked in, as the user would name it.
+    pub directory: String,
+    /// `pipeline.yaml`.
+    pub pipeline: Option<Text>,
+    /// `extract.yaml`.
+    pub extract: Option<Text>,
+    /// `transform.yaml`.
+    pub transform: Option<Text>,
+    /// `load.yaml`.
+    pub load: Option<Text>,
+    /// `settings.yaml`.
+    pub settings: Option<Text>,
+    /// `schema.yaml`, `coercion_rules.yaml` and `validation_rules.yaml` of the oldest dialect.
+    pub rules: Vec<Text>,
+}
+
+/// Names of files in a contract directory, without `.yaml` or `.yml`.
+pub const NAMES: [&str; 5] = ["pipeline", "extract", "transform", "load", "settings"];
+/// Names of further files of the oldest dialect, without `.yaml`, `.yml` or `.json`.
+pub const RULES: [&str; 3] = ["schema", "coercion_rules", "validation_rules"];
+
+/// Types the files of a pipeline.
+///
+/// # Errors
+/// Everything that is wrong in any of them, sorted by file and line.
+pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Problem>> {
+    let mut reading = Reading { variables, secrets: Secrets::default(), problems: Vec::new(), not_built: Vec::new() };
+    match reading.pipeline(files) {
+        Some(pipeline) if reading.problems.is_empty() => Ok(pipeline),
+        _ => {
+            let secrets = reading.secrets;
+            let mut problems = reading.problems;
+            for problem in &mut problems {
+                problem.message = secrets.mask(&problem.message);
+                problem.hint = problem.hint.as_deref().map(|hint| secrets.mask(hint));
+            }
+            sort(&mut problems);
+            Err(problems)
+        }
+    }
+}
+
+fn sort(problems: &mut [Problem]) {
+    problems.sort_by(|one, two| {
+        let order = |problem: &Problem| (problem.place.file.clone(), problem.place.line, problem.place.column);
+        order(one).cmp(&order(two))
+    });
+}
+
+struct Reading<'a> {
+    variables: Lookup<'a>,
+    secrets: Secrets,
+    problems: Vec<Problem>,
+    not_built: Vec<Problem>,
+}
+
+/// A section, and the file that it stands in.
+struct Section {
+    file: String,
+    node: Node,
+}
+
+/// What `pipeline.yaml` holds.
+#[derive(Default)]
+struct Parts {
+    information: Information,
+    name: Option<String>,
+    extract: Option<Section>,
+    transform: Option<Section>,
+    load: Option<Section>,
+    settings: Option<Section>,
+}
+
+impl Reading<'_> {
+    fn pipeline(&mut self, files: &Files) -> Option<Pipeline> {
+        let Files { name, directory, pipeline, extract, transform, load, settings, rules } = files;
+        let parts = pipeline.as_ref().map(|text| self.parts(text)).unwrap_or_default();
+        let whole = pipeline.as_ref();
+        let extract = self.section(extract.as_ref(), parts.extract, "extract", whole, directory);
+        let load = self.section(load.as_ref(), parts.load, "load", whole, directory);
+        let transform = match transform {
+            Some(text) => self.tree(text),
+            None => parts.transform,
+        };
+        let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, true, sections::settings));
+        let inline = parts.settings.map(|section| self.typed(section, true, sections::settings));
+        let settings = match (shared, inline) {
+            (Some(shared), Some(inline)) => shared.zip(inline).map(|(shared, inline)| over(inline, shared)),
+            (Some(settings), None) | (None, Some(settings)) => settings,
+            (None, None) => Some(Settings::default()),
+        };
+        for text in rules {
+            if let Some(section) = self.tree(text) {
+                self.typed(section, false, |node, findings| {
+                    let place = Place { file: findings.file.clone(), line: node.line, column: node.column, key: String::new() };
+                    findings.not_built.push(Problem::new(place, "the rules of this file are not built yet"));
+                });
+            }
+        }
+        let information = extract.as_ref().map(|_| parts.information);
+        let extract = extract.and_then(|section| self.typed(section, true, sections::extract));
+        let transform = transform.map(|section| self.typed(section, false, lower::transform)).unwrap_or_default();
+        let load = load.and_then(|section| self.typed(section, true, sections::load));
+        let (extract, load, settings) = (extract?, load?, settings?);
+        if transform.params_become_columns && !extract.input_params.0.is_empty() {
+            let place = transform.steps.first().map(|step| step.place.clone()).unwrap_or_default();
+            self.not_built.push(Problem::new(place, "`input_params` that become columns are not built yet"));
+        }
+        let Information { description, version } = information.unwrap_or_default();
+        let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
+        let mut not_built = std::mem::take(&mut self.not_built);
+        sort(&mut not_built);
+        let secrets = std::mem::take(&mut self.secrets);
+        Some(Pipeline { name, version, description, extract, transform, load, settings, secrets, not_built })
+    }
+
+    /// A section that there must be: from its own file, else from `pipeline.yaml`.
+    fn section(&mut self, own: Option<&Text>, part: Option<Section>, name: &str, whole: Option<&Text>, directory: &str) -> Option<Section> {
+        match (own, part, whole) {
+            (Some(text), ..) => self.tree(text),
+            (None, Some(part), _) => Some(part),
+            // What is wrong with the whole file is said already, or the section is not in it.
+            (None, None, Some(text)) => {
+                if !self.problems.iter().any(|problem| problem.place.file == text.name && problem.place.key.is_empty()) {
+                    let place = Place { file: text.name.clone(), ..Place::default() };
+                    self.problems.push(
+                        Problem::new(place, format!("the section `{name}` is missing"))
+                            .hint(format!("add `{name}:` or a file `{name}.yaml`")),
+                    );
+                }
+                None
+            }
+            (None, None, None) => {
+                let place = Place { file: directory.to_owned(), ..Place::default() };
+                let message = format!("`{name}.yaml` is missing");
+                let hint = format!("looked for {name}.yaml, {name}.yml, pipeline.yaml and pipeline.yml in {directory}");
+                self.problems.push(Problem::new(place, message).hint(hint));
+                None
+            }
+        }
+    }
+
+    fn tree(&mut self, text: &Text) -> Option<Section> {
+        let mut findings = Findings::of(&text.name);
+        let node = yaml::parse(&text.text, &mut findings);
+        self.problems.append(&mut findings.problems);
+        node.map(|node| Section { file: text.name.clone(), node })
+    }
+
+    /// Types a section, with variables where it may have some.
+    fn typed<T>(&mut self, section: Section, variables: bool, work: impl FnOnce(Node, &mut Findings) -> T) -> T {
+        let Section { file, mut node } = section;
+        let mut findings = Findings::of(file);
+        if variables {
+            substitute(&mut node, self.variables, &mut self.secrets, &mut findings);
+        }
+        let typed = work(node, &mut findings);
+        self.problems.append(&mut findings.problems);
+        self.not_built.append(&mut findings.not_built);
+        typed
+    }
+
+    /// Takes `pipeline.yaml` apart.
+    fn parts(&mut self, text: &Text) -> Parts {
+        let Some(Section { file, mut node }) = self.tree(text) else { return Parts::default() };
+        let mut findings = Findings::of(&file);
+        if !node.is_map() {
+            findings.wrong(&node, format!("{} is {}, but must be a mapping", node.quoted(), node.describe()));
+            self.problems.append(&mut findings.problems);
+            return Parts::default();
+        }
+        let information = canonical::take_information(&mut node);
+        let name = node.take_given("name").and_then(|(_, name)| name.text().map(str::to_owned));
+        let mut section = |name: &str| node.take_given(name).map(|(_, node)| Section { file: file.clone(), node });
+        let (extract, load, inline) = (section("extract"), section("load"), section("settings"));
+        let transform = transform_part(&mut node).map(|node| Section { file: file.clone(), node });
+        canonical::rename(&mut node, sections::SETTINGS, &mut findings);
+        let keys = super::de::keys_of::<Settings>();
+        let top = canonical::split_off(&mut node, keys);
+        let settings = match inline {
+            Some(mut inline) if inline.node.is_map() => {
+                canonical::rename(&mut inline.node, sections::SETTINGS, &mut findings);
+                for (key, value) in top.entries() {
+                    match inline.node.get(&key.name) {
+                        Some(_) => {
+                            let message = format!("`{}` stands at the top and in `settings`", key.written);
+                            findings.wrong_key(key, value, message).hint = Some("keep one of them".into());
+                        }
+                        None => inline.node.put(key.clone(), value.clone()),
+                    }
+                }
+                Some(inline)
+            }
+            Some(inline) => Some(inline),
+            None => (!top.entries().is_empty()).then(|| Section { file: file.clone(), node: top }),
+        };
+        let names: Vec<&str> = ["name", "extract", "transform", "jsonata", "custom_function", "load", "settings"]
+            .into_iter()
+            .chain(keys.iter().copied())
+            .chain(canonical::INFORMATION)
+            .collect();
+        for (key, value) in node.entries() {
+            let hint = suggest(&key.written, &names, "keys here are");
+            findings.wrong_key(key, value, format!("unknown key `{}`", key.written)).hint = hint;
+        }
+        self.problems.append(&mut findings.problems);
+        Parts { information, name, extract, transform, load, settings }
+    }
+}
+
+/// Puts the parts of `pipeline.yaml` that `transform.yaml` would hold together as that file would.
+fn transform_part(node: &mut Node) -> Option<Node> {
+    let taken: Vec<(Key, Node)> =
+        ["transform", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
+    match taken.as_slice() {
+        [] => None,
+        // Here, too, the section may hold what the whole file would: `transform: {transform: …, jsonata: …}`.
+        [(key, value)] if key.name == "transform" && value.get("transform").is_some() => Some(value.clone()),
+        _ => {
+            let mut file = Node::beside(node, Value::Map(Vec::new()));
+            let has_body = taken.iter().any(|(key, _)| key.name == "transform");
+            if !has_body {
+                let key = Key { name: "transform".into(), written: "transform".into(), line: node.line, column: node.column };
+                file.put(key, Node::beside(node, Value::Null));
+            }
+            taken.into_iter().for_each(|(key, value)| file.put(key, value));
+            Some(file)
+        }
+    }
+}
+
+/// Settings of a pipeline over those of a shared file.
+fn over(inline: Settings, shared: Settings) -> Settings {
+    let Settings { name, dlq, metadata_store, contract, limits, max_error_ratio } = inline;
+    let untouched = max_error_ratio == Settings::default().max_error_ratio;
+    Settings {
+        name: name.or(shared.name),
+        dlq: dlq.or(shared.dlq),
+        metadata_store: metadata_store.or(shared.metadata_store),
+        contract: contract.or(shared.contract),
+        limits: limits.or(&shared.limits),
+        max_error_ratio: if untouched { shared.max_error_ratio } else { max_error_ratio },
+    }
+}

@@ -1,0 +1,132 @@
+//! A mistake in a configuration file, and a bag to collect them in.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::yaml::{Key, Node};
+use crate::error::{Error, Place};
+
+/// A mistake in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where it stands.
+    pub place: Place,
+    /// What is wrong: lower case, no full stop, literals in back-quotes.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// Makes a problem at a place.
+    pub fn new(place: Place, message: impl Into<String>) -> Self {
+        Self { place, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        let Problem { place, message, hint } = problem;
+        let error = Error::config(message).at(place);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// Collects what is found out about one file while it is typed.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// The file as the user would name it.
+    pub(super) file: String,
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// What is right and cannot run yet.
+    pub(super) not_built: Vec<Problem>,
+}
+
+impl Findings {
+    /// Starts with a file.
+    pub(super) fn of(file: impl Into<String>) -> Self {
+        Self { file: file.into(), ..Self::default() }
+    }
+
+    /// Where a node stands.
+    pub(super) fn place(&self, node: &Node) -> Place {
+        Place { file: self.file.clone(), line: node.line, column: node.column, key: node.path.clone() }
+    }
+
+    /// Where a key stands.
+    pub(super) fn key_place(&self, key: &Key, value: &Node) -> Place {
+        Place { file: self.file.clone(), line: key.line, column: key.column, key: value.path.clone() }
+    }
+
+    /// Notes what is wrong with a node; the answer takes a hint.
+    pub(super) fn wrong(&mut self, node: &Node, message: impl Into<String>) -> &mut Problem {
+        let place = self.place(node);
+        self.wrong_at(place, message)
+    }
+
+    /// Notes what is wrong with a key; the answer takes a hint.
+    pub(super) fn wrong_key(&mut self, key: &Key, value: &Node, message: impl Into<String>) -> &mut Problem {
+        let place = self.key_place(key, value);
+        self.wrong_at(place, message)
+    }
+
+    /// Notes what is wrong at a place; the answer takes a hint.
+    pub(super) fn wrong_at(&mut self, place: Place, message: impl Into<String>) -> &mut Problem {
+        self.problems.push(Problem::new(place, message));
+        self.problems.last_mut().expect("it was just pushed")
+    }
+
+    /// Notes that something right cannot run yet; `what` is a key, with its value where that decides.
+    pub(super) fn not_built(&mut self, node: &Node, what: &str) {
+        let place = self.place(node);
+        self.not_built.push(Problem::new(place, format!("`{what}` is not built yet")));
+    }
+}
+
+/// The name among `names` that `name` was probably meant to be.
+pub(super) fn closest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    names
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= name.chars().count().max(candidate.chars().count()) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Writes names as a list in back-quotes.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// What to do about a name that is not among `names`: the closest, and all of them where they are few.
+pub(super) fn suggest(name: &str, names: &[&str], what: &str) -> Option<String> {
+    let meant = closest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+    let all = (!names.is_empty() && (names.len() <= 8 || meant.is_none())).then(|| format!("{what} {}", list(names.iter().copied())));
+    match (meant, all) {
+        (Some(meant), Some(all)) => Some(format!("{meant} {all}")),
+        (meant, all) => meant.or(all),
+    }
+}

@@ -1,0 +1,279 @@
+//! `extract.yaml`, `load.yaml` and `settings.yaml`: from trees to types.
+
+use serde::de::DeserializeOwned;
+
+use super::canonical::{self, Names};
+use super::cloud::{CloudSink, CloudSource};
+use super::database::{DatabaseSink, DatabaseSource, Dialect};
+use super::de::{Beside, keys_of, typed, typed_beside};
+use super::extract::{self, Extract, FileSource, ProcessingMode, Reading, Source};
+use super::http::HttpSource;
+use super::load::{self, FileSink, Load, Sink};
+use super::problem::Findings;
+use super::settings::{DeadLetterBackend, DeadLetters, Limits, Settings};
+use super::yaml::{Node, Value};
+
+/// The types of `extract.yaml`.
+pub(super) const SOURCES: [&str; 4] = ["file", "http", "database", "cloud_storage"];
+/// The types of `load.yaml`.
+pub(super) const SINKS: [&str; 9] = ["file", "database", "postgres", "postgresql", "mysql", "sqlite", "mssql", "oracle", "cloud_storage"];
+
+/// Types an `extract` section.
+pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract> {
+    if !is_section(&node, findings) {
+        return None;
+    }
+    canonical::take_information(&mut node);
+    canonical::rename(&mut node, canonical::EXTRACT, findings);
+    canonical::validation(&mut node, findings);
+    let kind = canonical::take_type(
+        &mut node,
+        &SOURCES,
+        &[
+            ("http", &["url", "base_url", "api_endpoint", "endpoint"]),
+            ("file", &["path", "file_path"]),
+            ("database", &["query", "database", "connection_string"]),
+            ("cloud_storage", &["storage", "bucket", "container"]),
+        ],
+        findings,
+    );
+    let reading = canonical::split_off(&mut node, keys_of::<Reading>());
+    let common = canonical::split_off(&mut node, keys_of::<extract::Common>());
+    note_later_extract(&common, findings);
+    let reading = typed::<Reading>(reading, findings);
+    let common = typed::<extract::Common>(common, findings);
+    let (kind, sign) = kind?;
+    if kind != "file" {
+        let sign = if sign.is_null() { &node } else { &sign };
+        findings.not_built(sign, &format!("extract.type: {kind}"));
+    }
+    let path = node.path.clone();
+    let beside = |own: &str| {
+        let mut keys = vec!["type"];
+        keys.extend(keys_of::<Reading>());
+        keys.extend(keys_of::<extract::Common>());
+        let all = [
+            ("file", "`type: file`", keys_of::<FileSource>()),
+            ("http", "`type: http`", keys_of::<HttpSource>()),
+            ("database", "`type: database`", keys_of::<DatabaseSource>()),
+            ("cloud_storage", "`type: cloud_storage`", keys_of::<CloudSource>()),
+        ];
+        let elsewhere = all.into_iter().filter(|(name, ..)| *name != own).map(|(_, label, keys)| (label, keys)).collect();
+        Beside { path: path.clone(), keys, elsewhere }
+    };
+    let source = match kind {
+        "file" => {
+            canonical::rename(&mut node, canonical::FILE, findings);
+            canonical::files(&mut node, findings);
+            typed_beside::<FileSource>(node, &beside(kind), findings).map(Source::File)
+        }
+        "http" => http(node, &beside(kind), findings).map(|source| Source::Http(Box::new(source))),
+        "database" => {
+            canonical::rename(&mut node, canonical::DATABASE_SOURCE, findings);
+            let dialect = canonical::database(&mut node, findings);
+            check_dialect(dialect.as_ref(), &node, findings);
+            typed_beside::<DatabaseSource>(node, &beside(kind), findings).map(Source::Database)
+        }
+        _ => {
+            canonical::cloud(&mut node, findings);
+            canonical::files(&mut node, findings);
+            typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
+        }
+    };
+    let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation } = common?;
+    Some(Extract {
+        reading: reading?,
+        source: source?,
+        input_params,
+        param_mapping,
+        processing_mode,
+        max_memory_mb,
+        checkpoint,
+        validation,
+    })
+}
+
+/// Types a `load` section.
+pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
+    if !is_section(&node, findings) {
+        return None;
+    }
+    canonical::take_information(&mut node);
+    canonical::rename(&mut node, canonical::LOAD, findings);
+    canonical::validation(&mut node, findings);
+    canonical::dead_letters(&mut node, findings);
+    let kind = canonical::take_type(
+        &mut node,
+        &SINKS,
+        &[
+            ("database", &["table", "target_table", "database", "connection_string"]),
+            ("file", &["path", "file_path"]),
+            ("cloud_storage", &["storage", "bucket", "container"]),
+        ],
+        findings,
+    );
+    let common = canonical::split_off(&mut node, keys_of::<load::Common>());
+    if let Some(validation) = common.given("validation") {
+        findings.not_built(validation, "load.validation");
+    }
+    if let Some(queue) = common.given("dlq") {
+        note_later_queue(queue, findings);
+    }
+    let common = typed::<load::Common>(common, findings);
+    let (kind, sign) = kind?;
+    let sign = if sign.is_null() { &node } else { &sign };
+    if kind != "file" {
+        findings.not_built(sign, &format!("load.type: {kind}"));
+    }
+    let path = node.path.clone();
+    let beside = |own: &str| {
+        let mut keys = vec!["type"];
+        keys.extend(keys_of::<load::Common>());
+        let all = [
+            ("file", "`type: file`", keys_of::<FileSink>()),
+            ("database", "databases", keys_of::<DatabaseSink>()),
+            ("cloud_storage", "`type: cloud_storage`", keys_of::<CloudSink>()),
+        ];
+        let elsewhere = all.into_iter().filter(|(name, ..)| *name != own).map(|(_, label, keys)| (label, keys)).collect();
+        Beside { path: path.clone(), keys, elsewhere }
+    };
+    let sink = match kind {
+        "file" => {
+            canonical::rename(&mut node, canonical::FILE, findings);
+            canonical::files(&mut node, findings);
+            if let Some(format) = node.get("format").filter(|format| format.text().is_some_and(|text| text.eq_ignore_ascii_case("xml"))) {
+                findings.not_built(format, "load.format: xml");
+            }
+            typed_beside::<FileSink>(node, &beside(kind), findings).map(Sink::File)
+        }
+        "cloud_storage" => {
+            canonical::cloud(&mut node, findings);
+            canonical::files(&mut node, findings);
+            typed_beside::<CloudSink>(node, &beside(kind), findings).map(Sink::CloudStorage)
+        }
+        kind => {
+            canonical::rename(&mut node, canonical::DATABASE_SINK, findings);
+            if kind == "sqlite" {
+                canonical::sqlite_path(&mut node, findings);
+            }
+            let inner = canonical::database(&mut node, findings);
+            let sign = (kind != "database").then(|| Node::beside(&node, Value::Text(kind.to_owned())));
+            // One mismatch is enough.
+            check_dialect(sign.as_ref().or(inner.as_ref()), &node, findings);
+            typed_beside::<DatabaseSink>(node, &beside("database"), findings).map(|sink| Sink::Database(Box::new(sink)))
+        }
+    };
+    let load::Common { batch_size, validation, dlq } = common?;
+    Some(Load { batch_size, validation, dead_letters: dlq, sink: sink? })
+}
+
+/// Types the settings.
+pub(super) fn settings(mut node: Node, findings: &mut Findings) -> Option<Settings> {
+    if !is_section(&node, findings) {
+        return None;
+    }
+    canonical::take_information(&mut node);
+    canonical::rename(&mut node, SETTINGS, findings);
+    canonical::dead_letters(&mut node, findings);
+    if let Some(queue) = node.given("dlq") {
+        note_later_queue(queue, findings);
+    }
+    if let Some(store) = node.given("metadata_store") {
+        findings.not_built(store, "settings.metadata_store");
+    }
+    let limits = node.given("limits").cloned();
+    let beside = Beside { path: node.path.clone(), ..Beside::default() };
+    let settings = typed_beside::<Settings>(node, &beside, findings)?;
+    check_limits(limits.as_ref(), &settings.limits, findings);
+    Some(settings)
+}
+
+/// Older names of the settings.
+pub(super) const SETTINGS: Names = &[("dead_letter_queue", "dlq")];
+
+/// Checks that fuel is not limited twice.
+pub(super) fn check_limits(node: Option<&Node>, limits: &Limits, findings: &mut Findings) {
+    if let (Some(node), Some(_), Some(_)) = (node, limits.fuel_per_row, limits.fuel_per_batch) {
+        findings.wrong(node, "`fuel_per_row` and `fuel_per_batch` limit the same").hint = Some("keep one of them".into());
+    }
+}
+
+/// Whether a section is a mapping, which is noted if not.
+fn is_section(node: &Node, findings: &mut Findings) -> bool {
+    if !node.is_map() && node.value != Value::Hole {
+        findings.wrong(node, format!("{} is {}, but must be a mapping", node.quoted(), node.describe()));
+    }
+    node.is_map()
+}
+
+fn http(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<HttpSource> {
+    canonical::http(&mut node, findings);
+    let place = node.clone();
+    let source = typed_beside::<HttpSource>(node, beside, findings)?;
+    let wrong = match (&source.url, &source.base_url, &source.endpoint) {
+        (None, None, _) => Some(("the key `url` is missing", "or write `base_url` and `api_endpoint`")),
+        (Some(_), Some(_), _) => Some(("`url` and `base_url` say the same", "keep `url`, or `base_url` with `api_endpoint`")),
+        _ => None,
+    };
+    if let Some((message, hint)) = wrong {
+        findings.wrong(place.given("base_url").unwrap_or(&place), message).hint = Some(hint.into());
+        return None;
+    }
+    if let (Some(auth), Some(node)) = (&source.auth, place.given("auth")) {
+        let kinds = [auth.bearer.is_some(), auth.basic.is_some(), auth.api_key.is_some(), auth.oauth2_cc.is_some()];
+        if kinds.iter().filter(|given| **given).count() != 1 {
+            findings.wrong(node, "`auth` must have exactly one of `bearer`, `basic`, `api_key`, `oauth2_cc`");
+            return None;
+        }
+    }
+    Some(source)
+}
+
+/// Checks that a type and the URL of a section speak of the same kind of database.
+fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
+    let (Some(kind), Some(connection)) = (kind, section.get("connection_string")) else { return };
+    let Some(said) = kind.text().and_then(Dialect::parse) else {
+        let message = format!("{} is {}, but must be one of {}", kind.quoted(), kind.describe(), super::problem::list(Dialect::NAMES));
+        findings.wrong(kind, message);
+        return;
+    };
+    let Some((scheme, _)) = connection.text().and_then(|url| url.split_once("://")) else { return };
+    if Dialect::parse(scheme).is_some_and(|dialect| dialect != said) {
+        let message = format!("the type is `{}`, but the URL's scheme is `{scheme}`", kind.text().unwrap_or_default());
+        findings.wrong(connection, message);
+    }
+}
+
+fn note_later_extract(common: &Node, findings: &mut Findings) {
+    if let Some(validation) = common.given("validation") {
+        findings.not_built(validation, "extract.validation");
+    }
+    if let Some(enabled) = common.get("checkpoint").and_then(|checkpoint| checkpoint.get("enabled"))
+        && reads_as::<bool>(enabled) == Some(true)
+    {
+        findings.not_built(enabled, "extract.checkpoint.enabled: true");
+    }
+    if let Some(mode) = common.given("processing_mode")
+        && let Some(ProcessingMode::Full | ProcessingMode::Hybrid) = reads_as::<ProcessingMode>(mode)
+    {
+        findings.not_built(mode, &format!("extract.processing_mode: {}", mode.text().unwrap_or_default()));
+    }
+    if let Some(mapping) = common.given("param_mapping").filter(|mapping| !mapping.entries().is_empty()) {
+        findings.not_built(mapping, "extract.param_mapping");
+    }
+}
+
+/// Notes a dead-letter queue that cannot run yet.
+fn note_later_queue(node: &Node, findings: &mut Findings) {
+    if let Some(queue) = reads_as::<DeadLetters>(node)
+        && queue.enabled
+        && queue.backend == DeadLetterBackend::Database
+    {
+        findings.not_built(node.get("backend").unwrap_or(node), "dlq.backend: database");
+    }
+}
+
+/// What a node is as a type, where it is that.
+fn reads_as<T: DeserializeOwned>(node: &Node) -> Option<T> {
+    typed(node.clone(), &mut Findings::default())
+}

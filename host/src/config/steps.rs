@@ -1,0 +1,438 @@
+//! The operations of `transform.yaml`, each from what users write to a step.
+
+use etl_steps::{Filter, Flatten, FlattenStrategy, Operator, Step as Simple, Type};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::de::typed;
+use super::lower::{Lowering, is_by_field};
+use super::problem::{closest, list};
+use super::sections::check_limits;
+use super::transform::{CustomFunction, Jsonata, Later, Step, Target, WrittenCustomFunction};
+use super::yaml::{Key, Node, Value, shorten};
+
+impl Lowering<'_> {
+    /// Lowers one operation.
+    pub(super) fn step(&mut self, name: &str, node: &Node) {
+        let step = match name {
+            "rename" => self.rename(node).map(Simple::Rename),
+            "convert" | "type" => self.convert(name, node).map(|fields| Simple::Convert { fields, on_error: self.on_convert_error }),
+            "defaults" => self.values(name, node).map(Simple::Defaults),
+            "fill_null" => self.fill_null(node).map(Simple::FillNull),
+            "add" => self.add(node).map(Simple::Add),
+            "select" => self.columns(name, node).map(Simple::Select),
+            "drop" => self.columns(name, node).map(Simple::Drop),
+            "filter" => self.filter(node).map(Simple::Filter),
+            "map" => self.look_up(node),
+            "unnest" => self.unnest(node).map(Simple::Unnest),
+            "flatten" => return self.flatten(node),
+            "jsonata" => {
+                self.findings.not_built(node, "transform.jsonata");
+                if let Some(jsonata) = typed::<Jsonata>(node.clone(), self.findings) {
+                    self.push(node, Step::Jsonata(jsonata));
+                }
+                return;
+            }
+            "custom_function" => {
+                if let Some(function) = self.custom_function(node) {
+                    self.push(node, Step::Custom(Box::new(function)));
+                }
+                return;
+            }
+            later => return self.later(later, node),
+        };
+        if let Some(step) = step.filter(|step| !is_idle(step)) {
+            self.push(node, Step::Simple(step));
+        }
+    }
+
+    /// The entries of a mapping with one entry a column.
+    fn pairs<'n>(&mut self, name: &str, node: &'n Node, example: &str) -> Option<&'n [(Key, Node)]> {
+        match node.is_map() {
+            true => Some(node.entries()),
+            false => {
+                let message = format!("`{name}` is {}, but must be a mapping", node.describe());
+                self.findings.wrong(node, message).hint = Some(format!("write `{name}: {{{example}}}`"));
+                None
+            }
+        }
+    }
+
+    fn rename(&mut self, node: &Node) -> Option<Vec<(String, String)>> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (key, value) in self.pairs("rename", node, "old: new")? {
+            let Some(new) = value.text().filter(|new| !new.is_empty()) else {
+                let message = format!("the new name of `{}` is {}, but must be a text", key.written, value.describe());
+                self.findings.wrong(value, message);
+                continue;
+            };
+            if let Some((other, _)) = pairs.iter().find(|(_, other)| other == new) {
+                let message = format!("`{other}` and `{}` both become `{new}`", key.written);
+                self.findings.wrong(value, message).hint = Some("give each column a name of its own".into());
+                continue;
+            }
+            pairs.push((key.name.clone(), new.to_owned()));
+        }
+        Some(pairs)
+    }
+
+    fn convert(&mut self, name: &str, node: &Node) -> Option<Vec<(String, Type)>> {
+        let mut fields = Vec::new();
+        for (key, value) in self.pairs(name, node, "price: float")? {
+            match value.text().map(str::parse::<Type>) {
+                Some(Ok(kind)) => fields.push((key.name.clone(), kind)),
+                Some(Err(error)) => {
+                    let written = value.text().unwrap_or_default();
+                    let hint = closest(written, Type::NAMES).map(|name| format!("did you mean `{name}`?"));
+                    self.findings.wrong(value, error.to_string()).hint = hint;
+                }
+                None => {
+                    let message =
+                        format!("the type of `{}` is {}, but must be one of {}", key.written, value.describe(), list(Type::NAMES));
+                    self.findings.wrong(value, message);
+                }
+            }
+        }
+        Some(fields)
+    }
+
+    fn json(&mut self, node: &Node) -> Option<Json> {
+        match node.json() {
+            Ok(json) => Some(json),
+            Err(number) => {
+                self.findings.wrong(number, format!("{} is a number that columns cannot hold", number.describe()));
+                None
+            }
+        }
+    }
+
+    fn values(&mut self, name: &str, node: &Node) -> Option<Vec<(String, Json)>> {
+        let mut values = Vec::new();
+        for (key, value) in self.pairs(name, node, "column: value")? {
+            if let Some(json) = self.json(value) {
+                values.push((key.name.clone(), json));
+            }
+        }
+        Some(values)
+    }
+
+    fn fill_null(&mut self, node: &Node) -> Option<Vec<(String, Json)>> {
+        let mut values = Vec::new();
+        for (key, value) in self.pairs("fill_null", node, "column: value")? {
+            // The oldest dialect has `{default: value}`.
+            let value = value.get("default").filter(|_| value.entries().len() == 1).unwrap_or(value);
+            if let Some(json) = self.json(value) {
+                values.push((key.name.clone(), json));
+            }
+        }
+        Some(values)
+    }
+
+    fn add(&mut self, node: &Node) -> Option<Vec<(String, Json)>> {
+        let values = self.values("add", node)?;
+        for (_, value) in node.entries() {
+            let Value::Text(text) = &value.value else { continue };
+            if let Err(error) = etl_steps::expr::parse(text) {
+                let mut place = self.findings.place(value);
+                if !text.contains('\n') {
+                    place.column += error.column.saturating_sub(1) + usize::from(value.raw.is_none());
+                }
+                self.findings.wrong_at(place, error.message).hint = error.hint;
+            }
+        }
+        Some(values)
+    }
+
+    fn columns(&mut self, name: &str, node: &Node) -> Option<Vec<String>> {
+        let Value::List(items) = &node.value else {
+            let message = format!("`{name}` is {}, but must be a list of columns", node.describe());
+            let example = node.text().unwrap_or("column");
+            self.findings.wrong(node, message).hint = Some(format!("write `{name}: [{}]`", shorten(example)));
+            return None;
+        };
+        let mut columns: Vec<String> = Vec::new();
+        for item in items {
+            match item.text() {
+                Some(column) if columns.iter().any(|other| other == column) => {
+                    self.findings.wrong(item, format!("`{column}` stands twice in `{name}`")).hint = Some("keep one of them".into());
+                }
+                Some(column) => columns.push(column.to_owned()),
+                None => drop(self.findings.wrong(item, format!("a column of `{name}` is {}, but must be a text", item.describe()))),
+            }
+        }
+        Some(columns)
+    }
+
+    fn filter(&mut self, node: &Node) -> Option<Filter> {
+        let WrittenFilter { field, operator, value, expression } = typed::<WrittenFilter>(node.clone(), self.findings)?;
+        let value_node = node.get("value").unwrap_or(node);
+        match (expression, field) {
+            (Some(_), Some(_)) => drop(self.findings.wrong(node, "`filter` has `expression` or `field`, not both")),
+            (Some(_), None) => self.findings.not_built(node, "transform.filter.expression"),
+            (None, None) => drop(self.findings.wrong(node, "the key `field` is missing in `filter`")),
+            (None, Some(field)) => {
+                let name = operator_name(operator);
+                let wrong = match (operator, &value) {
+                    (Operator::In | Operator::NotIn, Json::Array(_)) => None,
+                    (Operator::In | Operator::NotIn, _) => {
+                        Some(format!("`{name}` compares with a list, but `value` is {}", describe(node)))
+                    }
+                    (Operator::IsNull | Operator::IsNotNull, Json::Null) => None,
+                    (Operator::IsNull | Operator::IsNotNull, _) => {
+                        Some(format!("`{name}` compares with nothing, but `value` is {}", describe(node)))
+                    }
+                    (_, Json::Null) => Some(format!("`{name}` compares with a value, but `value` is {}", describe(node))),
+                    (_, Json::Array(_) | Json::Object(_)) => {
+                        Some(format!("`{name}` compares with one value, but `value` is {}", describe(node)))
+                    }
+                    _ => None,
+                };
+                let hint = match operator {
+                    Operator::In | Operator::NotIn => Some("write `value: [a, b]`"),
+                    Operator::Eq if value.is_null() => Some("`operator: is_null` finds what is null"),
+                    Operator::Ne if value.is_null() => Some("`operator: is_not_null` finds what is not null"),
+                    Operator::Eq if value.is_array() => Some("`operator: in` compares with a list"),
+                    Operator::Ne if value.is_array() => Some("`operator: not_in` compares with a list"),
+                    Operator::IsNull | Operator::IsNotNull => Some("leave `value` out"),
+                    _ => None,
+                };
+                match wrong {
+                    Some(message) => self.findings.wrong(value_node, message).hint = hint.map(str::to_owned),
+                    None => return Some(Filter { field, operator, value }),
+                }
+            }
+        }
+        None
+    }
+
+    fn look_up(&mut self, node: &Node) -> Option<Simple> {
+        let WrittenMap { field, mapping, default: _ } = typed::<WrittenMap>(node.clone(), self.findings)?;
+        // A null is a default too, other than none.
+        let default = node.get("default").and_then(|default| self.json(default));
+        Some(Simple::Map { field, mapping: mapping.into_iter().collect(), default })
+    }
+
+    fn unnest(&mut self, node: &Node) -> Option<String> {
+        let field = match (node.text(), node.entries()) {
+            (Some(text), _) => Some(text),
+            (None, [(key, value)]) if matches!(key.name.as_str(), "field" | "column") => value.text(),
+            _ => None,
+        };
+        if field.is_none() {
+            let message = format!("`unnest` is {}, but must be the name of a column", node.describe());
+            self.findings.wrong(node, message).hint = Some("write `unnest: items`".into());
+        }
+        field.map(str::to_owned)
+    }
+
+    /// `flatten: {strategy…}`, `flatten: [columns]`, `flatten: true`, or the oldest dialect's options by column.
+    fn flatten(&mut self, node: &Node) {
+        let flatten = match &node.value {
+            Value::Bool(false) => return,
+            Value::Bool(true) => Some(Flatten::default()),
+            Value::List(_) => self.columns("flatten", node).map(|fields| Flatten { fields, ..Flatten::default() }),
+            Value::Map(_) if is_by_field(node) => {
+                for (key, options) in node.entries() {
+                    self.flatten_field(&key.name, options);
+                }
+                return;
+            }
+            _ => typed::<Flatten>(node.clone(), self.findings),
+        };
+        if let Some(flatten) = flatten {
+            self.push(node, Step::Simple(Simple::Flatten(flatten)));
+        }
+    }
+
+    fn flatten_field(&mut self, field: &str, node: &Node) {
+        let Some(options) = typed::<FlattenField>(node.clone(), self.findings) else { return };
+        let FlattenField {
+            enabled,
+            strategy,
+            separator,
+            max_depth,
+            prefix,
+            recursive,
+            flatten_arrays,
+            key_mapping,
+            array_fields,
+            item_flatten,
+            aggregate,
+        } = options;
+        if !enabled {
+            return;
+        }
+        for (used, name) in [(!array_fields.is_empty(), "array_fields"), (item_flatten.is_some(), "item_flatten"), (aggregate, "aggregate")]
+        {
+            if used {
+                self.findings.not_built(node.get(name).unwrap_or(node), &format!("flatten.{name}"));
+            }
+        }
+        let strategy = match strategy {
+            _ if flatten_arrays => FlattenStrategy::ArrayFlatten,
+            FlattenStrategy::Simple if recursive => FlattenStrategy::Recursive,
+            strategy => strategy,
+        };
+        let start = if prefix.is_empty() { format!("{field}{separator}") } else { prefix.clone() };
+        let names: Vec<_> = key_mapping.into_iter().map(|(key, name)| (format!("{start}{key}"), name)).collect();
+        let flatten = Flatten { strategy, separator, max_depth, prefix, fields: vec![field.to_owned()] };
+        self.push(node, Step::Simple(Simple::Flatten(flatten)));
+        if !names.is_empty() {
+            self.push(node, Step::Simple(Simple::Rename(names)));
+        }
+    }
+
+    fn custom_function(&mut self, node: &Node) -> Option<CustomFunction> {
+        if let Some(grants) = node.given("grants") {
+            self.note_later_grants(grants);
+        }
+        let written = typed::<WrittenCustomFunction>(node.clone(), self.findings)?;
+        let WrittenCustomFunction {
+            component,
+            module,
+            function,
+            callable,
+            mode,
+            kwargs,
+            limits,
+            grants,
+            on_error,
+            on_trap,
+            max_error_ratio,
+        } = written;
+        check_limits(node.get("limits"), &limits, self.findings);
+        let target = match (component, module, function, callable) {
+            (Some(path), None, function, None) => Target::Component { path, function },
+            (None, Some(module), Some(function), None) => Target::Python { module, function },
+            (None, None, None, Some(callable)) => match callable.rsplit_once('.') {
+                Some((module, function)) if !module.is_empty() && !function.is_empty() => {
+                    Target::Python { module: module.to_owned(), function: function.to_owned() }
+                }
+                _ => {
+                    let at = node.get("callable").unwrap_or(node);
+                    let message = format!("`callable` is {}, but must be `package.module.function`", at.describe());
+                    self.findings.wrong(at, message);
+                    return None;
+                }
+            },
+            (None, Some(_), None, None) => return self.wrong_target(node, "the key `function` is missing beside `module`"),
+            (None, None, Some(_), None) => return self.wrong_target(node, "the key `module` is missing beside `function`"),
+            (None, None, None, None) => return self.wrong_target(node, "`custom_function` does not say what runs"),
+            _ => return self.wrong_target(node, "`custom_function` says more than once what runs"),
+        };
+        if let Target::Python { .. } = target {
+            let key = if node.get("callable").is_some() { "callable" } else { "module" };
+            self.findings.not_built(node.get(key).unwrap_or(node), &format!("custom_function.{key}"));
+        }
+        Some(CustomFunction { target, mode, kwargs, limits, grants, on_error, on_trap, max_error_ratio })
+    }
+
+    fn wrong_target(&mut self, node: &Node, message: &str) -> Option<CustomFunction> {
+        self.findings.wrong(node, message).hint = Some("give `component`, or `module` and `function`, or `callable`".into());
+        None
+    }
+
+    fn later(&mut self, name: &str, node: &Node) {
+        let kind = match name {
+            "validate" => Later::Validate,
+            "aggregate" => Later::Aggregate,
+            "dedupe" => Later::Dedupe,
+            "sort" => Later::Sort,
+            "window" => Later::Window,
+            other => unreachable!("`{other}` is not among the operations"),
+        };
+        self.findings.not_built(node, &format!("transform.{name}"));
+        if let Some(options) = self.json(node) {
+            self.push(node, Step::Later(kind, options));
+        }
+    }
+}
+
+/// A `filter` as it is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenFilter {
+    /// The column.
+    field: Option<String>,
+    /// How it is compared. Default: `eq`.
+    #[serde(default = "equal")]
+    operator: Operator,
+    /// What it is compared with: a list with `in` and `not_in`, nothing with `is_null` and `is_not_null`.
+    #[serde(default)]
+    value: Json,
+    /// JSONata expression, in place of the other keys.
+    expression: Option<String>,
+}
+
+fn equal() -> Operator {
+    Operator::Eq
+}
+
+/// A `map` as it is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenMap {
+    /// The column.
+    field: String,
+    /// Value as text, replacement.
+    mapping: serde_json::Map<String, Json>,
+    /// For values that are not in the mapping. Default: the value stays.
+    #[expect(dead_code, reason = "a null counts here, which typing takes for absent: it is read from the tree")]
+    default: Option<Json>,
+}
+
+/// What the oldest dialect's `flatten` says of a column.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FlattenField {
+    enabled: bool,
+    strategy: FlattenStrategy,
+    separator: String,
+    max_depth: Option<u32>,
+    prefix: String,
+    recursive: bool,
+    flatten_arrays: bool,
+    key_mapping: std::collections::BTreeMap<String, String>,
+    array_fields: Vec<String>,
+    item_flatten: Option<Json>,
+    aggregate: bool,
+}
+
+impl Default for FlattenField {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            strategy: FlattenStrategy::Simple,
+            separator: "_".into(),
+            max_depth: None,
+            prefix: String::new(),
+            recursive: false,
+            flatten_arrays: false,
+            key_mapping: std::collections::BTreeMap::new(),
+            array_fields: Vec::new(),
+            item_flatten: None,
+            aggregate: false,
+        }
+    }
+}
+
+/// Whether a step does nothing.
+fn is_idle(step: &Simple) -> bool {
+    match step {
+        Simple::Rename(pairs) => pairs.is_empty(),
+        Simple::Convert { fields, .. } => fields.is_empty(),
+        Simple::Defaults(values) | Simple::Add(values) | Simple::FillNull(values) => values.is_empty(),
+        // The original selects all where the list is empty.
+        Simple::Select(columns) | Simple::Drop(columns) => columns.is_empty(),
+        Simple::Filter(_) | Simple::Map { .. } | Simple::Flatten(_) | Simple::Unnest(_) => false,
+    }
+}
+
+fn operator_name(operator: Operator) -> String {
+    serde_json::to_value(operator).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn describe(filter: &Node) -> String {
+    filter.get("value").map_or_else(|| "absent".into(), Node::describe)
+}

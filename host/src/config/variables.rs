@@ -1,0 +1,180 @@
+//! Variables in texts, and values that must not be printed.
+//!
+//! `${NAME}` is the variable's value, `${NAME:-default}` has a default, `${NAME:?message}` a message where it is absent, and `$${` is `${` itself. An empty
+//! value counts as set. Variables are put in after the YAML is read, so that a value cannot change the file's structure.
+
+use std::collections::BTreeSet;
+
+use super::database::password;
+use super::problem::Findings;
+use super::scalar::resolve;
+use super::yaml::{Node, Value};
+
+/// Looks a variable up.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Values that must not be printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(BTreeSet<String>);
+
+impl Secrets {
+    /// Adds a value. One of fewer than four characters would hide half of every text, and is left out.
+    pub fn add(&mut self, value: &str) {
+        if value.chars().count() >= 4 {
+            self.0.insert(value.to_owned());
+        }
+    }
+
+    /// Puts `***` in place of every secret within a text.
+    pub fn mask(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        // The longest first: one secret may be part of another.
+        let mut secrets: Vec<&String> = self.0.iter().collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        for secret in secrets {
+            if masked.contains(secret.as_str()) {
+                masked = masked.replace(secret.as_str(), "***");
+            }
+        }
+        masked
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+/// Puts variables into every text below a node. What is not set is noted, all of it.
+pub(super) fn substitute(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secrets, findings: &mut Findings) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| substitute(item, lookup, secrets, findings)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| substitute(value, lookup, secrets, findings)),
+        Value::Text(text) if text.contains("${") => {
+            let text = std::mem::take(text);
+            let replaced = replace(&text, lookup, secrets, 0);
+            match replaced {
+                Ok(replaced) => {
+                    node.value = match node.raw {
+                        Some(_) => resolve(&replaced),
+                        None => Value::Text(replaced.clone()),
+                    };
+                    node.raw = node.raw.is_some().then_some(replaced);
+                    note_secret(node, secrets);
+                }
+                Err(wrongs) => {
+                    for Wrong { message, hint } in wrongs {
+                        findings.wrong(node, message).hint = Some(hint);
+                    }
+                    node.value = Value::Hole;
+                }
+            }
+        }
+        Value::Text(_) | Value::Int(_) | Value::Float(_) => note_secret(node, secrets),
+        Value::Null | Value::Bool(_) | Value::Hole | Value::Gone => {}
+    }
+}
+
+/// Notes a value whose key says that it is secret, and the password within a URL.
+fn note_secret(node: &Node, secrets: &mut Secrets) {
+    let Some(text) = node.text() else { return };
+    if let Some(password) = password(text) {
+        secrets.add(password);
+    } else if is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
+        // Of `Bearer abc` the last word is the secret.
+        secrets.add(text.rsplit(' ').next().unwrap_or(text));
+    }
+}
+
+/// Whether a variable or key of this name holds something that must not be printed.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace(['-', ' '], "_");
+    if matches!(name.as_str(), "token_url" | "key_file" | "private_key_path") {
+        return false;
+    }
+    let has = |word: &str| name.split('_').any(|part| part == word || part.strip_suffix('s') == Some(word));
+    let key = has("key")
+        && ["api", "access", "account", "private", "secret", "storage", "master", "auth", "client", "encryption", "signing", "sas"]
+            .iter()
+            .any(|word| has(word));
+    key || ["password", "passwd", "pwd", "token", "secret", "credential", "apikey", "authorization", "passphrase"]
+        .iter()
+        .any(|word| has(word))
+}
+
+struct Wrong {
+    message: String,
+    hint: String,
+}
+
+/// Puts variables into one text; the error is everything that is wrong with it.
+fn replace(text: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usize) -> Result<String, Vec<Wrong>> {
+    let mut replaced = String::with_capacity(text.len());
+    let mut wrongs = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        if rest[..start].ends_with('$') {
+            replaced.push_str(&rest[..start - 1]);
+            replaced.push_str("${");
+            rest = &rest[start + 2..];
+            continue;
+        }
+        replaced.push_str(&rest[..start]);
+        let Some(end) = closing(&rest[start + 2..]) else {
+            wrongs.push(Wrong { message: "a `${` is not closed".into(), hint: "close it with `}`, or write `$${` for `${` itself".into() });
+            return Err(wrongs);
+        };
+        match variable(&rest[start + 2..start + 2 + end], lookup, secrets, depth) {
+            Ok(value) => replaced.push_str(&value),
+            Err(more) => wrongs.extend(more),
+        }
+        rest = &rest[start + 2 + end + 1..];
+    }
+    replaced.push_str(rest);
+    if wrongs.is_empty() { Ok(replaced) } else { Err(wrongs) }
+}
+
+/// Where the brace closes that was opened before the text.
+fn closing(text: &str) -> Option<usize> {
+    let mut open = 1_usize;
+    let mut last = ' ';
+    for (index, c) in text.char_indices() {
+        match c {
+            '{' if last == '$' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(index);
+        }
+        last = c;
+    }
+    None
+}
+
+/// The value of what stands between the braces.
+fn variable(inside: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usize) -> Result<String, Vec<Wrong>> {
+    let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
+    let (name, rest) = inside.split_at(end);
+    let known = rest.is_empty() || rest.starts_with(":-") || rest.starts_with(":?");
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !known || depth > 8 {
+        let hint = "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`; `$${` stands for `${` itself".into();
+        return Err(vec![Wrong { message: format!("`${{{inside}}}` is not a variable"), hint }]);
+    }
+    if let Some(value) = lookup(name) {
+        if is_secret(name) {
+            secrets.add(&value);
+        }
+        return Ok(value);
+    }
+    let hint = format!("set {name} in the environment, give `--var {name}=…`, or write a default: `${{{name}:-…}}`");
+    if let Some(default) = rest.strip_prefix(":-") {
+        return replace(default, lookup, secrets, depth + 1);
+    }
+    let message = match rest.strip_prefix(":?") {
+        Some(message) if !message.is_empty() => format!("`${{{name}}}` is not set: {message}"),
+        _ => format!("`${{{name}}}` is not set"),
+    };
+    Err(vec![Wrong { message, hint }])
+}

@@ -1,0 +1,491 @@
+//! YAML as a tree that knows where everything stands.
+//!
+//! Of the two readings that YAML texts have in practice, scalars follow the one of the format's original reader (YAML 1.1) where people rely on it, see
+//! [`resolve`]. Only the first document of a text counts.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+
+use super::problem::{Findings, Problem};
+use super::scalar::resolve;
+use crate::error::Place;
+
+/// Bytes that a file may have.
+const MAX_BYTES: usize = 1 << 20;
+/// Levels that a file may have.
+const MAX_DEPTH: usize = 64;
+/// Nodes that a file may have once its aliases are written out.
+const MAX_NODES: usize = 100_000;
+
+/// A value, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    /// What it is.
+    pub(super) value: Value,
+    /// The text of a scalar without quotes.
+    pub(super) raw: Option<String>,
+    /// Line, from 1.
+    pub(super) line: usize,
+    /// Column in characters, from 1.
+    pub(super) column: usize,
+    /// Path of keys as the user wrote them, such as `csv_options.delimiter` or `columns[0]`.
+    pub(super) path: String,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// Items in order.
+    List(Vec<Node>),
+    /// Keys in order, each once.
+    Map(Vec<(Key, Node)>),
+    /// Stands where something wrong stood and suits every type, so that what is wrong elsewhere is found too.
+    Hole,
+    /// Stands where not even a hole suited.
+    Gone,
+}
+
+/// A key of a mapping, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// Its name; the canonical one once older spellings are rewritten.
+    pub(super) name: String,
+    /// Its name as the user wrote it.
+    pub(super) written: String,
+    /// Line, from 1.
+    pub(super) line: usize,
+    /// Column in characters, from 1.
+    pub(super) column: usize,
+}
+
+impl Node {
+    /// Makes a node that stands where another one does.
+    pub(super) fn beside(other: &Self, value: Value) -> Self {
+        Self { value, raw: None, line: other.line, column: other.column, path: other.path.clone() }
+    }
+
+    /// Makes a mapping of one key around a node.
+    pub(super) fn around(key: Key, value: Self) -> Self {
+        let mut map = Self::beside(&value, Value::Map(Vec::new()));
+        map.put(key, value);
+        map
+    }
+
+    /// The entries of a mapping; none where it is something else.
+    pub(super) fn entries(&self) -> &[(Key, Node)] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, name: &str) -> Option<&Node> {
+        self.entries().iter().find(|(key, _)| key.name == name).map(|(_, value)| value)
+    }
+
+    /// The value of a key that is not null.
+    pub(super) fn given(&self, name: &str) -> Option<&Node> {
+        self.get(name).filter(|node| !node.is_null())
+    }
+
+    /// Takes a key out of a mapping.
+    pub(super) fn take(&mut self, name: &str) -> Option<(Key, Node)> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        let index = entries.iter().position(|(key, _)| key.name == name)?;
+        Some(entries.remove(index))
+    }
+
+    /// Takes a key out of a mapping; a null is as if it was absent.
+    pub(super) fn take_given(&mut self, name: &str) -> Option<(Key, Node)> {
+        self.take(name).filter(|(_, node)| !node.is_null())
+    }
+
+    /// Puts a key at the end of a mapping.
+    pub(super) fn put(&mut self, key: Key, value: Node) {
+        if let Value::Map(entries) = &mut self.value {
+            entries.push((key, value));
+        }
+    }
+
+    /// Whether it is null.
+    pub(super) fn is_null(&self) -> bool {
+        self.value == Value::Null
+    }
+
+    /// Whether it is a mapping.
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.value, Value::Map(_))
+    }
+
+    /// The text that a scalar stands for where a text is wanted: what the user wrote.
+    pub(super) fn text(&self) -> Option<&str> {
+        match (&self.value, &self.raw) {
+            (Value::Text(text), _) => Some(text),
+            (Value::Bool(_) | Value::Int(_) | Value::Float(_), Some(raw)) => Some(raw),
+            (Value::Null, Some(raw)) if raw.is_empty() => Some(raw),
+            _ => None,
+        }
+    }
+
+    /// What it is, in words for a message.
+    pub(super) fn describe(&self) -> String {
+        match (&self.value, &self.raw) {
+            (Value::Null, _) => "empty".into(),
+            (Value::Text(text), _) => format!("the text `{}`", shorten(text)),
+            (Value::List(_), _) => "a list".into(),
+            (Value::Map(_), _) => "a mapping".into(),
+            (_, Some(raw)) => format!("`{raw}`"),
+            (Value::Bool(value), _) => format!("`{value}`"),
+            (Value::Int(value), _) => format!("`{value}`"),
+            (Value::Float(value), _) => format!("`{value}`"),
+            (Value::Hole | Value::Gone, _) => "absent".into(),
+        }
+    }
+
+    /// The last part of its path, for a message.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+
+    /// The last part of its path in back-quotes, for a message.
+    pub(super) fn quoted(&self) -> String {
+        match self.path.is_empty() {
+            true => "the file".into(),
+            false => format!("`{}`", self.name()),
+        }
+    }
+
+    /// As JSON; the error is a number that JSON does not have.
+    pub(super) fn json(&self) -> Result<serde_json::Value, &Node> {
+        Ok(match &self.value {
+            Value::Null | Value::Hole | Value::Gone => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Int(value) => (*value).into(),
+            Value::Float(value) => serde_json::Number::from_f64(*value).ok_or(self)?.into(),
+            Value::Text(value) => value.as_str().into(),
+            Value::List(items) => serde_json::Value::Array(items.iter().map(Self::json).collect::<Result<_, _>>()?),
+            Value::Map(entries) => {
+                let pairs = entries.iter().map(|(key, value)| Ok((key.name.clone(), value.json()?)));
+                serde_json::Value::Object(pairs.collect::<Result<_, _>>()?)
+            }
+        })
+    }
+}
+
+/// The start of a text, for a message.
+pub(super) fn shorten(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if line.len() < text.trim_end().len() => format!("{line}…"),
+        None => line.to_owned(),
+    }
+}
+
+/// Reads the first document of a text. An empty one is an empty mapping.
+///
+/// What is wrong is noted; the answer is absent where nothing can be said about the rest of the file.
+pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > MAX_BYTES {
+        let place = Place { file: findings.file.clone(), ..Place::default() };
+        findings.wrong_at(place, format!("the file has {} bytes, but must have at most {MAX_BYTES}", text.len()));
+        return None;
+    }
+    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0, findings };
+    match builder.document() {
+        Ok(mut node) => {
+            if node.is_null() {
+                node.value = Value::Map(Vec::new());
+            }
+            assign_paths(&mut node, "");
+            Some(node)
+        }
+        Err(problem) => {
+            findings.problems.push(*problem);
+            None
+        }
+    }
+}
+
+type Built<T> = Result<T, Box<Problem>>;
+
+struct Builder<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    anchors: Vec<(usize, Option<(Node, usize)>)>,
+    nodes: usize,
+    findings: &'a mut Findings,
+}
+
+impl Builder<'_> {
+    fn document(&mut self) -> Built<Node> {
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(Node { value: Value::Null, raw: None, line: 1, column: 1, path: String::new() }),
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
+                event => {
+                    let node = self.node(event, span, 0)?;
+                    // What follows within the document must be sound too.
+                    self.next()?;
+                    return Ok(node);
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Built<(Event<'static>, Span)> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((owned(event), span)),
+            Some(Err(error)) => Err(self.syntax(&error)),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'static>, span: Span, depth: usize) -> Built<Node> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(self.wrong(span, format!("the file has more than {MAX_NODES} values once its aliases are written out")));
+        }
+        if depth > MAX_DEPTH {
+            return Err(self.wrong(span, format!("values are nested more than {MAX_DEPTH} levels deep")));
+        }
+        let (value, raw, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let as_text = tag.as_ref().is_some_and(|tag| tag.suffix == "str");
+                match style {
+                    ScalarStyle::Plain if !as_text => (resolve(&text), Some(text.into_owned()), anchor),
+                    _ => (Value::Text(text.into_owned()), None, anchor),
+                }
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.open(anchor);
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, _) => break,
+                        (event, span) => items.push(self.node(event, span, depth + 1)?),
+                    }
+                }
+                (Value::List(items), None, anchor)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.open(anchor);
+                (self.mapping(depth)?, None, anchor)
+            }
+            Event::Alias(anchor) => return self.alias(anchor, span),
+            Event::StreamEnd | Event::DocumentEnd => return Err(self.wrong(span, "the file ends in the middle of a value".into())),
+            _ => return Err(self.wrong(span, "this is not YAML".into())),
+        };
+        let node = Node { value, raw, line: span.start.line(), column: span.start.col() + 1, path: String::new() };
+        if anchor > 0 {
+            let size = count(&node);
+            self.anchors.retain(|(id, _)| *id != anchor);
+            self.anchors.push((anchor, Some((node.clone(), size))));
+        }
+        Ok(node)
+    }
+
+    fn open(&mut self, anchor: usize) {
+        if anchor > 0 {
+            self.anchors.push((anchor, None));
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Built<Node> {
+        match self.anchors.iter().find(|(id, _)| *id == anchor) {
+            Some((_, Some((node, size)))) => {
+                let node = node.clone();
+                self.nodes += size;
+                match self.nodes > MAX_NODES {
+                    true => Err(self.wrong(span, format!("the file has more than {MAX_NODES} values once its aliases are written out"))),
+                    false => Ok(node),
+                }
+            }
+            _ => Err(self.wrong(span, "this alias stands within the value that it repeats".into())),
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Built<Value> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut merged: Vec<(Key, Node)> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            let (name, plain) = match event {
+                Event::MappingEnd => break,
+                Event::Scalar(text, style, anchor, _) => {
+                    if anchor > 0 {
+                        let node = Node {
+                            value: resolve(&text),
+                            raw: Some(text.to_string()),
+                            line: span.start.line(),
+                            column: span.start.col() + 1,
+                            path: String::new(),
+                        };
+                        self.anchors.push((anchor, Some((node, 1))));
+                    }
+                    (text.into_owned(), style == ScalarStyle::Plain)
+                }
+                Event::Alias(anchor) => {
+                    let node = self.alias(anchor, span)?;
+                    match node.text() {
+                        Some(text) => (text.to_owned(), false),
+                        None => return Err(self.wrong(span, "a key must be a text".into())),
+                    }
+                }
+                _ => {
+                    let problem = self.wrong(span, "a key must be a text, not a list or a mapping".into());
+                    return Err(Box::new(problem.hint("put a text that holds `{` or `[` in quotes")));
+                }
+            };
+            let key = Key { written: name.clone(), name, line: span.start.line(), column: span.start.col() + 1 };
+            let (event, span) = self.next()?;
+            let mut value = self.node(event, span, depth + 1)?;
+            if plain && key.name == "<<" {
+                self.merge(value, &mut merged);
+                continue;
+            }
+            if value.raw.as_deref() == Some("") {
+                // An empty value has no place of its own.
+                (value.line, value.column) = (key.line, key.column);
+            }
+            match entries.iter().find(|(other, _)| other.name == key.name) {
+                Some((other, _)) => {
+                    let place = Place { file: self.findings.file.clone(), line: key.line, column: key.column, key: key.name.clone() };
+                    let message = format!("`{}` stands twice in one mapping, on lines {} and {}", key.name, other.line, key.line);
+                    self.findings.wrong_at(place, message).hint = Some("keep one of them".into());
+                }
+                None => entries.push((key, value)),
+            }
+        }
+        for (key, value) in merged {
+            if !entries.iter().any(|(other, _)| other.name == key.name) {
+                entries.push((key, value));
+            }
+        }
+        Ok(Value::Map(entries))
+    }
+
+    /// Takes the entries of a `<<`: a mapping, or several of which the first ones win.
+    fn merge(&mut self, value: Node, merged: &mut Vec<(Key, Node)>) {
+        match value.value {
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    if !merged.iter().any(|(other, _)| other.name == key.name) {
+                        merged.push((key, value));
+                    }
+                }
+            }
+            Value::List(items) if items.iter().all(Node::is_map) => items.into_iter().for_each(|item| self.merge(item, merged)),
+            _ => {
+                let place = Place { file: self.findings.file.clone(), line: value.line, column: value.column, key: "<<".into() };
+                self.findings.wrong_at(place, "`<<` takes a mapping or a list of mappings");
+            }
+        }
+    }
+
+    fn wrong(&self, span: Span, message: String) -> Box<Problem> {
+        let place = Place { file: self.findings.file.clone(), line: span.start.line(), column: span.start.col() + 1, key: String::new() };
+        Box::new(Problem::new(place, message))
+    }
+
+    fn syntax(&self, error: &ScanError) -> Box<Problem> {
+        let marker = error.marker();
+        let place = Place { file: self.findings.file.clone(), line: marker.line(), column: marker.col() + 1, key: String::new() };
+        let (message, hint) = plain_words(error.info());
+        let problem = Problem::new(place, message);
+        Box::new(match hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        })
+    }
+}
+
+/// Says a syntax error in words that do not need the grammar.
+fn plain_words(info: &str) -> (String, Option<&'static str>) {
+    let (message, hint) = match info {
+        info if info.contains("tab") => ("a tab indents this line".to_owned(), "indent with blanks"),
+        info if info.contains("mapping values are not allowed") => (
+            "a second `:` makes a mapping where none may stand".to_owned(),
+            "put a text that holds `: ` in quotes, and check the indentation",
+        ),
+        info if info.contains("illegal placement of ':'") => {
+            ("a `:` stands where none may".to_owned(), "close the `[` or `{` before it, or put a text that holds `:` in quotes")
+        }
+        info if info.contains("recursion limit") => ("values are nested too deep".to_owned(), "a file needs few levels"),
+        info if info.contains("simple key expected")
+            || info.contains("simple key expect ':'")
+            || info.contains("could not find expected ':'") =>
+        {
+            (
+                "a key without a `:` after it".to_owned(),
+                "check this line and the one before: a missing `:`, a wrong indentation or an open quote",
+            )
+        }
+        info if info.contains("unknown anchor") => {
+            ("this alias names an anchor that does not exist before it".to_owned(), "put a text that starts with `*` in quotes")
+        }
+        info if info.contains("did not find expected key") || info.contains("block end") || info.contains("block mapping") => {
+            ("the indentation of this line fits nothing above it".to_owned(), "align it with the keys that it belongs to")
+        }
+        info if info.contains("quoted scalar") || info.contains("unclosed quote") => {
+            ("a quote is not closed".to_owned(), "close it, or double it to have it in the text")
+        }
+        info if info.contains("flow") || info.contains("bracket") || info.contains("',' or") => {
+            ("a `[` or `{` is not closed, or a comma is missing".to_owned(), "close it, or put the text in quotes")
+        }
+        info if info.contains("invalid escape") || info.contains("unknown escape") => {
+            ("an escape that double quotes do not know".to_owned(), "write `\\\\` for a backslash, or use single quotes")
+        }
+        info => return (format!("this is not YAML: {info}"), None),
+    };
+    (message, Some(hint))
+}
+
+fn owned(event: Event<'_>) -> Event<'static> {
+    use std::borrow::Cow;
+    let own = |tag: Option<Cow<'_, saphyr_parser::Tag>>| tag.map(|tag| Cow::Owned(tag.into_owned()));
+    match event {
+        Event::Nothing => Event::Nothing,
+        Event::StreamStart => Event::StreamStart,
+        Event::StreamEnd => Event::StreamEnd,
+        Event::DocumentStart(explicit) => Event::DocumentStart(explicit),
+        Event::DocumentEnd => Event::DocumentEnd,
+        Event::Alias(anchor) => Event::Alias(anchor),
+        Event::Scalar(text, style, anchor, tag) => Event::Scalar(Cow::Owned(text.into_owned()), style, anchor, own(tag)),
+        Event::SequenceStart(anchor, tag) => Event::SequenceStart(anchor, own(tag)),
+        Event::SequenceEnd => Event::SequenceEnd,
+        Event::MappingStart(anchor, tag) => Event::MappingStart(anchor, own(tag)),
+        Event::MappingEnd => Event::MappingEnd,
+    }
+}
+
+fn count(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::List(items) => items.iter().map(count).sum(),
+        Value::Map(entries) => entries.iter().map(|(_, value)| count(value)).sum(),
+        _ => 0,
+    }
+}
+
+fn assign_paths(node: &mut Node, path: &str) {
+    node.path = path.to_owned();
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().enumerate().for_each(|(index, item)| assign_paths(item, &format!("{path}[{index}]"))),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, value)| match path {
+            "" => assign_paths(value, &key.written),
+            path => assign_paths(value, &format!("{path}.{}", key.written)),
+        }),
+        _ => {}
+    }
+}

@@ -1,0 +1,222 @@
+//! Rows as JSON.
+//!
+//! | value | JSON |
+//! |---|---|
+//! | null, NaN, infinity | `null` |
+//! | float | the shortest text that reads back the same; integral ones end in `.0` |
+//! | decimal | a number with all digits of its scale |
+//! | day, time | `"2024-06-19"`, `"01:58:32"` |
+//! | timestamp | `"2024-06-19T01:58:32Z"`; the offset of its zone, nothing without a zone; 3, 6 or 9 digits of fraction where there is one |
+//! | bytes | base64 |
+//! | list, struct, map | array, object, object |
+
+mod cell;
+mod scalar;
+
+use arrow_array::RecordBatch;
+use serde_json::Value;
+
+pub use cell::Cell;
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Characters outside ASCII are written as `\u` escapes.
+    pub ascii: bool,
+    /// Decimals of more digits than a float holds exactly (15) are quoted, for readers that know floats only.
+    pub exact: bool,
+}
+
+/// The rows of one batch, ready to be written in any order.
+#[derive(Debug)]
+pub struct JsonRows {
+    /// For each column what stands before its value, as `{"a":` or `,"b":`.
+    columns: Vec<(Vec<u8>, Cell)>,
+}
+
+impl JsonRows {
+    /// Makes the rows of a batch ready.
+    pub fn new(rows: &RecordBatch, style: Style) -> Self {
+        let column = |(index, field): (usize, &arrow_schema::FieldRef)| {
+            let mut before = vec![if index == 0 { b'{' } else { b',' }];
+            before.extend(key(field.name(), style));
+            (before, Cell::new(rows.column(index), style))
+        };
+        Self { columns: rows.schema_ref().fields().iter().enumerate().map(column).collect() }
+    }
+
+    /// Writes one row as an object, without a line end.
+    pub fn write(&self, index: usize, out: &mut Vec<u8>) {
+        if self.columns.is_empty() {
+            out.push(b'{');
+        }
+        for (before, cell) in &self.columns {
+            out.extend_from_slice(before);
+            cell.write_json(index, out);
+        }
+        out.push(b'}');
+    }
+}
+
+/// Writes all rows, one object a line, each line ended by `\n`.
+pub fn write_lines(rows: &RecordBatch, out: &mut Vec<u8>) {
+    let json = JsonRows::new(rows, Style::default());
+    for index in 0..rows.num_rows() {
+        json.write(index, out);
+        out.push(b'\n');
+    }
+}
+
+/// One row as a JSON value; decimals of more than 15 digits are texts, so that no digit is lost.
+pub fn row_json(rows: &RecordBatch, index: usize) -> Value {
+    let mut text = Vec::new();
+    // The one row alone, so that columns are not looked through for the sake of one value.
+    JsonRows::new(&rows.slice(index, 1), Style { ascii: false, exact: true }).write(0, &mut text);
+    serde_json::from_slice(&text).expect("what we write is JSON")
+}
+
+/// Indents JSON text that has no blanks between its tokens: `step` blanks a level, after `level` levels.
+pub fn indent(text: &[u8], step: usize, mut level: usize, out: &mut Vec<u8>) {
+    let line = |level: usize, out: &mut Vec<u8>| {
+        out.push(b'\n');
+        out.resize(out.len() + step * level, b' ');
+    };
+    let (mut within, mut escaped) = (false, false);
+    for (index, &byte) in text.iter().enumerate() {
+        if within {
+            out.push(byte);
+            (within, escaped) = (escaped || byte != b'"', byte == b'\\' && !escaped);
+            continue;
+        }
+        match byte {
+            b'{' | b'[' => {
+                out.push(byte);
+                level += 1;
+                if !matches!(text.get(index + 1), Some(b'}' | b']')) {
+                    line(level, out);
+                }
+            }
+            b'}' | b']' => {
+                level -= 1;
+                if !matches!(text[index - 1], b'{' | b'[') {
+                    line(level, out);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(b',');
+                line(level, out);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => {
+                within = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+}
+
+/// A key with its quotes and colon.
+fn key(name: &str, style: Style) -> Vec<u8> {
+    let mut key = vec![b'"'];
+    scalar::escape(name, style.ascii, &mut key);
+    key.extend_from_slice(b"\":");
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder};
+    use arrow_array::{
+        ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array, Int64Array,
+        NullArray, StringArray, StringViewArray, StructArray, TimestampMicrosecondArray, types::Int32Type,
+    };
+    use arrow_schema::{DataType, Field};
+
+    use super::*;
+
+    fn every_type() -> RecordBatch {
+        let mut lists = ListBuilder::new(Int64Builder::new());
+        lists.append_value([Some(1), None]);
+        lists.append_null();
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        maps.keys().append_value("k\"");
+        maps.values().append_value(7);
+        maps.append(true).unwrap();
+        maps.append(true).unwrap();
+        let fields = vec![
+            (Arc::new(Field::new("x", DataType::Int64, true)), Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef),
+            (Arc::new(Field::new("y", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["a\nb", ""])) as ArrayRef),
+        ];
+        let decimals = Decimal128Array::from(vec![Some(123_456_789_012_345_678_901), None]).with_precision_and_scale(38, 2).unwrap();
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("int", Arc::new(Int64Array::from(vec![Some(i64::MIN), None]))),
+            ("float", Arc::new(Float64Array::from(vec![24.0, f64::NAN]))),
+            ("small", Arc::new(Float32Array::from(vec![0.1, f32::INFINITY]))),
+            ("bool", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+            ("t\"ext", Arc::new(StringArray::from(vec![Some("é\u{1}"), None]))),
+            ("view", Arc::new(StringViewArray::from(vec!["short", "a text too long to stand within a view"]))),
+            ("dictionary", Arc::new(["a", "b"].into_iter().collect::<DictionaryArray<Int32Type>>())),
+            ("bytes", Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\x00\xff"), None]))),
+            ("date", Arc::new(Date32Array::from(vec![19_893, 0]))),
+            ("instant", Arc::new(TimestampMicrosecondArray::from(vec![1_718_762_312_000_000, 500_000]).with_timezone("UTC"))),
+            ("decimal", Arc::new(decimals)),
+            ("list", Arc::new(lists.finish())),
+            ("struct", Arc::new(StructArray::from(fields))),
+            ("map", Arc::new(maps.finish())),
+            ("nothing", Arc::new(NullArray::new(2))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
+    }
+
+    #[test]
+    fn every_type_has_its_json() {
+        let mut out = Vec::new();
+        write_lines(&every_type(), &mut out);
+        let expected = concat!(
+            r#"{"int":-9223372036854775808,"float":24.0,"small":0.1,"bool":true,"t\"ext":"é\u0001","view":"short","dictionary":"a","#,
+            r#""bytes":"AP8=","date":"2024-06-19","instant":"2024-06-19T01:58:32Z","decimal":1234567890123456789.01,"list":[1,null],"#,
+            r#""struct":{"x":1,"y":"a\nb"},"map":{"k\"":7},"nothing":null}"#,
+            "\n",
+            r#"{"int":null,"float":null,"small":null,"bool":null,"t\"ext":null,"view":"a text too long to stand within a view","#,
+            r#""dictionary":"b","bytes":null,"date":"1970-01-01","instant":"1970-01-01T00:00:00.500Z","decimal":null,"list":null,"#,
+            r#""struct":{"x":null,"y":""},"map":{},"nothing":null}"#,
+            "\n",
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_slice_of_a_batch_is_written_like_the_rows_it_has() {
+        let (mut all, mut parts) = (Vec::new(), Vec::new());
+        write_lines(&every_type(), &mut all);
+        write_lines(&every_type().slice(0, 1), &mut parts);
+        write_lines(&every_type().slice(1, 1), &mut parts);
+        assert_eq!(String::from_utf8(parts).unwrap(), String::from_utf8(all).unwrap());
+    }
+
+    #[test]
+    fn a_row_as_a_value_keeps_every_digit_of_a_decimal() {
+        let row = row_json(&every_type(), 0);
+        assert_eq!(row["decimal"], Value::from("1234567890123456789.01"));
+        assert_eq!(row["int"], Value::from(i64::MIN));
+    }
+
+    #[test]
+    fn ascii_style_escapes_what_is_not_ascii_in_keys_and_values() {
+        let rows = RecordBatch::try_from_iter([("ü", Arc::new(StringArray::from(vec!["😀"])) as ArrayRef)]).unwrap();
+        let mut out = Vec::new();
+        JsonRows::new(&rows, Style { ascii: true, exact: false }).write(0, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"\u00fc":"\ud83d\ude00"}"#);
+    }
+
+    #[test]
+    fn indented_text_is_what_serde_json_makes_of_it() {
+        let value = serde_json::json!({"a": [1, {"b\\": "x,{\"]"}, [], {}], "c": null, "d": {"e": true}});
+        let mut out = Vec::new();
+        indent(value.to_string().as_bytes(), 2, 0, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+    }
+}

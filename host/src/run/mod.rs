@@ -1,0 +1,273 @@
+//! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use arrow_schema::SchemaRef;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+mod chain;
+mod process;
+mod split;
+mod stages;
+
+use split::{Context, Seconds, run_split};
+use stages::Components;
+pub use stages::{OpenStage, Stages};
+
+use crate::batch::Reject;
+use crate::error::{Error, Result};
+use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
+use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Rows, RunReport, StageReport, Status};
+use crate::sandbox::Sandbox;
+use crate::sink::dead_letters::{self, DeadLetters};
+use crate::sink::{self, RunName, Sink};
+use crate::source::{self, ReadOptions, Source};
+
+/// Rejects that a report shows as sentences.
+const SAMPLES: usize = 3;
+
+/// How a plan is run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The run's id; the same id, input and parameters give the same bytes.
+    pub run_id: String,
+    /// When it starts: what `now()` shows.
+    pub started: DateTime<Utc>,
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// Threads that work on rows.
+    pub workers: NonZeroUsize,
+    /// Parts into which the input is cut; each is staged on its own and one commit shows all.
+    pub splits: NonZeroUsize,
+    /// Rows of a batch where no stage can tell how many there are.
+    pub batch_rows: NonZeroUsize,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        let one = NonZeroUsize::MIN;
+        Self {
+            run_id: uuid::Uuid::new_v4().to_string(),
+            started: Utc::now(),
+            dry_run: false,
+            workers: std::thread::available_parallelism().unwrap_or(one),
+            splits: one,
+            batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
+        }
+    }
+}
+
+/// What the stages of a plan come to, once the source's schema is known.
+pub struct Resolved {
+    /// The schema of the source.
+    pub source: SchemaRef,
+    /// The stages.
+    pub stages: Stages,
+}
+
+/// Opens the source and the stages, without reading more than a sample and without writing: what `plan` shows.
+///
+/// # Errors
+/// As [`run`].
+pub fn resolve(plan: &Plan, sandbox: &Sandbox) -> Result<Resolved> {
+    let options = RunOptions::default();
+    let components = Components::load(plan, sandbox)?;
+    let source = open_source(plan, &options, components.see_batches(), 1 << 20)?.schema();
+    let stages = components.configure(plan, &options, sandbox, source.clone())?;
+    Ok(Resolved { source, stages })
+}
+
+/// Runs a plan to its end. Blocks the calling thread; `stop`, once set, ends it at the next batch with nothing written.
+///
+/// # Errors
+/// Nothing of the output is visible after an error; what was staged is removed.
+pub fn run(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, stop: &AtomicBool, on_progress: &mut dyn FnMut(&Progress)) -> Result<RunReport> {
+    let components = Components::load(plan, sandbox)?;
+    let configure = |schema| components.configure(plan, options, sandbox, schema);
+    run_with(plan, options, components.see_batches(), &configure, stop, on_progress)
+}
+
+/// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    plan: &Plan,
+    options: &RunOptions,
+    see_batches: bool,
+    configure: &dyn Fn(SchemaRef) -> Result<Stages>,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
+    let clock = Instant::now();
+    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+    let sink: Box<dyn Sink> = if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
+    let stages = configure(source.schema())?;
+    let place = match (&plan.dead_letters, options.dry_run) {
+        (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
+        (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
+        (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
+    };
+    let letters = DeadLetters::new(place, &name);
+    let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
+    // A stage that remembers sees all batches in order.
+    let workers = if stages.remembers { 1 } else { options.workers.get() };
+    let work = Work { options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
+    let done = work.run(&letters, on_progress).inspect_err(|_| {
+        for reason in letters.first().iter().take(SAMPLES) {
+            tracing::warn!(reason, "a row was refused before the run failed");
+        }
+        // The first error is the one to tell of.
+        for second in [sink.abort(), letters.abort()].into_iter().filter_map(Result::err) {
+            tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
+        }
+    })?;
+    let Done { rows, stages, seconds, output, dead_letters } = done;
+    let usage = process::usage();
+    Ok(RunReport {
+        run_id: options.run_id.clone(),
+        pipeline: plan.name.clone(),
+        status: if rows.crashed > 0 { Status::PartialSuccess } else { Status::Success },
+        dry_run: options.dry_run,
+        started: options.started.to_rfc3339_opts(SecondsFormat::Millis, true),
+        phases: phases(plan, &rows, seconds, &dead_letters),
+        rows,
+        stages,
+        output,
+        dead_letters,
+        seconds: clock.elapsed().as_secs_f64(),
+        cpu_seconds: usage.cpu_seconds,
+        peak_memory_mb: usage.peak_memory_mb,
+        workers,
+    })
+}
+
+fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Box<dyn Source>> {
+    let read = ReadOptions {
+        batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
+        exact: see_batches,
+        chunk_bytes,
+        limit: plan.limit,
+        converted: plan.converted.clone(),
+        as_text: plan.as_text.clone(),
+        columns: None,
+    };
+    source::open(&plan.source, &plan.reading, read, &plan.root)
+}
+
+/// Everything a run works with.
+struct Work<'a> {
+    options: &'a RunOptions,
+    source: &'a dyn Source,
+    sink: &'a dyn Sink,
+    stages: &'a Stages,
+    output: Option<SchemaRef>,
+    workers: usize,
+    stop: &'a AtomicBool,
+}
+
+/// What a run came to.
+struct Done {
+    rows: Rows,
+    stages: Vec<StageReport>,
+    seconds: Seconds,
+    output: OutputReport,
+    dead_letters: DeadLetterReport,
+}
+
+impl Work<'_> {
+    fn run(&self, letters: &DeadLetters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
+        let clock = Instant::now();
+        let mut done = Done {
+            rows: Rows::default(),
+            stages: self.stages.reports.clone(),
+            seconds: Seconds::default(),
+            output: OutputReport::default(),
+            dead_letters: DeadLetterReport::default(),
+        };
+        let context = Context {
+            source: self.source,
+            sink: self.sink,
+            stages: self.stages,
+            output: self.output.clone(),
+            workers: self.workers,
+            stop: self.stop,
+        };
+        let target = if self.stages.remembers { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
+        let mut splits = self.source.splits(NonZeroUsize::new(target).unwrap_or(NonZeroUsize::MIN))?;
+        if splits.is_empty() {
+            // Nothing to read still makes an output, an empty one.
+            splits.push(source::Split { index: 0, files: Vec::new() });
+        }
+        let mut staged = Vec::with_capacity(splits.len());
+        let mut looked = Instant::now();
+        for split in &splits {
+            let before = done.rows;
+            let report = &mut done.dead_letters;
+            letters.begin(split.index)?;
+            let mut on_rejects = |rejects: &[Reject]| {
+                rejects.iter().for_each(|reject| note(report, reject));
+                letters.write(split.index, rejects)
+            };
+            let mut progress = |progress: &mut Progress| {
+                if looked.elapsed() < Duration::from_millis(50) {
+                    return;
+                }
+                looked = Instant::now();
+                progress.rows.add(&before);
+                progress.seconds = clock.elapsed().as_secs_f64();
+                progress.memory_mb = process::memory_mb();
+                on_progress(progress);
+            };
+            let report = run_split(&context, split, &mut on_rejects, &mut progress)?;
+            done.rows.add(&report.rows);
+            done.seconds.extract += report.seconds.extract;
+            done.seconds.transform += report.seconds.transform;
+            done.seconds.load += report.seconds.load;
+            for (total, stage) in done.stages.iter_mut().zip(report.stages) {
+                split::merge(total, stage);
+            }
+            staged.extend(report.staged);
+        }
+        if !done.rows.balance() {
+            return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", done.rows)));
+        }
+        // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
+        letters.commit()?;
+        done.dead_letters.path = letters.path().map(ToOwned::to_owned);
+        let committed = self.sink.commit(staged)?;
+        done.output = OutputReport { files: committed.files, bytes: committed.bytes };
+        Ok(done)
+    }
+}
+
+/// Counts a refused row.
+fn note(report: &mut DeadLetterReport, reject: &Reject) {
+    *report.by_reason.entry(reject.reason).or_default() += 1;
+    *report.by_code.entry(reject.code.clone()).or_default() += 1;
+    if report.samples.len() < SAMPLES {
+        let place = match (reject.line, reject.row) {
+            (0, 0) => reject.source.to_string(),
+            (0, row) => format!("{} row {row}", reject.source),
+            (line, _) => format!("{}:{line}", reject.source),
+        };
+        report.samples.push(format!("{place}: {}", reject.message));
+    }
+}
+
+fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadLetterReport) -> Vec<Phase> {
+    use crate::batch::Reason;
+    let count = |reasons: &[Reason]| reasons.iter().filter_map(|reason| letters.by_reason.get(reason)).sum::<u64>();
+    let unparsed = count(&[Reason::ParseError, Reason::ExtractionError]);
+    let unloaded = count(&[Reason::LoadError, Reason::SchemaMismatch]);
+    let parsed = rows.read - unparsed;
+    let steps = plan.stages.iter().flat_map(|stage| stage.steps.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
+    vec![
+        Phase { name: "extract", detail: plan.source.path.clone(), rows_in: rows.read, rows_out: parsed, seconds: seconds.extract },
+        Phase { name: "transform", detail: steps, rows_in: parsed, rows_out: rows.loaded + unloaded, seconds: seconds.transform },
+        Phase { name: "load", detail: plan.sink.path.clone(), rows_in: rows.loaded + unloaded, rows_out: rows.loaded, seconds: seconds.load },
+    ]
+}

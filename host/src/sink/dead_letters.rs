@@ -1,0 +1,463 @@
+//! Dead letters: the rows that go no further, one JSON object a line.
+//!
+//! The letters of a run appear together with its output: they are staged beside the file, and [`DeadLetters::commit`] appends them,
+//! which is to be done just before the sink's commit, so that no row is ever in neither. Where the sink's commit fails after that, or
+//! the run fails before, [`DeadLetters::abort`] takes them away again; the run's error then says the first few of its reasons
+//! ([`DeadLetters::first`]), because a failed run is run again and would double its letters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::SecondsFormat;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::RunName;
+use super::workspace::{Workspace, cannot, sync_dir};
+use crate::batch::{Reason, Reject};
+use crate::error::{Context, Result};
+
+/// Letters that the memory keeps.
+const RECENT: usize = 1000;
+
+/// Letters whose reasons a failed run tells.
+const FIRST: usize = 5;
+
+/// Where dead letters go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To the end of a file.
+    File(PathBuf),
+    /// Into the report: the last 1000.
+    Memory,
+    /// Nowhere; they are counted.
+    Nowhere,
+}
+
+impl Place {
+    /// Finds the file for a path that the user gave: a folder (it is one, ends in `/`, or its name has no ending) gets a file
+    /// `<pipeline>.jsonl`; no path means `dlq/<pipeline>.jsonl` in the contract directory.
+    pub fn file(path: Option<&str>, contract: &Path, pipeline: &str) -> Self {
+        let name = format!("{}.jsonl", pipeline.replace(['/', '\\'], "_"));
+        let Some(path) = path else { return Self::File(contract.join("dlq").join(name)) };
+        let full = contract.join(path);
+        let is_folder = full.is_dir() || path.ends_with('/') || (full.extension().is_none() && !full.exists());
+        Self::File(if is_folder { full.join(name) } else { full })
+    }
+}
+
+/// Takes the dead letters of one run, from any thread.
+#[derive(Debug)]
+pub struct DeadLetters {
+    run: RunName,
+    place: Place,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Opened by the first letter, so that a run without letters leaves no trace.
+    workspace: Option<Workspace>,
+    /// By split.
+    splits: BTreeMap<usize, Split>,
+    recent: VecDeque<Value>,
+    /// What a commit has appended: the file's length before and after.
+    appended: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Split {
+    staged: Option<(PathBuf, File)>,
+    counts: BTreeMap<Reason, u64>,
+    first: Vec<String>,
+}
+
+/// A letter, in the fields of the format.
+#[derive(Serialize)]
+struct Letter<'a> {
+    id: String,
+    pipeline: &'a str,
+    record: &'a Value,
+    reason: Reason,
+    message: &'a str,
+    error_type: &'a str,
+    stage: &'a str,
+    metadata: Metadata<'a>,
+    timestamp: String,
+    retry_count: u32,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    run: &'a str,
+    batch: u64,
+    row: Option<u64>,
+    line: Option<u64>,
+    source: &'a str,
+    field: Option<&'a str>,
+}
+
+impl DeadLetters {
+    /// Makes a writer; touches no file.
+    pub fn new(place: Place, run: &RunName) -> Self {
+        Self { run: run.clone(), place, state: Mutex::default() }
+    }
+
+    /// Starts a split, or starts it again: what it wrote before is forgotten.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn begin(&self, split: usize) -> Result<()> {
+        let mut state = self.state();
+        if state.splits.remove(&split).is_some_and(|split| split.staged.is_some())
+            && let Some(workspace) = &state.workspace
+        {
+            workspace.fresh_split(split)?;
+        }
+        Ok(())
+    }
+
+    /// Takes letters of a split, in order.
+    ///
+    /// # Errors
+    /// Outside, where they cannot be staged.
+    pub fn write(&self, split: usize, rejects: &[Reject]) -> Result<()> {
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        let mut guard = self.state();
+        let State { workspace, splits, recent, .. } = &mut *guard;
+        let part = splits.entry(split).or_default();
+        let mut lines = Vec::new();
+        for reject in rejects {
+            let number: u64 = part.counts.values().sum();
+            *part.counts.entry(reject.reason).or_default() += 1;
+            if part.first.len() < FIRST {
+                part.first.push(summary(reject));
+            }
+            match self.place {
+                Place::Nowhere => {}
+                Place::Memory => {
+                    recent.push_back(serde_json::to_value(self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?);
+                    if recent.len() > RECENT {
+                        recent.pop_front();
+                    }
+                }
+                Place::File(_) => {
+                    serde_json::to_writer(&mut lines, &self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?;
+                    lines.push(b'\n');
+                }
+            }
+        }
+        let Place::File(path) = &self.place else { return Ok(()) };
+        if workspace.is_none() {
+            *workspace = Some(self.open_workspace(path)?);
+        }
+        if part.staged.is_none() {
+            let staged = workspace.as_ref().expect("it is open now").fresh_split(split)?.join("letters");
+            let file = File::create(&staged).map_err(|error| cannot("create", &staged, error))?;
+            part.staged = Some((staged, file));
+        }
+        let (staged, file) = part.staged.as_mut().expect("it is open now");
+        file.write_all(&lines).map_err(|error| cannot("write dead letters to", staged, error))
+    }
+
+    /// Appends all letters to their file, in the order of splits: whole lines, on disk when this returns.
+    ///
+    /// # Errors
+    /// Outside; then the file is as it was.
+    pub fn commit(&self) -> Result<()> {
+        let Place::File(path) = &self.place else { return Ok(()) };
+        let mut guard = self.state();
+        let State { workspace, splits, appended, .. } = &mut *guard;
+        if appended.is_some() || splits.values().all(|split| split.staged.is_none()) {
+            return Ok(());
+        }
+        let mut file = self.open_letters(path)?;
+        let before = file.seek(SeekFrom::End(0)).map_err(|error| cannot("read", path, error))?;
+        let append = |file: &mut File| {
+            if before > 0 && last_byte(file)? != b'\n' {
+                // A line that a crash has torn stays alone.
+                file.write_all(b"\n")?;
+            }
+            for (staged, _) in splits.values().filter_map(|split| split.staged.as_ref()) {
+                io::copy(&mut File::open(staged)?, file)?;
+            }
+            file.sync_all()?;
+            file.stream_position()
+        };
+        match append(&mut file) {
+            Ok(after) => *appended = Some((before, after)),
+            Err(error) => {
+                let _ = file.set_len(before);
+                return Err(cannot("write dead letters to", path, error));
+            }
+        }
+        if let Some(folder) = path.parent() {
+            sync_dir(folder)?;
+        }
+        splits.values_mut().for_each(|split| split.staged = None);
+        if let Some(workspace) = workspace.take()
+            && let Err(error) = workspace.remove()
+        {
+            tracing::warn!(%error, "dead letters are written, but temporary files could not be removed");
+        }
+        Ok(())
+    }
+
+    /// Drops all letters, those that were appended too, unless others have written behind them.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn abort(&self) -> Result<()> {
+        let mut state = self.state();
+        state.splits.values_mut().for_each(|split| split.staged = None);
+        if let Some(workspace) = state.workspace.take() {
+            workspace.remove()?;
+        }
+        let (Place::File(path), Some((before, after))) = (&self.place, state.appended.take()) else { return Ok(()) };
+        let file = self.open_letters(path)?;
+        let length = file.metadata().map_err(|error| cannot("read", path, error))?.len();
+        if length != after {
+            tracing::warn!(path = %path.display(), "another run has written dead letters since, those of this failed run stay");
+            return Ok(());
+        }
+        file.set_len(before).and_then(|()| file.sync_all()).map_err(|error| cannot("take dead letters back from", path, error))?;
+        if before == 0 {
+            fs::remove_file(path).map_err(|error| cannot("remove", path, error))?;
+        }
+        Ok(())
+    }
+
+    /// How many letters there are, by reason.
+    pub fn counts(&self) -> BTreeMap<Reason, u64> {
+        let mut counts = BTreeMap::new();
+        for (reason, count) in self.state().splits.values().flat_map(|split| &split.counts) {
+            *counts.entry(*reason).or_default() += count;
+        }
+        counts
+    }
+
+    /// What the first few letters say, for the message of a failed run.
+    pub fn first(&self) -> Vec<String> {
+        self.state().splits.values().flat_map(|split| split.first.clone()).take(FIRST).collect()
+    }
+
+    /// The last letters, where they are kept in memory.
+    pub fn recent(&self) -> Vec<Value> {
+        self.state().recent.iter().cloned().collect()
+    }
+
+    /// The file, where the letters go to one and there are any.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) if self.state().splits.values().any(|split| !split.counts.is_empty()) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn letter<'a>(&'a self, split: usize, number: u64, reject: &'a Reject) -> Letter<'a> {
+        let Reject { reason, code, message, field, record, stage, source, row, line, batch } = reject;
+        // Where the row has no number, the letter's own tells it from others.
+        let own = if *row == 0 { number.to_string() } else { String::new() };
+        let name =
+            [&self.run.run_id, &split.to_string(), source.as_ref(), &batch.to_string(), &row.to_string(), stage, code, &own].join("\0");
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, b"etl-host dead letter");
+        Letter {
+            id: Uuid::new_v5(&namespace, name.as_bytes()).to_string(),
+            pipeline: &self.run.pipeline,
+            record,
+            reason: *reason,
+            message,
+            error_type: code,
+            stage,
+            metadata: Metadata {
+                run: &self.run.run_id,
+                batch: *batch,
+                row: Some(*row).filter(|row| *row > 0),
+                line: Some(*line).filter(|line| *line > 0),
+                source,
+                field: field.as_deref(),
+            },
+            // The run's start: the same rows make the same letters, whenever and on whatever machine their split ran.
+            timestamp: self.run.started.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            retry_count: 0,
+            status: "pending",
+        }
+    }
+
+    /// Many runs may write letters to one file, so each has a workspace of its own.
+    fn open_workspace(&self, path: &Path) -> Result<Workspace> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let workspace = Workspace::open(folder, &format!("{name}.{}", self.run.run_id), &self.run.run_id)?;
+        Workspace::sweep(folder, &format!("{name}."))?;
+        Ok(workspace)
+    }
+
+    /// Opens the file under a lock, so that runs append one after the other.
+    fn open_letters(&self, path: &Path) -> Result<File> {
+        let opened = File::options().create(true).read(true).append(true).open(path).and_then(|file| file.lock().map(|()| file));
+        opened.map_err(|error| cannot("open the dead letters at", path, error))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn last_byte(file: &mut File) -> io::Result<u8> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last[0])
+}
+
+/// Says in a line where a row came from and why it goes no further.
+fn summary(reject: &Reject) -> String {
+    let Reject { message, field, stage, source, row, line, .. } = reject;
+    let place = match (line, row) {
+        (0, 0) => source.to_string(),
+        (0, row) => format!("{source} row {row}"),
+        (line, _) => format!("{source}:{line}"),
+    };
+    let field = field.as_ref().map(|field| format!(" `{field}`:")).unwrap_or_default();
+    format!("{place}: {stage}:{field} {message}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(run_id: &str) -> RunName {
+        RunName { run_id: run_id.into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into() }
+    }
+
+    fn reject(row: u64) -> Reject {
+        Reject {
+            reason: Reason::TransformationError,
+            code: "convert_int".into(),
+            message: "`x` is no integer".into(),
+            field: Some("n".into()),
+            record: serde_json::json!({"n": "x", "row": row}),
+            stage: "ops".into(),
+            source: "orders.csv".into(),
+            row,
+            line: row + 1,
+            batch: 2,
+        }
+    }
+
+    fn rows(path: &Path) -> Vec<u64> {
+        let row = |line: &str| serde_json::from_str::<Value>(line).unwrap()["metadata"]["row"].as_u64().unwrap();
+        fs::read_to_string(path).unwrap().lines().map(row).collect()
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_letter_has_the_fields_of_the_format() {
+        let letters = DeadLetters::new(Place::Memory, &run("r1"));
+        letters.write(0, &[reject(7)]).unwrap();
+        let expected = serde_json::json!({
+            "id": "0825863a-9638-5fd2-9777-0741087aae88",
+            "pipeline": "orders",
+            "record": {"n": "x", "row": 7},
+            "reason": "transformation_error",
+            "message": "`x` is no integer",
+            "error_type": "convert_int",
+            "stage": "ops",
+            "metadata": {"run": "r1", "batch": 2, "row": 7, "line": 8, "source": "orders.csv", "field": "n"},
+            "timestamp": "2024-06-19T01:58:32Z",
+            "retry_count": 0,
+            "status": "pending",
+        });
+        assert_eq!(letters.recent(), [expected]);
+    }
+
+    #[test]
+    fn letters_appear_at_commit_in_the_order_of_splits_behind_those_of_earlier_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let Place::File(path) = Place::file(None, folder.path(), "orders") else { panic!("it is a file") };
+        assert_eq!(path, folder.path().join("dlq/orders.jsonl"));
+        for (run_id, expected) in [("r1", vec![1, 2, 3]), ("r2", vec![1, 2, 3, 1, 2, 3])] {
+            let letters = DeadLetters::new(Place::File(path.clone()), &run(run_id));
+            letters.write(1, &[reject(3)]).unwrap();
+            letters.write(0, &[reject(1)]).unwrap();
+            letters.write(0, &[reject(2)]).unwrap();
+            if run_id == "r1" {
+                assert!(!path.exists());
+            }
+            letters.commit().unwrap();
+            assert_eq!(letters.counts(), BTreeMap::from([(Reason::TransformationError, 3)]));
+            assert_eq!(rows(&path), expected);
+            assert_eq!(names(&folder.path().join("dlq")), ["orders.jsonl"]);
+        }
+    }
+
+    #[test]
+    fn a_split_that_runs_again_has_its_letters_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.jsonl");
+        let letters = DeadLetters::new(Place::File(path.clone()), &run("r1"));
+        letters.write(0, &[reject(1)]).unwrap();
+        letters.begin(0).unwrap();
+        letters.write(0, &[reject(2)]).unwrap();
+        letters.commit().unwrap();
+        assert_eq!(rows(&path), [2]);
+        assert_eq!(letters.first(), ["orders.csv:3: ops: `n`: `x` is no integer"]);
+    }
+
+    #[test]
+    fn a_failed_run_leaves_no_letter_even_after_they_were_appended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.jsonl");
+        fs::write(&path, "{\"torn").unwrap();
+        for commit in [false, true] {
+            let letters = DeadLetters::new(Place::File(path.clone()), &run("r1"));
+            letters.write(0, &[reject(1)]).unwrap();
+            if commit {
+                letters.commit().unwrap();
+                assert!(fs::read_to_string(&path).unwrap().starts_with("{\"torn\n{\"id\":"));
+            }
+            letters.abort().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "{\"torn");
+            assert_eq!(names(folder.path()), ["letters.jsonl"]);
+        }
+    }
+
+    #[test]
+    fn a_run_without_letters_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let letters = DeadLetters::new(Place::file(Some("dlq"), folder.path(), "orders"), &run("r1"));
+        letters.begin(0).unwrap();
+        letters.write(0, &[]).unwrap();
+        letters.commit().unwrap();
+        assert_eq!((names(folder.path()), letters.path()), (Vec::new(), None));
+    }
+
+    #[test]
+    fn the_memory_keeps_the_last_thousand_and_counts_all() {
+        let letters = DeadLetters::new(Place::Memory, &run("r1"));
+        letters.write(0, &(1..=1500).map(reject).collect::<Vec<_>>()).unwrap();
+        assert_eq!((letters.recent().len(), letters.recent()[0]["metadata"]["row"].as_u64()), (1000, Some(501)));
+        assert_eq!(letters.counts(), BTreeMap::from([(Reason::TransformationError, 1500)]));
+    }
+
+    #[test]
+    fn a_path_without_an_ending_is_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, expected) in [("dlq", "dlq/orders.jsonl"), ("dlq/", "dlq/orders.jsonl"), ("bad.jsonl", "bad.jsonl")] {
+            assert_eq!(Place::file(Some(path), folder.path(), "orders"), Place::File(folder.path().join(expected)));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The sink of a dry run: rows are counted, and nothing is written.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+
+use super::{Committed, Encode, Encoded, Encoder, Load, Payload, Sink, Staged};
+use crate::batch::{Batch, Reject};
+use crate::error::Result;
+
+/// Counts rows.
+pub(super) struct Nothing;
+
+struct Counting {
+    split: usize,
+    rows: u64,
+}
+
+struct Counter(u64);
+
+impl Sink for Nothing {
+    fn begin(&self, split: usize, _schema: SchemaRef) -> Result<Box<dyn Load>> {
+        Ok(Box::new(Counting { split, rows: 0 }))
+    }
+
+    fn commit(&self, staged: Vec<Staged>) -> Result<Committed> {
+        Ok(Committed { rows: staged.iter().map(|staged| staged.rows).sum(), ..Committed::default() })
+    }
+
+    fn abort(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Load for Counting {
+    fn encoder(&self) -> Arc<dyn Encode> {
+        Arc::new(Nothing)
+    }
+
+    fn append(&mut self, chunk: Encoded) -> Result<()> {
+        self.rows += chunk.rows;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Staged> {
+        Ok(Staged { split: self.split, rows: self.rows, parts: Vec::new() })
+    }
+}
+
+impl Encode for Nothing {
+    fn start(&self) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(Counter(0)))
+    }
+}
+
+impl Encoder for Counter {
+    fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>> {
+        self.0 += batch.rows.num_rows() as u64;
+        Ok(Vec::new())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Encoded> {
+        Ok(Encoded { rows: self.0, payload: Payload::Bytes(Vec::new()) })
+    }
+}

@@ -1,0 +1,494 @@
+//! Rows as JSON lines, a JSON array, CSV or TSV, plain or compressed.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use encoding_rs::Encoding;
+
+use super::conform::{Conform, refuse};
+use super::{Encode, Encoded, Encoder, Payload};
+use crate::batch::{Batch, Reason, Reject};
+use crate::config::extract::{CsvOptions, Format, JsonOptions};
+use crate::error::{Context, Error, Result};
+use crate::json::{Cell, JsonRows, Style, indent};
+
+/// How text files are written; all of it is decided when the sink is opened.
+#[derive(Clone, Debug)]
+pub(super) struct TextFormat {
+    pub(super) syntax: Syntax,
+    pub(super) packing: Packing,
+    style: Style,
+    /// `None` = UTF-8.
+    encoding: Option<&'static Encoding>,
+    /// Whether the file starts with a byte order mark.
+    mark: bool,
+}
+
+/// The syntax of a text file.
+#[derive(Clone, Debug)]
+pub(super) enum Syntax {
+    /// One object a line.
+    Lines,
+    /// One array; the blanks by which nested values are indented, 0 = one record a line.
+    Array(usize),
+    /// Delimited.
+    Csv(Csv),
+}
+
+/// How delimited text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Csv {
+    pub(super) delimiter: u8,
+    pub(super) quote: u8,
+    /// Stands before a quote within quotes; `None` = it is doubled.
+    pub(super) escape: Option<u8>,
+    pub(super) header: bool,
+}
+
+/// How text is compressed: piece by piece, each a gzip member or a Zstandard frame of its own, which readers take as one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// Not.
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Packing {
+    /// Compresses a piece; nothing stays nothing.
+    pub(super) fn pack(self, piece: Vec<u8>) -> Result<Vec<u8>> {
+        if piece.is_empty() { Ok(piece) } else { self.pack_all(piece) }
+    }
+
+    /// Compresses a piece, also where it is empty: a compressed file of no bytes would be no file of its kind.
+    pub(super) fn pack_all(self, piece: Vec<u8>) -> Result<Vec<u8>> {
+        let packed = match self {
+            Self::None => Ok(piece),
+            Self::Gzip => {
+                let room = Vec::with_capacity(piece.len() / 4);
+                let mut writer = flate2::write::GzEncoder::new(room, flate2::Compression::default());
+                writer.write_all(&piece).and_then(|()| writer.finish())
+            }
+            Self::Zstd => zstd::bulk::compress(&piece, zstd::DEFAULT_COMPRESSION_LEVEL),
+        };
+        packed.bug(|| "a piece in memory cannot be compressed".into())
+    }
+}
+
+impl TextFormat {
+    /// Reads the options of a format.
+    ///
+    /// # Errors
+    /// Config, where options cannot be or contradict each other.
+    pub(super) fn new(format: Format, csv: &CsvOptions, json: &JsonOptions, packing: Packing) -> Result<Self> {
+        let is_csv = matches!(format, Format::Csv | Format::Tsv);
+        let label = if is_csv { &csv.encoding } else { &json.encoding };
+        let key = if is_csv { "csv_options.encoding" } else { "json_options.encoding" };
+        let (encoding, mark) = label.as_deref().map_or(Ok((None, false)), |label| encoding(label, key))?;
+        let syntax = match (format, json.lines) {
+            (Format::Csv, _) => Syntax::Csv(Csv::new(csv, b',')?),
+            (Format::Tsv, _) => Syntax::Csv(Csv::new(csv, b'\t')?),
+            (_, Some(true)) | (Format::Jsonl, None) => Syntax::Lines,
+            _ => Syntax::Array(json.indent.unwrap_or(0).into()),
+        };
+        if matches!(syntax, Syntax::Lines) && json.indent.is_some_and(|indent| indent > 0) {
+            return Err(Error::config("`json_options.indent` is for `json`, but each record of this output is one line")
+                .hint("leave out `indent`, or write `format: json`"));
+        }
+        Ok(Self { syntax, packing, style: Style { ascii: json.ensure_ascii && !is_csv, exact: false }, encoding, mark })
+    }
+
+    /// What a file starts with.
+    pub(super) fn opening(&self, schema: &SchemaRef) -> Result<Vec<u8>> {
+        let mut opening = Vec::new();
+        match &self.syntax {
+            Syntax::Lines => {}
+            Syntax::Array(_) => opening.push(b'['),
+            Syntax::Csv(csv) if csv.header && !schema.fields().is_empty() => {
+                csv.write_header(schema.fields().iter().map(|field| field.name().as_str()), &mut opening);
+                if let Some(encoding) = self.encoding {
+                    let text = std::str::from_utf8(&opening).bug(|| "a header is not UTF-8".into())?;
+                    let (bytes, _, lossy) = encoding.encode(text);
+                    if lossy {
+                        return Err(Error::data(format!("the header `{}` has characters that {} lacks", text.trim_end(), encoding.name()))
+                            .hint("rename the columns, or write another `encoding`"));
+                    }
+                    opening = bytes.into_owned();
+                }
+            }
+            Syntax::Csv(_) => {}
+        }
+        if self.mark {
+            opening.splice(0..0, *b"\xef\xbb\xbf");
+        }
+        Ok(opening)
+    }
+
+    /// What stands between the rows already written (`true` = there are some) and the next ones.
+    pub(super) fn joint(&self, after_rows: bool) -> &'static [u8] {
+        match self.syntax {
+            Syntax::Array(_) if after_rows => b",\n",
+            Syntax::Array(_) => b"\n",
+            _ => b"",
+        }
+    }
+
+    /// What a file ends with.
+    pub(super) fn closing(&self, after_rows: bool) -> &'static [u8] {
+        match self.syntax {
+            Syntax::Array(_) if after_rows => b"\n]\n",
+            Syntax::Array(_) => b"]\n",
+            _ => b"",
+        }
+    }
+
+    /// Tells whether there are characters that the files cannot hold.
+    pub(super) fn is_partial(&self) -> bool {
+        self.encoding.is_some()
+    }
+
+    /// Writes rows; answers those whose characters the encoding lacks, with the first such character.
+    pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Vec<(usize, String)> {
+        let mut between = after_rows;
+        let mut refused = Vec::new();
+        let mut each = |write: &mut dyn FnMut(usize, &mut Vec<u8>)| {
+            for index in 0..rows.num_rows() {
+                let start = out.len();
+                if between && matches!(self.syntax, Syntax::Array(_)) {
+                    out.extend_from_slice(b",\n");
+                }
+                write(index, out);
+                if !matches!(self.syntax, Syntax::Array(_)) {
+                    out.push(b'\n');
+                }
+                if let Some(encoding) = self.encoding
+                    && let Err(letter) = reencode(encoding, start, out)
+                {
+                    refused.push((index, letter));
+                    continue;
+                }
+                between = true;
+            }
+        };
+        match &self.syntax {
+            Syntax::Lines | Syntax::Array(0) => {
+                let json = JsonRows::new(rows, self.style);
+                each(&mut |index, out| json.write(index, out));
+            }
+            Syntax::Array(step) => {
+                let json = JsonRows::new(rows, self.style);
+                let mut row = Vec::new();
+                each(&mut |index, out| {
+                    row.clear();
+                    json.write(index, &mut row);
+                    out.resize(out.len() + step, b' ');
+                    indent(&row, *step, 1, out);
+                });
+            }
+            Syntax::Csv(csv) => {
+                let columns = CsvColumn::all(rows, csv);
+                each(&mut |index, out| csv.write_row(&columns, index, out));
+            }
+        }
+        refused
+    }
+}
+
+/// Finds an encoding by its WHATWG label or by the name that Python has for it.
+fn encoding(label: &str, key: &str) -> Result<(Option<&'static Encoding>, bool)> {
+    let plain = label.trim().to_ascii_lowercase().replace('_', "-");
+    if plain == "utf-8-sig" {
+        return Ok((None, true));
+    }
+    let found = Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
+    match found {
+        None => Err(Error::config(format!("`{key}` is `{label}`, which is no encoding"))
+            .hint("encodings are `utf-8`, `utf-8-sig`, `latin1`, `windows-1252`, `iso-8859-15`, `shift_jis`, `gbk`, `euc-kr` and the others of the WHATWG list")),
+        Some(encoding) if encoding == encoding_rs::UTF_8 => Ok((None, false)),
+        Some(encoding) if encoding.output_encoding() != encoding => {
+            Err(Error::config(format!("`{key}` is `{label}`, which can be read but not written")).hint("write `utf-8`"))
+        }
+        Some(encoding) => Ok((Some(encoding), false)),
+    }
+}
+
+/// Puts the text from `start` on into another encoding; or takes it away and answers the first character that the encoding lacks.
+fn reencode(encoding: &'static Encoding, start: usize, out: &mut Vec<u8>) -> Result<(), String> {
+    let text = std::str::from_utf8(&out[start..]).expect("rows are written as UTF-8");
+    if text.is_ascii() && encoding.is_ascii_compatible() {
+        return Ok(());
+    }
+    let (bytes, _, lossy) = encoding.encode(text);
+    if !lossy {
+        let bytes = bytes.into_owned();
+        out.truncate(start);
+        out.extend_from_slice(&bytes);
+        return Ok(());
+    }
+    let lacks = |letter: &char| encoding.encode(letter.encode_utf8(&mut [0; 4])).2;
+    let letter = text.chars().find(lacks).map(String::from).unwrap_or_default();
+    out.truncate(start);
+    Err(letter)
+}
+
+impl Csv {
+    fn new(options: &CsvOptions, delimiter: u8) -> Result<Self> {
+        let ascii = |name: &str, letter: char| match u8::try_from(letter) {
+            Ok(byte) if byte.is_ascii() && byte != b'\n' && byte != b'\r' => Ok(byte),
+            _ => Err(Error::config(format!(
+                "`csv_options.{name}` is `{}`, but must be one ASCII character, not a line end",
+                letter.escape_debug()
+            ))),
+        };
+        let delimiter = options.delimiter.map_or(Ok(delimiter), |letter| ascii("delimiter", letter))?;
+        let quote = ascii("quote_char", options.quote_char)?;
+        let escape = options.escape_char.map(|letter| ascii("escape_char", letter)).transpose()?;
+        if delimiter == quote || escape == Some(delimiter) {
+            return Err(Error::config(format!(
+                "`csv_options` uses `{}` both between fields and around or within them",
+                char::from(delimiter)
+            )));
+        }
+        // An escape that is the quote itself is doubling under another name.
+        Ok(Self { delimiter, quote, escape: escape.filter(|escape| *escape != quote), header: options.include_header })
+    }
+
+    fn is_special(&self, byte: u8) -> bool {
+        byte == self.delimiter || byte == self.quote || byte == b'\n' || byte == b'\r' || Some(byte) == self.escape
+    }
+
+    /// Whether numbers, dates and truth values never need quotes.
+    fn spares_numbers(&self) -> bool {
+        !(0..=u8::MAX).any(|byte| self.is_special(byte) && (byte.is_ascii_alphanumeric() || b"+-.:".contains(&byte)))
+    }
+
+    /// Quotes what stands from `start` on where that is needed; an empty text is quoted too, which tells it from null.
+    fn quote_from(&self, start: usize, out: &mut Vec<u8>) {
+        if start < out.len() && !out[start..].iter().any(|byte| self.is_special(*byte)) {
+            return;
+        }
+        let text = out.split_off(start);
+        out.reserve(text.len() + 2);
+        out.push(self.quote);
+        for byte in text {
+            if byte == self.quote || Some(byte) == self.escape {
+                out.push(self.escape.unwrap_or(self.quote));
+            }
+            out.push(byte);
+        }
+        out.push(self.quote);
+    }
+
+    fn write_header<'a>(&self, names: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+        for (index, name) in names.enumerate() {
+            if index > 0 {
+                out.push(self.delimiter);
+            }
+            let start = out.len();
+            out.extend_from_slice(name.as_bytes());
+            self.quote_from(start, out);
+        }
+        out.push(b'\n');
+    }
+
+    fn write_row(&self, columns: &[CsvColumn], index: usize, out: &mut Vec<u8>) {
+        for (number, column) in columns.iter().enumerate() {
+            if number > 0 {
+                out.push(self.delimiter);
+            }
+            if column.cell.is_null(index) {
+                continue;
+            }
+            let start = out.len();
+            column.cell.write_text(index, out);
+            match column.quoting {
+                Quoting::Never => {}
+                Quoting::Empty if out.len() > start => {}
+                Quoting::Empty | Quoting::Look => self.quote_from(start, out),
+            }
+        }
+        // A lone null would be an empty line, which readers leave out.
+        if let [only] = columns
+            && (only.cell.is_null(index) || only.nothing)
+        {
+            out.extend_from_slice(&[self.quote, self.quote]);
+        }
+    }
+}
+
+/// A column and how its fields are quoted.
+struct CsvColumn {
+    cell: Cell,
+    quoting: Quoting,
+    /// All of it is null, by its type.
+    nothing: bool,
+}
+
+enum Quoting {
+    /// No field needs quotes.
+    Never,
+    /// Only an empty text does.
+    Empty,
+    /// Each field must be looked at.
+    Look,
+}
+
+impl CsvColumn {
+    fn all(rows: &RecordBatch, csv: &Csv) -> Vec<Self> {
+        let spares_numbers = csv.spares_numbers();
+        let column = |column: &arrow_array::ArrayRef| {
+            let cell = Cell::new(column, Style::default());
+            let nothing = column.data_type().is_null();
+            let quoting = match cell.text_bytes() {
+                _ if nothing => Quoting::Never,
+                Some(bytes) if !bytes.chunks(256).any(|chunk| chunk.iter().fold(false, |any, byte| any | csv.is_special(*byte))) => {
+                    Quoting::Empty
+                }
+                None if spares_numbers && !cell.is_text() && !cell.is_nested() && !column.data_type().is_binary() => Quoting::Never,
+                _ => Quoting::Look,
+            };
+            Self { cell, quoting, nothing }
+        };
+        rows.columns().iter().map(column).collect()
+    }
+}
+
+/// Encodes the chunks of one text file.
+pub(super) struct TextEncode {
+    pub(super) format: Arc<TextFormat>,
+    /// For CSV: the columns of the file.
+    pub(super) conform: Option<Conform>,
+}
+
+impl Encode for TextEncode {
+    fn start(&self) -> Result<Box<dyn Encoder>> {
+        Ok(Box::new(TextEncoder { format: self.format.clone(), conform: self.conform.clone(), text: Vec::new(), rows: 0 }))
+    }
+}
+
+struct TextEncoder {
+    format: Arc<TextFormat>,
+    conform: Option<Conform>,
+    text: Vec<u8>,
+    rows: u64,
+}
+
+impl Encoder for TextEncoder {
+    fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>> {
+        let Some(conform) = &self.conform else {
+            let refused = self.format.write(&batch.rows, self.rows > 0, &mut self.text);
+            self.rows += (batch.rows.num_rows() - refused.len()) as u64;
+            return Ok(refused.into_iter().map(|(index, letter)| unencodable(batch, index, &letter)).collect());
+        };
+        let mut fitted = conform.fit(batch)?;
+        let refused = self.format.write(&fitted.rows, self.rows > 0, &mut self.text);
+        self.rows += (fitted.rows.num_rows() - refused.len()) as u64;
+        let mut rejects = std::mem::take(&mut fitted.rejects);
+        if !refused.is_empty() {
+            let places = fitted.places();
+            rejects.extend(refused.into_iter().map(|(index, letter)| unencodable(batch, places[index], &letter)));
+        }
+        Ok(rejects)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Encoded> {
+        Ok(Encoded { rows: self.rows, payload: Payload::Bytes(self.format.packing.pack(self.text)?) })
+    }
+}
+
+pub(super) fn unencodable(batch: &Batch, index: usize, letter: &str) -> Reject {
+    refuse(batch, index, Reason::LoadError, "unencodable", format!("the encoding of the output lacks the character `{letter}`"), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, NullArray, StringArray};
+
+    use super::*;
+    use crate::batch::{Origin, RowNumbers};
+
+    fn rows(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
+    }
+
+    fn csv(options: CsvOptions, rows: &RecordBatch) -> String {
+        let format = TextFormat::new(Format::Csv, &options, &JsonOptions::default(), Packing::None).unwrap();
+        let mut out = format.opening(rows.schema_ref()).unwrap();
+        assert_eq!(format.write(rows, false, &mut out), []);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fields_are_quoted_where_needed_and_an_empty_text_is_not_null() {
+        let texts = StringArray::from(vec![Some("plain"), Some(""), None, Some("a,b"), Some("say \"hi\""), Some("two\nlines")]);
+        let numbers = Float64Array::from(vec![Some(24.0), Some(-0.5), None, Some(f64::NAN), Some(f64::INFINITY), Some(1e300)]);
+        let rows = rows(vec![("te,xt", Arc::new(texts)), ("number", Arc::new(numbers))]);
+        let expected = "\"te,xt\",number\nplain,24.0\n\"\",-0.5\n,\n\"a,b\",NaN\n\"say \"\"hi\"\"\",inf\n\"two\nlines\",1e+300\n";
+        assert_eq!(csv(CsvOptions::default(), &rows), expected);
+    }
+
+    #[test]
+    fn the_delimiter_the_quote_and_the_escape_are_those_asked_for() {
+        let texts = StringArray::from(vec!["a;b", "it's", "back\\slash", "a,b"]);
+        let options =
+            CsvOptions { delimiter: Some(';'), quote_char: '\'', escape_char: Some('\\'), include_header: false, ..CsvOptions::default() };
+        let rows = rows(vec![("x", Arc::new(texts))]);
+        assert_eq!(csv(options, &rows), "'a;b'\n'it\\'s'\n'back\\\\slash'\na,b\n");
+    }
+
+    #[test]
+    fn a_number_is_quoted_where_the_delimiter_can_be_part_of_it() {
+        let options = CsvOptions { delimiter: Some('.'), ..CsvOptions::default() };
+        let rows = rows(vec![("x", Arc::new(Float64Array::from(vec![1.5]))), ("y", Arc::new(Int64Array::from(vec![2])))]);
+        assert_eq!(csv(options, &rows), "x.y\n\"1.5\".2\n");
+    }
+
+    #[test]
+    fn a_lone_null_is_not_an_empty_line() {
+        assert_eq!(csv(CsvOptions::default(), &rows(vec![("x", Arc::new(StringArray::from(vec![None, Some("a")])))])), "x\n\"\"\na\n");
+        assert_eq!(csv(CsvOptions::default(), &rows(vec![("x", Arc::new(NullArray::new(1)))])), "x\n\"\"\n");
+    }
+
+    #[test]
+    fn options_that_cannot_be_are_named() {
+        let message = |options: CsvOptions, json: JsonOptions, format| {
+            TextFormat::new(format, &options, &json, Packing::None).map(|_| ()).unwrap_err().to_string()
+        };
+        let with = |delimiter| CsvOptions { delimiter: Some(delimiter), ..CsvOptions::default() };
+        let json = JsonOptions::default();
+        assert_eq!(
+            message(with('→'), json.clone(), Format::Csv),
+            "`csv_options.delimiter` is `→`, but must be one ASCII character, not a line end"
+        );
+        assert_eq!(message(with('"'), json, Format::Csv), "`csv_options` uses `\"` both between fields and around or within them");
+        let utf16 = JsonOptions { encoding: Some("utf-16le".into()), ..JsonOptions::default() };
+        assert_eq!(
+            message(CsvOptions::default(), utf16, Format::Json),
+            "`json_options.encoding` is `utf-16le`, which can be read but not written"
+        );
+        let indent = JsonOptions { indent: Some(2), ..JsonOptions::default() };
+        assert_eq!(
+            message(CsvOptions::default(), indent, Format::Jsonl),
+            "`json_options.indent` is for `json`, but each record of this output is one line"
+        );
+    }
+
+    #[test]
+    fn a_character_that_the_encoding_lacks_costs_its_row_only() {
+        let options = CsvOptions { encoding: Some("latin-1".into()), ..CsvOptions::default() };
+        let format = Arc::new(TextFormat::new(Format::Csv, &options, &JsonOptions::default(), Packing::None).unwrap());
+        let rows = rows(vec![("x", Arc::new(StringArray::from(vec!["é", "日", "z"])))]);
+        let encode = TextEncode { format, conform: Some(Conform::by_name(rows.schema())) };
+        let mut encoder = encode.start().unwrap();
+        let batch = Batch { rows, origin: Origin { source: "in".into(), rows: RowNumbers::From(1) }, sequence: 0 };
+        let rejects = encoder.write(&batch).unwrap();
+        assert_eq!(rejects.len(), 1);
+        assert_eq!((rejects[0].row, rejects[0].message.as_str()), (2, "the encoding of the output lacks the character `日`"));
+        let encoded = encoder.finish().unwrap();
+        assert!(matches!(encoded, Encoded { rows: 2, payload: Payload::Bytes(bytes) } if bytes == b"\xe9\nz\n"));
+    }
+}

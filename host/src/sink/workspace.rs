@@ -1,0 +1,463 @@
+//! The hidden folder beside a target in which a run stages its output.
+//!
+//! For the target `orders.jsonl` it is `.orders.jsonl.etl` in the same folder, so that a rename is all a commit needs:
+//!
+//! ```text
+//! lock            held (flock) by the run that writes the target; says which run
+//! <run>/00000/…   what split 0 has staged
+//! journal         only during a commit of several files: what to undo
+//! old/            only during such a commit: the files that it replaces
+//! ```
+//!
+//! A killed run leaves this folder and nothing else. The next run that opens the target gets the lock, undoes a commit that was
+//! interrupted, and clears what other runs have left there.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, Result};
+
+/// The hidden folder beside a target in which a run stages its output.
+#[derive(Debug)]
+pub(super) struct Workspace {
+    dir: PathBuf,
+    run: PathBuf,
+    /// Held by the first opener of a run until it is done; others of the same run work under its protection.
+    lock: Mutex<Option<File>>,
+    /// Folders that were made on the way to the target, outermost first.
+    made: Vec<PathBuf>,
+}
+
+/// A file on its way from where it is staged to where it is to be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Move {
+    pub(super) staged: PathBuf,
+    pub(super) target: PathBuf,
+}
+
+/// One step of a commit, as the journal has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Step {
+    /// What takes the target's place; `None` where it goes.
+    staged: Option<PathBuf>,
+    target: PathBuf,
+    /// Whether something was there before.
+    replaces: bool,
+    /// Where that is kept until the commit is done.
+    old: PathBuf,
+}
+
+/// Makes an error of the world outside, with what to do next where the system's code says it.
+pub(super) fn cannot(doing: &str, path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("the disk is full: free some space, or write elsewhere"),
+        io::ErrorKind::PermissionDenied => Some("check the owner and the permissions of the folder"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is mounted read-only: write elsewhere"),
+        // Where a folder was to be made, what exists already is a file.
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Some("a part of the path is a file, not a folder"),
+        _ => None,
+    };
+    let failed = Error::outside(format!("cannot {doing} `{}`", path.display())).because(error);
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// Makes a folder's entries survive a power cut.
+pub(super) fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| cannot("sync the folder", dir, error))
+}
+
+/// Makes a folder and those above it; answers the ones that were not there, outermost first.
+fn make_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
+    let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let mut made: Vec<PathBuf> = dir.ancestors().take_while(missing).map(Path::to_owned).collect();
+    made.reverse();
+    fs::create_dir_all(dir).map_err(|error| cannot("create the folder", dir, error))?;
+    Ok(made)
+}
+
+/// Removes a file or folder; that it is not there is as good.
+fn remove_if_there(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+impl Workspace {
+    /// Opens the workspace of the target `name` in `folder` for a run.
+    ///
+    /// # Errors
+    /// Outside, where the folder cannot be written, or where another run is writing the target.
+    pub(super) fn open(folder: &Path, name: &str, run_id: &str) -> Result<Self> {
+        let safe = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
+        let dir = folder.join(format!(".{name}.etl"));
+        let made = make_dirs(folder)?;
+        let run = dir.join(format!("run-{}", run_id.chars().map(safe).collect::<String>()));
+        let workspace = Self { lock: Mutex::new(None), run, made, dir };
+        if let Some(lock) = workspace.take_lock(&folder.join(name), run_id)? {
+            *workspace.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
+            workspace.clear_dead_runs()?;
+        }
+        Ok(workspace)
+    }
+
+    fn take_lock(&self, target: &Path, run_id: &str) -> Result<Option<File>> {
+        let path = self.dir.join("lock");
+        // Whoever ends removes the lock file, so it may vanish between any two of these calls; then we start again.
+        for _ in 0..100 {
+            fs::create_dir_all(&self.dir).map_err(|error| cannot("create the folder", &self.dir, error))?;
+            let mut file = match File::options().read(true).write(true).create(true).truncate(false).open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(cannot("create the file", &path, error)),
+            };
+            match file.try_lock() {
+                Ok(()) if !is_same(&file, &path) => {}
+                Ok(()) => {
+                    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(run_id.as_bytes()));
+                    written.map_err(|error| cannot("write", &path, error))?;
+                    return Ok(Some(file));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    let _ = (&file).take(1024).read_to_string(&mut holder);
+                    if holder == run_id {
+                        return Ok(None);
+                    }
+                    // The holder is only just writing its name, or gone already.
+                    if holder.is_empty() || !is_same(&file, &path) {
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                        continue;
+                    }
+                    return Err(Error::outside(format!("another run (`{holder}`) is writing `{}`", target.display()))
+                        .hint("wait until it has ended, or write to another path"));
+                }
+                Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, error)),
+            }
+        }
+        Err(Error::outside(format!("another run is writing `{}`", target.display()))
+            .hint("wait until it has ended, or write to another path"))
+    }
+
+    /// Clears what other runs have left. What this very run has staged before it was interrupted stays.
+    fn clear_dead_runs(&self) -> Result<()> {
+        if self.journal().exists() {
+            tracing::warn!(workspace = %self.dir.display(), "an earlier run was interrupted while it committed, its output is undone");
+            self.undo(&self.read_journal()?)?;
+        }
+        let entries = fs::read_dir(&self.dir).map_err(|error| cannot("list", &self.dir, error))?;
+        for entry in entries {
+            let path = entry.map_err(|error| cannot("list", &self.dir, error))?.path();
+            if path != self.run && path.file_name().is_some_and(|name| name != "lock") {
+                remove_if_there(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes workspaces in `folder` whose name starts with `prefix` and whose run is dead.
+    pub(super) fn sweep(folder: &Path, prefix: &str) -> Result<()> {
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(".etl")) else { continue };
+            if !name.starts_with(prefix) {
+                continue;
+            }
+            // Nobody's run id, so a lock that is held stays held.
+            if let Ok(dead) = Self::open(folder, name, "sweep") {
+                dead.remove()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a split stages its files; empty, whatever an earlier attempt has left.
+    pub(super) fn fresh_split(&self, split: usize) -> Result<PathBuf> {
+        let dir = self.run.join(format!("{split:05}"));
+        remove_if_there(&dir)?;
+        fs::create_dir_all(&dir).map_err(|error| cannot("create the folder", &dir, error))?;
+        Ok(dir)
+    }
+
+    /// Where a file that belongs to no split may stand.
+    pub(super) fn file(&self, name: &str) -> Result<PathBuf> {
+        fs::create_dir_all(&self.run).map_err(|error| cannot("create the folder", &self.run, error))?;
+        Ok(self.run.join(name))
+    }
+
+    /// Shows staged files at their targets and removes others, all or nothing.
+    ///
+    /// One file is one rename. Several are renamed one after the other under a journal; where one fails, those before it are undone.
+    ///
+    /// # Errors
+    /// Outside; then everything is as it was.
+    pub(super) fn publish(&self, moves: &[Move], removals: &[PathBuf]) -> Result<()> {
+        for Move { staged, target } in moves {
+            if let Ok(metadata) = fs::metadata(target)
+                && metadata.is_file()
+            {
+                fs::set_permissions(staged, metadata.permissions()).map_err(|error| cannot("set the permissions of", staged, error))?;
+            }
+        }
+        if let ([only], []) = (moves, removals) {
+            if let Some(folder) = only.target.parent() {
+                make_dirs(folder)?;
+            }
+            fs::rename(&only.staged, &only.target).map_err(|error| cannot("put the output in place at", &only.target, error))?;
+            return self.sync_parents(moves, removals);
+        }
+        let steps = self.prepare(moves, removals)?;
+        let done = steps.iter().try_for_each(place).and_then(|()| self.sync_parents(moves, removals));
+        if let Err(error) = done {
+            return Err(match self.undo(&steps) {
+                Ok(()) => error,
+                Err(undo) => undo.while_doing(format!("a commit failed ({}) and could not be undone", error.one_line())),
+            });
+        }
+        // The commit is done when the journal is gone.
+        remove_if_there(&self.journal())?;
+        sync_dir(&self.dir)?;
+        let removed_from: BTreeSet<&Path> = removals.iter().filter_map(|path| path.parent()).collect();
+        for folder in removed_from {
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+
+    /// Writes the journal of a commit.
+    fn prepare(&self, moves: &[Move], removals: &[PathBuf]) -> Result<Vec<Step>> {
+        let aside = self.dir.join("old");
+        remove_if_there(&aside)?;
+        fs::create_dir_all(&aside).map_err(|error| cannot("create the folder", &aside, error))?;
+        let replaced: BTreeSet<&Path> = moves.iter().map(|step| step.target.as_path()).collect();
+        let moved = moves.iter().map(|step| (Some(step.staged.clone()), &step.target));
+        let removed = removals.iter().filter(|path| !replaced.contains(path.as_path())).map(|path| (None, path));
+        let step = |(index, (staged, target)): (usize, (Option<PathBuf>, &PathBuf))| Step {
+            staged,
+            target: target.clone(),
+            replaces: fs::symlink_metadata(target).is_ok(),
+            old: aside.join(index.to_string()),
+        };
+        let steps: Vec<Step> = moved.chain(removed).enumerate().map(step).collect();
+        let text = serde_json::to_vec(&steps).bug(|| "a journal cannot be written as JSON".into())?;
+        let (journal, fresh) = (self.journal(), self.dir.join("journal.new"));
+        File::create(&fresh)
+            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&fresh, &journal))
+            .map_err(|error| cannot("write", &journal, error))?;
+        sync_dir(&self.dir)?;
+        Ok(steps)
+    }
+
+    /// Undoes the steps of a commit, however many of them were done, and however often they were undone already.
+    fn undo(&self, steps: &[Step]) -> Result<()> {
+        for Step { staged, target, replaces, old } in steps {
+            if fs::symlink_metadata(old).is_ok() {
+                fs::rename(old, target).map_err(|error| cannot("put the old output back to", target, error))?;
+            } else if !replaces && staged.as_ref().is_some_and(|staged| !staged.exists()) {
+                remove_if_there(target)?;
+                // A folder made for it goes too, unless it holds anything.
+                let _ = target.parent().map(fs::remove_dir);
+            }
+        }
+        let parents: BTreeSet<&Path> = steps.iter().filter_map(|step| step.target.parent()).filter(|folder| folder.exists()).collect();
+        parents.into_iter().try_for_each(sync_dir)?;
+        remove_if_there(&self.journal())
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    fn read_journal(&self) -> Result<Vec<Step>> {
+        let path = self.journal();
+        let text = fs::read(&path).map_err(|error| cannot("read", &path, error))?;
+        serde_json::from_slice(&text).outside(|| format!("the journal `{}` of an interrupted commit cannot be read", path.display()))
+    }
+
+    /// Makes the entries of all folders that a commit touched survive a power cut.
+    fn sync_parents(&self, moves: &[Move], removals: &[PathBuf]) -> Result<()> {
+        let mut folders: BTreeSet<&Path> = self.made.iter().filter_map(|folder| folder.parent()).collect();
+        for target in moves.iter().map(|step| &step.target).chain(removals) {
+            folders.extend(target.ancestors().skip(1).take_while(|folder| folder.starts_with(self.folder())));
+        }
+        let named = |folder| if folder == Path::new("") { Path::new(".") } else { folder };
+        folders.into_iter().map(named).filter(|folder| folder.exists()).try_for_each(sync_dir)
+    }
+
+    fn folder(&self) -> &Path {
+        self.dir.parent().expect("a workspace stands in a folder")
+    }
+
+    /// Removes all that this run has staged and gives the target free; then also the folders made for it, where they are empty.
+    ///
+    /// An opener that works under another's lock leaves that one's files. A second call does nothing.
+    pub(super) fn remove(&self) -> Result<()> {
+        // The lock is held to the end of this block, and its file goes last: whoever gets it finds the folder clear.
+        if let Some(_lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if self.journal().exists() {
+                self.undo(&self.read_journal()?)?;
+            }
+            remove_if_there(&self.run)?;
+            remove_if_there(&self.dir.join("old"))?;
+            remove_if_there(&self.dir.join("journal.new"))?;
+            remove_if_there(&self.dir.join("lock"))?;
+            // Not empty where the next run is in it already.
+            let _ = fs::remove_dir(&self.dir);
+        }
+        for folder in self.made.iter().rev() {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(%error, workspace = %self.dir.display(), "temporary files could not be removed");
+        }
+    }
+}
+
+/// Puts what a step replaces aside, and what it brings in place.
+fn place(Step { staged, target, replaces, old }: &Step) -> Result<()> {
+    if *replaces {
+        if target.is_dir() {
+            return Err(cannot("put the output in place at", target, io::ErrorKind::IsADirectory.into()));
+        }
+        // A link keeps the old file in sight until the new one takes its place; not every file system has them.
+        let linked = if staged.is_some() { fs::hard_link(target, old) } else { Err(io::ErrorKind::Unsupported.into()) };
+        linked.or_else(|_| fs::rename(target, old)).map_err(|error| cannot("put the old output aside from", target, error))?;
+    }
+    let Some(staged) = staged else { return Ok(()) };
+    if let Some(folder) = target.parent() {
+        make_dirs(folder)?;
+    }
+    fs::rename(staged, target).map_err(|error| cannot("put the output in place at", target, error))
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn staged(workspace: &Workspace, split: usize, text: &str) -> PathBuf {
+        let path = workspace.fresh_split(split).unwrap().join("part");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn listing(folder: &Path) -> Vec<(String, String)> {
+        let mut names: Vec<(String, String)> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap_or_else(|_| "folder".into())))
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn pair(name: &str, text: &str) -> (String, String) {
+        (name.into(), text.into())
+    }
+
+    #[test]
+    fn a_commit_that_fails_half_way_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a"), "old a").unwrap();
+        fs::write(at("gone"), "old gone").unwrap();
+        fs::create_dir_all(at("blocked/by")).unwrap();
+        let workspace = Workspace::open(folder.path(), "a", "run").unwrap();
+        let moves = [
+            Move { staged: staged(&workspace, 0, "new a"), target: at("a") },
+            Move { staged: staged(&workspace, 1, "new b"), target: at("k=v/b") },
+            Move { staged: staged(&workspace, 2, "new c"), target: at("blocked") },
+        ];
+        let error = workspace.publish(&moves, &[at("gone")]).unwrap_err();
+        assert_eq!(error.fault(), crate::error::Fault::Outside);
+        drop(workspace);
+        assert_eq!(listing(folder.path()), [pair("a", "old a"), pair("blocked", "folder"), pair("gone", "old gone")]);
+    }
+
+    #[test]
+    fn the_next_run_undoes_a_commit_that_was_killed_after_any_step() {
+        for killed_after in 0..=4 {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name);
+            fs::write(at("a"), "old a").unwrap();
+            fs::write(at("gone"), "old gone").unwrap();
+            let workspace = Workspace::open(folder.path(), "a", "killed").unwrap();
+            let moves = [
+                Move { staged: staged(&workspace, 0, "new a"), target: at("a") },
+                Move { staged: staged(&workspace, 1, "new b"), target: at("b") },
+                Move { staged: staged(&workspace, 2, "new c"), target: at("k=v/c") },
+            ];
+            let steps = workspace.prepare(&moves, &[at("gone")]).unwrap();
+            steps.iter().take(killed_after).for_each(|step| place(step).unwrap());
+            // A killed process loses its lock and runs no destructor.
+            let workspace = std::mem::ManuallyDrop::new(workspace);
+            drop(workspace.lock.lock().unwrap().take());
+
+            drop(Workspace::open(folder.path(), "a", "next").unwrap());
+            assert_eq!(listing(folder.path()), [pair("a", "old a"), pair("gone", "old gone")], "killed after {killed_after}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_named_with_the_file_and_what_to_do() {
+        let error = File::options().write(true).open("/dev/full").unwrap().write_all(b"x").unwrap_err();
+        let error = cannot("write", Path::new("out.jsonl"), error);
+        assert_eq!(error.chain(), ["cannot write `out.jsonl`", "No space left on device (os error 28)"]);
+        assert_eq!(error.find_hint(), Some("the disk is full: free some space, or write elsewhere"));
+    }
+
+    #[test]
+    fn a_second_run_is_told_who_writes_the_target_and_takes_nothing_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Workspace::open(folder.path(), "a", "first").unwrap();
+        let path = staged(&first, 0, "kept");
+        let error = Workspace::open(folder.path(), "a", "second").unwrap_err();
+        let target = folder.path().join("a");
+        assert_eq!(error.chain(), [format!("another run (`first`) is writing `{}`", target.display())]);
+        drop(Workspace::open(folder.path(), "a", "first").unwrap());
+        assert_eq!(fs::read_to_string(path).unwrap(), "kept");
+    }
+
+    #[test]
+    fn only_dead_workspaces_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = Workspace::open(folder.path(), "letters.dead", "dead").unwrap();
+        staged(&dead, 0, "left");
+        drop(std::mem::ManuallyDrop::new(dead).lock.lock().unwrap().take());
+        let live = Workspace::open(folder.path(), "letters.live", "live").unwrap();
+        Workspace::sweep(folder.path(), "letters.").unwrap();
+        assert_eq!(listing(folder.path()), [pair(".letters.live.etl", "folder")]);
+        drop(live);
+        assert_eq!(listing(folder.path()), []);
+    }
+}

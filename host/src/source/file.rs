@@ -1,0 +1,246 @@
+//! Files as a source.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use encoding_rs::Encoding;
+use tracing::debug;
+
+use super::csv::{Csv, Dialect, Head};
+use super::cut::Cutter;
+use super::excel::Excel;
+use super::input::Input;
+use super::json::Json;
+use super::layout::Layout;
+use super::parquet::Footer;
+use super::target::Members;
+use super::xml::Xml;
+use super::{Chunk, Chunks, ReadOptions, Source, Split, parquet, paths};
+use crate::batch::Position;
+use crate::config::extract::{FileSource, Format, Reading};
+use crate::error::{Error, Result};
+
+/// The files that a path names.
+pub(super) struct Files {
+    shared: Arc<Shared>,
+    by_name: HashMap<String, usize>,
+    limit: Option<u64>,
+}
+
+struct Shared {
+    inputs: Vec<Input>,
+    reader: Reader,
+    layout: Arc<Layout>,
+}
+
+/// How files of a format are read, and what each file says of itself.
+enum Reader {
+    Nothing,
+    Csv { csv: Arc<Csv>, heads: Vec<Arc<Head>> },
+    Json(Json),
+    Parquet(Vec<Arc<Footer>>),
+    Excel(Excel),
+    Xml(Xml),
+}
+
+impl Files {
+    /// Finds the files, and out of what columns they are.
+    ///
+    /// # Errors
+    /// Outside, where a file is missing or cannot be read; config, where options do not fit it; data, where it is damaged.
+    pub(super) fn open(source: &FileSource, reading: &Reading, options: &ReadOptions, root: &Path) -> Result<Self> {
+        let (inputs, format) = paths::resolve(source, root)?;
+        let infer_rows = reading.infer_rows.get();
+        let layout = |seen: Members| Layout::new(seen, source, reading, options);
+        let (reader, layout) = match format {
+            None => (Reader::Nothing, layout(Members::default())?),
+            Some(format @ (Format::Csv | Format::Tsv)) => {
+                let csv = Arc::new(Csv {
+                    dialect: Dialect::new(&source.csv_options, if format == Format::Tsv { '\t' } else { ',' })?,
+                    encoding: encoding("csv_options.encoding", source.csv_options.encoding.as_deref())?,
+                    has_header: source.csv_options.has_header,
+                    skip_rows: source.csv_options.skip_rows,
+                });
+                let heads = inputs.iter().map(|input| csv.head(input).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+                let files: Vec<(&Input, &Head)> = inputs.iter().zip(heads.iter().map(|head| &**head)).collect();
+                let seen = csv.infer(&files, infer_rows)?;
+                (Reader::Csv { csv, heads }, layout(seen)?)
+            }
+            Some(format @ (Format::Json | Format::Jsonl)) => {
+                let encoding = encoding("json_options.encoding", source.json_options.encoding.as_deref())?;
+                let json = Json { encoding, lines: format == Format::Jsonl, response_path: source.response_path.clone() };
+                if json.lines && json.response_path.is_some() {
+                    return Err(Error::config("`response_path` leads into a JSON document, but the format is one object a line")
+                        .hint("leave out `response_path`, or set `format: json`"));
+                }
+                let seen = json.infer(&inputs, infer_rows)?;
+                (Reader::Json(json), layout(seen)?)
+            }
+            Some(Format::Parquet) => {
+                let footers = inputs.iter().map(|input| parquet::footer(input).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+                let layout = Layout::of_targets(parquet::declared(&footers), source, reading, options)?;
+                (Reader::Parquet(footers), layout)
+            }
+            Some(Format::Excel) => {
+                let excel = Excel { options: source.excel_options.clone() };
+                let seen = excel.infer(&inputs, infer_rows)?;
+                (Reader::Excel(excel), layout(seen)?)
+            }
+            Some(Format::Xml) => {
+                let xml = Xml { record_tag: source.xml_options.record_tag.clone() };
+                let seen = xml.infer(&inputs, infer_rows)?;
+                (Reader::Xml(xml), layout(seen)?)
+            }
+        };
+        debug!(files = inputs.len(), columns = layout.columns.len(), "source opened");
+        let by_name = inputs.iter().enumerate().map(|(index, input)| (input.name.to_string(), index)).collect();
+        let limit = match (options.limit, reading.max_records) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Ok(Self { shared: Arc::new(Shared { inputs, reader, layout: Arc::new(layout) }), by_name, limit })
+    }
+}
+
+impl Source for Files {
+    fn schema(&self) -> SchemaRef {
+        self.shared.layout.schema.clone()
+    }
+
+    fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>> {
+        let inputs = &self.shared.inputs;
+        let count = if self.limit.is_some() { 1 } else { target.get() }.min(inputs.len());
+        let total: u64 = inputs.iter().map(|input| input.bytes.max(1)).sum();
+        let mut splits: Vec<Split> = Vec::with_capacity(count);
+        let mut before = 0u64;
+        for (number, input) in inputs.iter().enumerate() {
+            // A file belongs to the part that its first byte lies in, but no part may stay empty.
+            let wanted = (u128::from(before) * count as u128 / u128::from(total.max(1))) as usize;
+            let files_left = inputs.len() - number;
+            let open = splits.len();
+            if open == 0 || wanted >= open && open < count || files_left <= count - open {
+                splits.push(Split { index: open, files: Vec::new() });
+            }
+            if let Some(split) = splits.last_mut() {
+                split.files.push(input.name.to_string());
+            }
+            before += input.bytes.max(1);
+        }
+        Ok(splits)
+    }
+
+    fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {
+        let files = split.files.iter().map(|name| {
+            self.by_name.get(name).copied().ok_or_else(|| {
+                Error::outside(format!("`{name}` is no longer among the files of the source"))
+                    .hint("files were removed since the run began")
+            })
+        });
+        let files = files.collect::<Result<Vec<usize>>>()?;
+        let position = from.cloned().unwrap_or_else(|| start(0, 0));
+        // A limit counts from the start of the source: a read that goes on takes off what came before.
+        let left = match (self.limit, from) {
+            (Some(limit), Some(from)) => limit.saturating_sub(self.rows_before(&files, from)?),
+            (Some(limit), None) => limit,
+            (None, _) => u64::MAX,
+        };
+        Ok(Box::new(SplitChunks { shared: self.shared.clone(), files, position, left, cutter: None, failed: false }))
+    }
+}
+
+impl Files {
+    /// How many rows of a split stand before a position. Only the rows of its own file are in the position: earlier files are counted again.
+    fn rows_before(&self, files: &[usize], position: &Position) -> Result<u64> {
+        let mut rows = position.row;
+        for (number, &file) in files.iter().enumerate().take(position.file) {
+            let mut cutter = self.shared.cutter(file, start(number, 0))?;
+            let mut last = 0;
+            while let Some(chunk) = cutter.cut(u64::MAX)? {
+                last = chunk.next().row;
+            }
+            rows += last;
+        }
+        Ok(rows)
+    }
+}
+
+fn start(file: usize, sequence: u64) -> Position {
+    Position { file, sequence, line: 1, ..Position::default() }
+}
+
+impl Shared {
+    fn cutter(&self, file: usize, from: Position) -> Result<Box<dyn Cutter>> {
+        let input = &self.inputs[file];
+        match &self.reader {
+            Reader::Nothing => Err(Error::bug("a source without a format has no files")),
+            Reader::Csv { csv, heads } => csv.cutter(input, &heads[file], &self.layout, from),
+            Reader::Json(json) => json.cutter(input, &self.layout, from),
+            Reader::Parquet(footers) => parquet::cutter(input, &footers[file], &self.layout, from),
+            Reader::Excel(excel) => excel.cutter(input, &self.layout, from),
+            Reader::Xml(xml) => xml.cutter(input, &self.layout, from),
+        }
+    }
+}
+
+/// The chunks of a split, file by file.
+struct SplitChunks {
+    shared: Arc<Shared>,
+    files: Vec<usize>,
+    position: Position,
+    /// Rows that may still be read.
+    left: u64,
+    cutter: Option<Box<dyn Cutter>>,
+    failed: bool,
+}
+
+impl Iterator for SplitChunks {
+    type Item = Result<Box<dyn Chunk>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let chunk = self.chunk();
+        self.failed = chunk.is_err();
+        chunk.transpose()
+    }
+}
+
+impl SplitChunks {
+    fn chunk(&mut self) -> Result<Option<Box<dyn Chunk>>> {
+        while self.left > 0 {
+            let Some(&file) = self.files.get(self.position.file) else { break };
+            let cutter = match &mut self.cutter {
+                Some(cutter) => cutter,
+                None => self.cutter.insert(self.shared.cutter(file, self.position.clone())?),
+            };
+            match cutter.cut(self.left)? {
+                Some(chunk) => {
+                    let next = chunk.next();
+                    self.left -= next.row - self.position.row;
+                    self.position = next;
+                    return Ok(Some(chunk));
+                }
+                None => {
+                    self.cutter = None;
+                    self.position = start(self.position.file + 1, self.position.sequence);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn encoding(key: &str, label: Option<&str>) -> Result<Option<&'static Encoding>> {
+    label
+        .map(|label| {
+            Encoding::for_label(label.trim().to_ascii_lowercase().replace('_', "-").as_bytes()).ok_or_else(|| {
+                Error::config(format!("`{key}` is `{label}`, which is no encoding"))
+                    .hint("known are `utf-8`, `windows-1252`, `latin1`, `utf-16le`, `shift_jis` and the other labels of the WHATWG list")
+            })
+        })
+        .transpose()
+}

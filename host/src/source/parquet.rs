@@ -1,0 +1,290 @@
+//! Parquet: row groups, decoded on the thread that wants them.
+//!
+//! Types are those of the file; dictionaries, views and large texts come as plain text. Files whose types differ are brought to one: integers to int64, numbers to
+//! float64, everything else to text.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::{DataType, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use serde_json::Value;
+
+use super::cut::{Cutter, Sizes};
+use super::input::Input;
+use super::layout::{Layout, Part, numbers, without};
+use super::refuse::At;
+use super::target::Target;
+use super::{Chunk, Decoded};
+use crate::batch::Position;
+use crate::error::{Context, Error, Result};
+
+/// Uncompressed bytes of rows that one chunk has at least, so that row groups are not opened too often.
+const CHUNK: usize = 8 << 20;
+
+/// A file whose footer was read.
+#[derive(Clone)]
+pub(super) struct Footer {
+    metadata: ArrowReaderMetadata,
+}
+
+impl std::fmt::Debug for Footer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Footer({} row groups)", self.metadata.metadata().num_row_groups())
+    }
+}
+
+/// Reads the footer of a file.
+pub(super) fn footer(input: &Input) -> Result<Footer> {
+    let file = input.open_seekable()?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .data(|| format!("`{}` is not a whole Parquet file", input.name))
+        .map_err(|error| error.hint("the file may be cut off: fetch it again"))?;
+    Ok(Footer { metadata })
+}
+
+/// The columns that files declare, brought to one type each.
+pub(super) fn declared(footers: &[Arc<Footer>]) -> Vec<(String, Target)> {
+    let mut columns: Vec<(String, DataType)> = Vec::new();
+    for footer in footers {
+        for field in footer.metadata.schema().fields() {
+            let declared = plain(field.data_type());
+            match columns.iter_mut().find(|(name, _)| name == field.name()) {
+                Some((_, known)) => *known = common(known, &declared),
+                None => columns.push((field.name().clone(), declared)),
+            }
+        }
+    }
+    columns.into_iter().map(|(name, declared)| (name, Target::Declared(declared))).collect()
+}
+
+fn plain(declared: &DataType) -> DataType {
+    match declared {
+        DataType::Dictionary(_, values) => plain(values),
+        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
+        DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
+        other => other.clone(),
+    }
+}
+
+fn common(one: &DataType, other: &DataType) -> DataType {
+    if one == other {
+        one.clone()
+    } else if one.is_integer() && other.is_integer() {
+        DataType::Int64
+    } else if one.is_numeric() && other.is_numeric() {
+        DataType::Float64
+    } else {
+        DataType::Utf8
+    }
+}
+
+/// Cuts a file from a position on.
+pub(super) fn cutter(input: &Input, footer: &Arc<Footer>, layout: &Arc<Layout>, from: Position) -> Result<Box<dyn Cutter>> {
+    let file = Arc::new(input.open_seekable()?);
+    let schema = footer.metadata.schema();
+    let columns: Arc<[Option<usize>]> = layout.columns.iter().map(|column| schema.index_of(&column.name).ok()).collect();
+    Ok(Box::new(GroupCutter { file, footer: footer.clone(), columns, position: from, layout: layout.clone(), source: input.name.clone() }))
+}
+
+/// Cuts a file into ranges of rows.
+struct GroupCutter {
+    file: Arc<File>,
+    footer: Arc<Footer>,
+    columns: Arc<[Option<usize>]>,
+    position: Position,
+    layout: Arc<Layout>,
+    source: Arc<str>,
+}
+
+impl Cutter for GroupCutter {
+    fn cut(&mut self, room: u64) -> Result<Option<Box<dyn Chunk>>> {
+        let sizes = Sizes::of(&self.layout);
+        let start = self.position.row;
+        let batch = sizes.batch_rows as u64;
+        let mut first = 0;
+        let mut end = start;
+        let mut bytes = 0;
+        for group in self.footer.metadata.metadata().row_groups() {
+            let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+            let last = first + rows;
+            if last > start && rows > 0 {
+                // Small row groups are read together, large ones in pieces.
+                let row_bytes = (u64::try_from(group.total_byte_size()).unwrap_or(0) / rows).max(1);
+                let wanted = (sizes.chunk_bytes.max(CHUNK) as u64).saturating_sub(bytes);
+                let piece = last.min(end.saturating_add((wanted / row_bytes).max(1)));
+                bytes += (piece - end) * row_bytes;
+                end = piece;
+                if end < last || bytes >= CHUNK as u64 {
+                    break;
+                }
+            }
+            first = last;
+        }
+        if sizes.exact {
+            end = end.next_multiple_of(batch);
+        }
+        let total = u64::try_from(self.footer.metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
+        let end = end.min(total).min(start.saturating_add(room));
+        if end <= start {
+            return Ok(None);
+        }
+        let from = self.position.clone();
+        self.position.row = end;
+        self.position.sequence += (end - start).div_ceil(batch);
+        Ok(Some(Box::new(Groups {
+            file: self.file.clone(),
+            footer: self.footer.clone(),
+            columns: self.columns.clone(),
+            first: from,
+            next: self.position.clone(),
+            layout: self.layout.clone(),
+            source: self.source.clone(),
+        })))
+    }
+}
+
+/// A range of rows.
+struct Groups {
+    file: Arc<File>,
+    footer: Arc<Footer>,
+    columns: Arc<[Option<usize>]>,
+    first: Position,
+    next: Position,
+    layout: Arc<Layout>,
+    source: Arc<str>,
+}
+
+impl Chunk for Groups {
+    fn next(&self) -> Position {
+        self.next.clone()
+    }
+
+    fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
+        let mut reader = None;
+        let mut done = 0;
+        let mut failed = false;
+        Box::new(std::iter::from_fn(move || {
+            if failed || self.first.row + done >= self.next.row {
+                return None;
+            }
+            let batch = self.next_batch(&mut reader, done);
+            failed = batch.is_err();
+            Some(batch.map(|(decoded, rows)| {
+                done += rows;
+                decoded
+            }))
+        }))
+    }
+}
+
+impl Groups {
+    fn next_batch(&self, reader: &mut Option<ParquetRecordBatchReader>, done: u64) -> Result<(Decoded, u64)> {
+        let damaged = || format!("`{}` could not be decoded behind row {}", self.source, self.first.row + done);
+        let reader = match reader {
+            Some(reader) => reader,
+            None => reader.insert(self.open()?),
+        };
+        let rows = reader.next().ok_or_else(|| Error::data(damaged()).hint("its footer promises more rows than it has"))?.data(damaged)?;
+        let read = rows.num_rows() as u64;
+        Ok((self.decoded(&rows, done)?, read))
+    }
+
+    /// Opens the row groups that the range touches.
+    fn open(&self) -> Result<ParquetRecordBatchReader> {
+        let mut first = 0;
+        let mut groups = Vec::new();
+        let mut offset = 0;
+        for (number, group) in self.footer.metadata.metadata().row_groups().iter().enumerate() {
+            let last = first + u64::try_from(group.num_rows()).unwrap_or(0);
+            if last > self.first.row && first < self.next.row {
+                if groups.is_empty() {
+                    offset = self.first.row - first;
+                }
+                groups.push(number);
+            }
+            first = last;
+        }
+        let file = self.file.try_clone().outside(|| format!("could not open `{}` once more", self.source))?;
+        let metadata = self.footer.metadata.clone();
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), self.columns.iter().flatten().copied());
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+            .with_row_groups(groups)
+            .with_projection(mask)
+            .with_batch_size(self.layout.batch_rows)
+            .with_offset(usize::try_from(offset).unwrap_or(usize::MAX))
+            .with_limit(usize::try_from(self.next.row - self.first.row).unwrap_or(usize::MAX))
+            .build()
+            .data(|| format!("`{}` could not be decoded", self.source))
+    }
+
+    fn decoded(&self, batch: &RecordBatch, done: u64) -> Result<Decoded> {
+        let layout = &*self.layout;
+        let rows = batch.num_rows();
+        let sequence = self.first.sequence + done / layout.batch_rows as u64;
+        let schema = self.footer.metadata.schema();
+        let mut columns = Vec::with_capacity(layout.columns.len());
+        let mut bad = std::collections::BTreeMap::new();
+        for (number, (column, position)) in layout.columns.iter().zip(self.columns.iter()).enumerate() {
+            let target = column.target.data_type();
+            let Some(position) = position else {
+                columns.push(new_null_array(&target, rows));
+                continue;
+            };
+            let array = column_named(batch, schema, *position)?;
+            let mut cast = to(&array, &target, &self.source)?;
+            let lost = |cast: &ArrayRef| cast.null_count() > array.null_count();
+            if lost(&cast) && column.converted {
+                cast = to(&array, &DataType::Utf8, &self.source)?;
+            }
+            if lost(&cast) {
+                let shown = to(&array, &DataType::Utf8, &self.source)?;
+                for row in (0..rows).filter(|&row| cast.is_null(row) && !array.is_null(row)) {
+                    let value = arrow_cast::display::array_value_to_string(&shown, row).unwrap_or_default();
+                    bad.entry(row as u32).or_insert_with(|| layout.mismatch(number, "", &value, &column.target));
+                }
+            }
+            columns.push(cast);
+        }
+        let first = self.first.row + done + 1;
+        let mut refusals = layout.refusals(&self.source, sequence);
+        let gone: Vec<u32> = bad.keys().copied().collect();
+        if !gone.is_empty() {
+            columns = without(columns, rows, &gone)?;
+        }
+        for (row, bad) in bad {
+            let record = || as_json(&batch.slice(row as usize, 1));
+            refusals.add(bad, At { row: first + u64::from(row), line: 0 }, record)?;
+        }
+        let kept: Vec<u64> = (0..rows as u32).filter(|row| gone.binary_search(row).is_err()).map(u64::from).collect();
+        let count = kept.len();
+        let numbers = numbers(first, kept.into_iter(), rows);
+        layout.decoded(columns, count, numbers, refusals, Part { source: &self.source, sequence })
+    }
+}
+
+fn column_named(batch: &RecordBatch, schema: &SchemaRef, position: usize) -> Result<ArrayRef> {
+    let name = schema.field(position).name();
+    batch.column_by_name(name).cloned().ok_or_else(|| Error::bug(format!("column `{name}` was not read")))
+}
+
+fn to(array: &ArrayRef, target: &DataType, source: &Arc<str>) -> Result<ArrayRef> {
+    if array.data_type() == target {
+        return Ok(array.clone());
+    }
+    let options = CastOptions { safe: true, ..CastOptions::default() };
+    cast_with_options(array, target, &options)
+        .data(|| format!("a column of `{source}` is {} and cannot become {target}", array.data_type()))
+}
+
+/// A row as JSON, for a reject.
+fn as_json(row: &RecordBatch) -> Value {
+    let mut writer = arrow_json::ArrayWriter::new(Vec::new());
+    let written = writer.write(row).and_then(|()| writer.finish());
+    let rows: Option<Vec<Value>> = written.ok().and_then(|()| serde_json::from_slice(&writer.into_inner()).ok());
+    rows.and_then(|rows| rows.into_iter().next()).unwrap_or_default()
+}

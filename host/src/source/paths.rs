@@ -1,0 +1,218 @@
+//! Which files a path names, and what format they have.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use glob::{MatchOptions, Pattern};
+use tracing::warn;
+use zip::CompressionMethod;
+
+use super::input::{Input, Layer, Member, open_file};
+use crate::config::extract::{FileSource, Format};
+use crate::error::{Context, Error, Result};
+
+const FORMATS: &str = "csv, tsv, json, jsonl (ndjson), parquet, xlsx (xlsm, xlsb, xls, ods), xml";
+
+/// The files of a source in reading order, all of one format. The format is absent where there is no file and none is given.
+pub(super) fn resolve(source: &FileSource, root: &Path) -> Result<(Vec<Input>, Option<Format>)> {
+    let paths = find(source, root)?;
+    let mut inputs: Vec<(Input, Option<Format>)> = Vec::new();
+    for path in &paths {
+        expand(path, root, source.format.is_some(), &mut inputs)?;
+    }
+    let mut format = source.format;
+    for (input, named) in &inputs {
+        match (format, named) {
+            (None, Some(named)) => format = Some(*named),
+            (None, None) => {
+                return Err(Error::config(format!("the name of `{}` does not tell its format", input.name))
+                    .hint(format!("name it with `format`; extensions known are {FORMATS}, each also with `.gz`, `.zst` or in a `.zip`")));
+            }
+            (Some(one), Some(other)) if source.format.is_none() && one != *other => {
+                let first = &inputs[0].0.name;
+                return Err(Error::config(format!("`{}` matches files of several formats: `{first}`, `{}`", source.path, input.name))
+                    .hint("narrow `path` to one extension, or name the `format` that all have"));
+            }
+            _ => {}
+        }
+    }
+    if inputs.is_empty() && source.fail_on_empty {
+        return Err(
+            Error::outside(format!("`{}` matches no file", source.path)).hint("`fail_on_empty: false` takes that as an empty source")
+        );
+    }
+    let lines = source.json_options.lines;
+    let format = match format.or_else(|| format_of(&source.path)) {
+        Some(Format::Json) if lines == Some(true) => Some(Format::Jsonl),
+        Some(Format::Jsonl) if lines == Some(false) => Some(Format::Json),
+        format => format,
+    };
+    Ok((inputs.into_iter().map(|(input, _)| input).collect(), format))
+}
+
+fn find(source: &FileSource, root: &Path) -> Result<Vec<PathBuf>> {
+    let given = Path::new(&source.path);
+    let path = root.join(given);
+    if !source.path.contains(['*', '?', '[']) || path.is_file() {
+        return exists(&path, &source.path).map(|()| vec![path]);
+    }
+    let pattern = match given.is_absolute() {
+        true => source.path.clone(),
+        false => format!("{}/{}", Pattern::escape(&root.to_string_lossy()), source.path),
+    };
+    let options = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let found = glob::glob_with(&pattern, options).map_err(|error| {
+        let message = format!("`{}` is not a pattern of paths: {}", source.path, error.msg);
+        Error::config(message).hint("`*` and `?` match within a name, `[…]` one of a set, `**` whole folders: `data/**/*.csv`")
+    })?;
+    let mut paths = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| {
+            let folder = display(error.path(), root);
+            Error::outside(format!("could not look into `{folder}` for `{}`", source.path)).because(std::io::Error::from(error))
+        })?;
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    if source.sort_files {
+        paths.sort();
+    }
+    Ok(paths)
+}
+
+fn exists(path: &Path, given: &str) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let files = given.trim_end_matches('/');
+            Err(Error::outside(format!("`{given}` is a folder, not a file"))
+                .hint(format!("`{files}/*.csv` reads the files in it, `{files}/**/*.csv` those below too")))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Error::outside(format!("`{given}` may not be read by this user"))
+                .hint("give the user that runs this program permission to read it"))
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            let error = Error::outside(format!("`{given}` does not exist; it was looked for as `{}`", path.display()));
+            Err(match near(path) {
+                Some(near) => error.hint(near),
+                None => error,
+            })
+        }
+        Err(error) => Err(Error::outside(format!("could not look at `{given}`")).because(error)),
+    }
+}
+
+/// What stands near a path that does not exist.
+fn near(path: &Path) -> Option<String> {
+    let folder = path.parent()?;
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Some(format!("the folder `{}` does not exist", folder.display()));
+    };
+    let wanted = path.file_name()?.to_string_lossy().into_owned();
+    let mut names: Vec<(f64, String)> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &wanted.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .collect();
+    names.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let names: Vec<String> = names.into_iter().take(3).map(|(_, name)| format!("`{name}`")).collect();
+    if names.is_empty() { None } else { Some(format!("there is {}", names.join(", "))) }
+}
+
+/// The path as the user would name it.
+fn display(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+fn expand(path: &Path, root: &Path, format_given: bool, inputs: &mut Vec<(Input, Option<Format>)>) -> Result<()> {
+    let name = display(path, root);
+    let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+    if !has_extension(&name, "zip") {
+        let (layers, format) = layers_of(&name);
+        inputs.push((Input { name: name.into(), path: path.into(), layers, bytes }, format));
+        return Ok(());
+    }
+    let mut members = members(open_file(path, &name)?, &name)?;
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    let known = members.iter().any(|(member, _)| layers_of(member).1.is_some());
+    for (member, place) in members {
+        let (inner, format) = layers_of(&member);
+        if format.is_none() && !format_given && known {
+            warn!(archive = %name, member = %member, "a member of the archive is of no format that can be read, it is left out");
+            continue;
+        }
+        let bytes = place.packed;
+        let layers = std::iter::once(Layer::Member(place)).chain(inner).collect();
+        inputs.push((Input { name: Arc::from(format!("{name}/{member}")), path: path.into(), layers, bytes }, format));
+    }
+    Ok(())
+}
+
+fn members(file: File, name: &str) -> Result<Vec<(String, Member)>> {
+    let damaged = || format!("`{name}` is not a whole ZIP archive");
+    let mut archive = zip::ZipArchive::new(BufReader::new(file)).data(damaged)?;
+    let mut members = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).data(damaged)?;
+        let member = entry.name().to_owned();
+        let hidden = member.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+        if entry.is_dir() || hidden {
+            continue;
+        }
+        if entry.encrypted() {
+            return Err(Error::data(format!("`{name}/{member}` is encrypted")).hint("unpack the archive first"));
+        }
+        let stored = match entry.compression() {
+            CompressionMethod::Stored => true,
+            CompressionMethod::Deflated => false,
+            other => {
+                return Err(Error::data(format!("`{name}/{member}` is packed by {other}; deflate and stored can be read"))
+                    .hint("unpack the archive first, or pack it by deflate"));
+            }
+        };
+        let place = Member { start: entry.data_start(), packed: entry.compressed_size(), size: entry.size(), crc: entry.crc32(), stored };
+        members.push((member, place));
+    }
+    Ok(members)
+}
+
+fn layers_of(name: &str) -> (Vec<Layer>, Option<Format>) {
+    let mut layers = Vec::new();
+    let mut inner = name;
+    loop {
+        if has_extension(inner, "gz") {
+            layers.push(Layer::Gzip);
+            inner = &inner[..inner.len() - 3];
+        } else if has_extension(inner, "zst") {
+            layers.push(Layer::Zstd);
+            inner = &inner[..inner.len() - 4];
+        } else {
+            return (layers, format_of(inner));
+        }
+    }
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+/// The format that a name tells; `.gz`, `.zst` and `.zip` aside.
+fn format_of(name: &str) -> Option<Format> {
+    let path = Path::new(name);
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    Some(match extension.as_str() {
+        "csv" => Format::Csv,
+        "tsv" | "tab" => Format::Tsv,
+        "json" | "geojson" => Format::Json,
+        "jsonl" | "ndjson" => Format::Jsonl,
+        "parquet" | "pq" => Format::Parquet,
+        "xlsx" | "xlsm" | "xlsb" | "xls" | "ods" => Format::Excel,
+        "xml" => Format::Xml,
+        "gz" | "zst" | "zip" => return format_of(path.file_stem()?.to_str()?),
+        _ => return None,
+    })
+}

@@ -1,0 +1,72 @@
+//! Each folder of `examples/` runs, and gives what stands in its `expected/`.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::{answer, program, root};
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if path.is_dir() {
+            if !["target", "output", "dlq", "expected"].iter().any(|skip| name == *skip) {
+                copy(&path, &to.join(name));
+            }
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Runs a copy of an example and compares every file of `expected/` with what came out.
+fn holds(example: &str, prepare: impl FnOnce(&Path)) {
+    let folder = TempDir::new().unwrap();
+    let example = root().join("examples").join(example);
+    let copied = folder.path().join(example.file_name().unwrap());
+    copy(&example, &copied);
+    prepare(&copied);
+    let ran = answer(program().arg("run").arg(&copied).arg("--quiet"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let expected = example.join("expected");
+    let mut compared = 0;
+    for entry in fs::read_dir(&expected).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        let found = if name == "rejects.txt" { rejects(&copied) } else { fs::read_to_string(copied.join("output").join(name)).unwrap() };
+        let wanted = fs::read_to_string(&path).unwrap();
+        if found != wanted {
+            let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted).unwrap_or(0);
+            panic!(
+                "{} differs from line {}:\n  found  {:?}\n  wanted {:?}",
+                path.display(),
+                line + 1,
+                found.lines().nth(line).unwrap_or_default(),
+                wanted.lines().nth(line).unwrap_or_default()
+            );
+        }
+        compared += 1;
+    }
+    assert!(compared > 0, "{} has nothing to compare with", expected.display());
+}
+
+/// Dead letters without what differs from run to run.
+fn rejects(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder.join("dlq")).into_iter().flatten() {
+        for line in fs::read_to_string(entry.unwrap().path()).unwrap().lines() {
+            let letter: serde_json::Value = serde_json::from_str(line).unwrap();
+            let metadata = &letter["metadata"];
+            text.push_str(&format!("{} {} {} {}\n", metadata["row"], letter["error_type"].as_str().unwrap(), metadata["line"], letter["message"].as_str().unwrap()));
+        }
+    }
+    text
+}
+
+#[test]
+fn quickstart() {
+    holds("quickstart", |_| {});
+}

@@ -1,0 +1,146 @@
+//! A pipeline in a folder of its own, and the program run on it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use tempfile::TempDir;
+
+/// Components compiled in one test serve all: compiling is the slow part.
+static CACHE: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+
+/// The folder with the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The program, with a cache of its own and nothing of the user's environment that it would read.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_etl-host"));
+    command.env("ETL_HOST_CACHE", CACHE.path()).env_remove("ETL_HOST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// What a program answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs to the end.
+pub(crate) fn answer(command: &mut Command) -> Answer {
+    let output = command.output().unwrap();
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A contract directory in a temporary folder.
+pub(crate) struct Pipeline {
+    folder: TempDir,
+}
+
+impl Pipeline {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::with_prefix("pipeline").unwrap() }
+    }
+
+    /// One that reads `input`, a file name with its content, and writes `output`, with a transform.
+    pub(crate) fn of(input: (&str, &str), transform: &str, output: &str) -> Self {
+        Self::new()
+            .with(input.0, input.1)
+            .with("extract.yaml", &format!("type: file\npath: {}\n", input.0))
+            .with("transform.yaml", transform)
+            .with("load.yaml", &format!("type: file\npath: {output}\n"))
+    }
+
+    /// Adds a file.
+    pub(crate) fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    /// A file's path.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file's text.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Runs a command of the program in the folder, on it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command.current_dir(self.folder.path()).arg(arguments[0]).arg(".").args(&arguments[1..]);
+        command
+    }
+
+    /// As `command`, to the end.
+    pub(crate) fn answer(&self, arguments: &[&str]) -> Answer {
+        answer(&mut self.command(arguments))
+    }
+
+    /// Runs it and answers the result as JSON; fails the test unless it ends with `code`.
+    pub(crate) fn run(&self, code: i32) -> serde_json::Value {
+        let answer = self.answer(&["run", "--json"]);
+        assert_eq!(answer.code, code, "{answer:?}");
+        serde_json::from_str(&answer.stdout).unwrap_or(serde_json::Value::Null)
+    }
+
+    /// Names of everything in the folder, hidden files too, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        walk(self.folder.path(), self.folder.path(), &mut names);
+        names.sort();
+        names
+    }
+
+    /// Dead letters of the run, as JSON.
+    pub(crate) fn letters(&self) -> Vec<serde_json::Value> {
+        let folder = self.path("dlq");
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let mut letters = Vec::new();
+        for entry in entries {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            letters.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+        }
+        letters
+    }
+}
+
+fn walk(root: &Path, folder: &Path, names: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(root, &path, names);
+        } else {
+            names.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// Builds a guest for wasm, once a test run, and answers the component's path.
+pub(crate) fn guest(package: &str) -> PathBuf {
+    let folder = Path::new(env!("ETL_OPS_WASM")).parent().unwrap();
+    let target = folder.ancestors().nth(2).unwrap();
+    let status = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["build", "--quiet", "--locked", "--profile", "guest", "--target", "wasm32-wasip2", "--package", package, "--target-dir"])
+        .arg(target)
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}target-feature=+simd128")
+        .status()
+        .unwrap();
+    assert!(status.success(), "building {package} failed");
+    folder.join(format!("{}.wasm", package.replace('-', "_")))
+}
