@@ -15,7 +15,7 @@ use arrow_schema::SchemaRef;
 
 use super::chain::Chain;
 use super::stages::Stages;
-use crate::batch::{Batch, Position, Reject};
+use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
 use crate::report::{Progress, Rows, StageReport};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
@@ -66,8 +66,6 @@ struct Finished {
     batches: u64,
     stages: Vec<StageReport>,
     seconds: Seconds,
-    #[expect(dead_code, reason = "the journal of a run that can be resumed records it")]
-    next: Option<Position>,
 }
 
 enum Encoding {
@@ -190,7 +188,6 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
 /// One chunk through the stages into the sink's form.
 fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain, encode: &OnceLock<Arc<dyn Encode>>) -> Result<Finished> {
     let mut finished = Finished::new(context);
-    finished.next = Some(chunk.next());
     let mut encoder = encode.get().map(|encode| encode.start()).transpose()?;
     let mut waiting = Vec::new();
     let mut clock = Instant::now();
@@ -239,7 +236,6 @@ impl Finished {
             batches: 0,
             stages,
             seconds: Seconds::default(),
-            next: None,
         }
     }
 

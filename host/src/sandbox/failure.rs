@@ -71,6 +71,11 @@ impl Failure {
         }
     }
 
+    /// A guest that does what the contract forbids.
+    pub fn broken_contract(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Contract, "broken_contract", message)
+    }
+
     /// Whether the instance is gone: after a trap none of its calls can be made any more.
     pub fn is_fatal(&self) -> bool {
         matches!(self.kind, FailureKind::Trap | FailureKind::Limit | FailureKind::Contract | FailureKind::Host)
@@ -88,8 +93,11 @@ impl Failure {
     pub fn full_message(&self) -> String {
         let mut text = self.message.clone();
         if !self.last_words.is_empty() {
-            text.push_str("; it said: ");
-            text.push_str(self.last_words.lines().last().unwrap_or_default());
+            let told = told(&self.last_words);
+            if !told.is_empty() {
+                text.push_str("; it said: ");
+                text.push_str(&told);
+            }
         }
         text
     }
@@ -193,12 +201,16 @@ pub fn amount(number: u64) -> String {
     }
 }
 
-/// Takes the hash off a Rust symbol.
+/// The words that tell what happened: the last panic with its message, or the last line; not the advice that Rust's runtime adds.
+fn told(last_words: &str) -> String {
+    let lines: Vec<&str> = last_words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note:")).collect();
+    let start = lines.iter().rposition(|line| line.contains("panicked at")).unwrap_or(lines.len().saturating_sub(1));
+    clip(lines[start..].join(" "), 1 << 10)
+}
+
+/// Reads a symbol's name, without its hash.
 fn demangle(name: &str) -> String {
-    match name.rsplit_once("::h") {
-        Some((path, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => path.to_owned(),
-        _ => name.to_owned(),
-    }
+    clip(format!("{:#}", rustc_demangle::demangle(name)), 255)
 }
 
 /// Whether a frame belongs to the machinery of panics, which tells a user nothing.
