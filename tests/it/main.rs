@@ -3,5 +3,6 @@
 mod architecture;
 mod examples;
 mod readme;
+mod review;
 mod run;
 mod support;

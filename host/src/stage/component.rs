@@ -204,7 +204,11 @@ impl ComponentStage {
         let fail = match (fatal, self.policy.on_error, self.policy.on_trap) {
             (false, OnError::Fail, _) => true,
             (true, _, OnTrap::Restart) => match self.attempt(&batch.rows, batch.sequence, 0)? {
-                Ok(processed) => return self.output(batch, processed),
+                Ok(processed) => {
+                    let output = self.output(batch, processed)?;
+                    self.remember(batch)?;
+                    return Ok(output);
+                }
                 Err(_) => true,
             },
             _ => false,
@@ -221,7 +225,7 @@ impl ComponentStage {
         if fatal && self.policy.on_trap == OnTrap::FailBatch || !fatal && self.scope == Scope::BatchLocal && failure.row.is_none() {
             self.refuse_all(batch, &failure, &mut output);
         } else if self.scope == Scope::Stateless {
-            self.narrow(&mut search, 0, batch.rows.num_rows(), failure, &mut output)?;
+            self.narrow(&mut search, failure, &mut output)?;
         } else {
             self.without_guilty(&mut search, failure, &mut output)?;
         }
@@ -233,28 +237,33 @@ impl ComponentStage {
     }
 
     /// Halves a part that failed until the guilty rows stand alone; the rest goes on at once, since its rows do not see each other.
-    fn narrow(&mut self, search: &mut Search<'_>, start: usize, end: usize, failure: Failure, output: &mut Output) -> Result<()> {
-        if end - start == 1 {
-            return self.convict(search, start, &failure, output);
-        }
-        let parts = match failure.row.map(|row| start + row as usize) {
-            Some(row) if row < end => {
-                self.convict(search, row, &failure, output)?;
-                [(start, row), (row + 1, end)]
-            }
-            _ => {
-                let middle = start + (end - start) / 2;
-                [(start, middle), (middle, end)]
-            }
-        };
-        for (start, end) in parts {
-            if start == end {
-                continue;
-            }
-            let part = search.batch.slice(start, end - start);
-            match self.attempt(&part.rows, part.sequence, start)? {
-                Ok(processed) => add(output, self.output(&part, processed)?),
-                Err(failure) => self.narrow(search, start, end, failure, output)?,
+    fn narrow(&mut self, search: &mut Search<'_>, failure: Failure, output: &mut Output) -> Result<()> {
+        // Parts still to look at, the first one last. A guest that fails on one row after the other makes many: they cannot lie on the stack.
+        let mut parts = vec![(0, search.batch.rows.num_rows(), Some(failure))];
+        while let Some((start, end, failure)) = parts.pop() {
+            let failure = match failure {
+                Some(failure) => failure,
+                None if start == end => continue,
+                None => {
+                    let part = search.batch.slice(start, end - start);
+                    match self.attempt(&part.rows, part.sequence, start)? {
+                        Ok(processed) => {
+                            add(output, self.output(&part, processed)?);
+                            continue;
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+            };
+            match failure.row.map(|row| start + row as usize).filter(|row| *row < end).or((end - start == 1).then_some(start)) {
+                Some(row) => {
+                    self.convict(search, row, &failure, output)?;
+                    parts.extend([(row + 1, end, None), (start, row, None)]);
+                }
+                None => {
+                    let middle = start + (end - start) / 2;
+                    parts.extend([(middle, end, None), (start, middle, None)]);
+                }
             }
         }
         Ok(())
