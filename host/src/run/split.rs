@@ -204,6 +204,7 @@ fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain
         let Decoded { batch, rejects, skipped } = decoded?;
         finished.seconds.extract += lap();
         finished.batches += 1;
+        let first = finished.rejects.len();
         finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped;
         finished.rows.rejected += rejects.len() as u64;
         finished.rows.skipped += skipped;
@@ -218,6 +219,8 @@ fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain
             Some(encoder) => finished.write(encoder.as_mut(), &batches)?,
             None => waiting.extend(batches),
         }
+        // They were found column by column; a person reads them down the file.
+        finished.rejects[first..].sort_by_key(|reject| reject.row);
         finished.seconds.load += lap();
     }
     finished.encoded = match encoder {
