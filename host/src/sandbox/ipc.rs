@@ -49,7 +49,7 @@ pub(super) fn batch_message(rows: &RecordBatch) -> Result<Vec<u8>> {
 /// Decodes a schema that a guest sent.
 pub(super) fn read_schema(message: &[u8]) -> Result<SchemaRef, Exceeded> {
     let (metadata, _) = split(message)?;
-    let message = root_as_message(metadata).map_err(|error| broken(format!("sent a schema that is not Arrow IPC: {error}")))?;
+    let message = root_as_message(metadata).map_err(|error| broken(format!("sent a schema that is not Arrow IPC: {}", one_line(&error))))?;
     let schema = message.header_as_schema().ok_or_else(|| broken("sent a message that is no schema where one belongs"))?;
     let schema = guarded(|| Ok(arrow_ipc::convert::fb_to_schema(schema)))?;
     check_schema(&schema)?;
@@ -60,7 +60,7 @@ pub(super) fn read_schema(message: &[u8]) -> Result<SchemaRef, Exceeded> {
 pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordBatch, Exceeded> {
     let buffer = Buffer::from_vec(message);
     let (metadata, body_start) = split(&buffer)?;
-    let message = root_as_message(metadata).map_err(|error| broken(format!("sent rows that are not Arrow IPC: {error}")))?;
+    let message = root_as_message(metadata).map_err(|error| broken(format!("sent rows that are not Arrow IPC: {}", one_line(&error))))?;
     if message.header_type() != MessageHeader::RecordBatch {
         return Err(broken("sent a message without rows where rows belong"));
     }
@@ -91,6 +91,10 @@ pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordB
             )));
         }
     }
+    let views = batch.variadicBufferCounts().into_iter().flatten();
+    if let Some(count) = views.into_iter().find(|count| *count < 0 || *count as usize > body.len()) {
+        return Err(broken(format!("sent a text view of {count} buffers")));
+    }
     guarded(|| {
         arrow_ipc::reader::read_record_batch(&body, batch, schema.clone(), &HashMap::new(), None, &MetadataVersion::V5)
             .map_err(|error| broken(format!("sent rows that do not hold together: {error}")))
@@ -114,6 +118,12 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), Exceeded> {
             match field.data_type() {
                 DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) | DataType::Union(_, _) => {
                     return Err(broken(format!("sent column `{}` of type {}, which the contract does not have", field.name(), field.data_type())));
+                }
+                DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
+                    return Err(broken(format!("sent column `{}` of width {width}", field.name())));
+                }
+                DataType::Decimal128(digits @ (0 | 39..), _) => {
+                    return Err(broken(format!("sent column `{}` of {digits} decimal digits, 1 to 38 are right", field.name())));
                 }
                 DataType::Struct(fields) => walk(fields.iter().map(AsRef::as_ref), depth + 1, count)?,
                 DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
@@ -144,6 +154,24 @@ fn split(message: &[u8]) -> Result<(&[u8], usize), Exceeded> {
     let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
     let end = length.checked_add(8).ok_or_else(short)?;
     Ok((message.get(8..end).ok_or_else(short)?, end))
+}
+
+/// An error of the decoder, which may be of several lines.
+fn one_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+/// Holds a list of columns to those there are, each once: a repeated one would cost the host memory for nothing.
+pub(super) fn column_indexes(columns: &[u32], all: usize) -> Result<Vec<usize>, Exceeded> {
+    let mut seen = vec![false; all];
+    for &column in columns {
+        match seen.get_mut(column as usize) {
+            None => return Err(broken(format!("asked for column {column} of {all}"))),
+            Some(true) => return Err(broken(format!("asked for column {column} twice"))),
+            Some(seen) => *seen = true,
+        }
+    }
+    Ok(columns.iter().map(|&column| column as usize).collect())
 }
 
 fn broken(what: impl Into<String>) -> Exceeded {
