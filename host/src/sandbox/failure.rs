@@ -74,6 +74,11 @@ impl Failure {
         }
     }
 
+    /// A break of the contract that shows outside the sandbox only.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Contract, "broken_contract", message)
+    }
+
     /// Whether the instance is gone: after a trap none of its calls can be made any more.
     pub fn is_fatal(&self) -> bool {
         matches!(self.kind, FailureKind::Trap | FailureKind::Limit | FailureKind::Contract | FailureKind::Host)

@@ -169,6 +169,7 @@ impl ComponentStage {
             let instance = self.instance(&schema)?;
             let lines = lines_of(instance, rows);
             let outcome = instance.process(rows, lines, sequence, first_row as u32);
+            let outcome = outcome.and_then(|processed| self.read(processed));
             let Err(failure) = outcome else { return Ok(outcome) };
             match failure.kind {
                 FailureKind::Options | FailureKind::Unsupported | FailureKind::Host => {
@@ -193,6 +194,19 @@ impl ComponentStage {
             }
             return Ok(Err(failure));
         }
+    }
+
+    /// Reads the JSON lines among what came out; lines that do not read are a failure of the guest, as wrong columns are.
+    fn read(&self, mut processed: Processed) -> Result<Processed, Failure> {
+        for (rows, _) in &mut processed.emitted {
+            let Rows::Lines(lines) = rows else { continue };
+            let batch = (self.read_lines)(lines).map_err(|error| Failure::broken(format!("emitted lines that are no JSON objects: {}", error.one_line())))?;
+            if batch.num_rows() != rows.count() {
+                return Err(Failure::broken(format!("emitted {} lines with {} JSON objects", rows.count(), batch.num_rows())));
+            }
+            *rows = Rows::Batch(batch);
+        }
+        Ok(processed)
     }
 
     /// What the policy says of a batch that failed.
@@ -365,12 +379,7 @@ impl ComponentStage {
         let Processed { emitted, rejected, filtered, expanded } = processed;
         let mut output = Output { filtered, expanded, ..Output::default() };
         for (rows, origins) in emitted {
-            let rows = match rows {
-                Rows::Batch(rows) => rows,
-                Rows::Lines(lines) => {
-                    (self.read_lines)(&lines).map_err(|error| error.while_doing(format!("reading what stage `{}` emitted", self.recipe.stage)))?
-                }
-            };
+            let Rows::Batch(rows) = rows else { unreachable!("lines are read as soon as they come") };
             if rows.num_rows() == 0 {
                 continue;
             }
@@ -452,7 +461,7 @@ impl Stage for ComponentStage {
             sequence: u64::MAX,
         };
         for (schema, mut instance) in std::mem::take(&mut self.open) {
-            let processed = instance.finish().map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
+            let processed = instance.finish().and_then(|processed| self.read(processed)).map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
             gather(&mut self.usage, &mut instance);
             add(&mut output, self.output(&nowhere(schema), processed?)?);
         }
