@@ -74,20 +74,36 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn every_use_goes_up() {
+/// The files that ship, each with its text up to its tests.
+fn shipped() -> Vec<(String, String)> {
     let root = source_root();
-    let layers = layers(&fs::read_to_string(root.join("lib.rs")).unwrap());
-    assert!(layers.len() >= 9, "the layers of lib.rs were not found: {layers:?}");
     let mut files = Vec::new();
     rust_files(&root, &mut files);
-    let mut found = Vec::new();
-    for path in files {
-        let file = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-        if file != "lib.rs" && file != "main.rs" {
-            found.extend(breaches(&file, &fs::read_to_string(&path).unwrap(), &layers));
-        }
-    }
+    let texts: Vec<(PathBuf, String)> = files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
+    let tests: Vec<PathBuf> = texts
+        .iter()
+        .filter(|(path, _)| path.ends_with("mod.rs"))
+        .flat_map(|(path, text)| test_modules(text).map(move |name| path.with_file_name(format!("{name}.rs"))))
+        .collect();
+    let kept = texts.into_iter().filter(|(path, _)| !tests.contains(path));
+    kept.map(|(path, text)| {
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        (path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), text.to_owned())
+    })
+    .collect()
+}
+
+/// Names of the modules that are compiled for tests only and have a file of their own.
+fn test_modules(text: &str) -> impl Iterator<Item = &str> {
+    text.split("#[cfg(test)]\nmod ").skip(1).filter_map(|rest| rest.split_once(';').map(|(name, _)| name))
+}
+
+#[test]
+fn every_use_goes_up() {
+    let layers = layers(&fs::read_to_string(source_root().join("lib.rs")).unwrap());
+    assert!(layers.len() >= 9, "the layers of lib.rs were not found: {layers:?}");
+    let files = shipped().into_iter().filter(|(file, _)| file != "lib.rs" && file != "main.rs");
+    let found: Vec<String> = files.flat_map(|(file, text)| breaches(&file, &text, &layers)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
@@ -107,12 +123,9 @@ fn a_use_that_goes_down_or_sideways_and_a_heavy_crate_elsewhere_are_found() {
 
 #[test]
 fn only_the_terminal_prints() {
-    let mut files = Vec::new();
-    rust_files(&source_root(), &mut files);
-    for path in files {
-        let text = fs::read_to_string(&path).unwrap();
+    for (file, text) in shipped() {
         let prints = ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout()", "io::stderr()"];
         let found = prints.iter().find(|print| text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(**print)));
-        assert!(found.is_none() || path.ends_with("cli/terminal.rs"), "{} prints with `{}`", path.display(), found.unwrap());
+        assert!(found.is_none() || file == "cli/terminal.rs", "{file} prints with `{}`", found.unwrap());
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::support::{answer, program, root};
+use crate::support::{answer, build, guests, program, root};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -69,4 +69,18 @@ fn rejects(folder: &Path) -> String {
 #[test]
 fn quickstart() {
     holds("quickstart", |_| {});
+}
+
+/// Its components are built as a user would build them, in a project of their own.
+#[test]
+fn custom_transform() {
+    holds("custom_transform", |copied| {
+        let target = guests().join("custom");
+        build(&root().join("examples/custom_transform"), &["--release", "--target-dir", target.to_str().unwrap()]);
+        let release = "wasm32-wasip2/release";
+        fs::create_dir_all(copied.join("target").join(release)).unwrap();
+        for component in ["convert_currency.wasm", "tidy_people.wasm"] {
+            fs::copy(target.join(release).join(component), copied.join("target").join(release).join(component)).unwrap();
+        }
+    });
 }

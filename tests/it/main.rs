@@ -1,6 +1,10 @@
 //! Through the front door: the binary, run on real files.
 
 mod architecture;
+mod bad_row;
+mod cli;
+mod crash;
+mod evil;
 mod examples;
 mod readme;
 mod review;

@@ -18,7 +18,7 @@ pub(crate) fn root() -> PathBuf {
 /// The program, with a cache of its own and nothing of the user's environment that it would read.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_etl-host"));
-    command.env("ETL_HOST_CACHE", CACHE.path()).env_remove("ETL_HOST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env("ETL_HOST_CACHE", CACHE.path()).env_remove("ETL_HOST_LOG").env_remove("COLUMNS").env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
@@ -129,18 +129,35 @@ fn walk(root: &Path, folder: &Path, names: &mut Vec<String>) {
     }
 }
 
-/// Builds a guest for wasm, once a test run, and answers the component's path.
-pub(crate) fn guest(package: &str) -> PathBuf {
-    let folder = Path::new(env!("ETL_OPS_WASM")).parent().unwrap();
-    let target = folder.ancestors().nth(2).unwrap();
-    let status = Command::new(env!("CARGO"))
-        .current_dir(root())
-        .args(["build", "--quiet", "--locked", "--profile", "guest", "--target", "wasm32-wasip2", "--package", package, "--target-dir"])
-        .arg(target)
-        .env_remove("CARGO_MANIFEST_DIR")
-        .env("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}target-feature=+simd128")
-        .status()
-        .unwrap();
-    assert!(status.success(), "building {package} failed");
-    folder.join(format!("{}.wasm", package.replace('-', "_")))
+/// The folder that guests are built into.
+pub(crate) fn guests() -> &'static Path {
+    Path::new(env!("ETL_OPS_WASM")).ancestors().nth(3).unwrap()
+}
+
+/// Builds components in a folder.
+pub(crate) fn build(folder: &Path, arguments: &[&str]) {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(folder).args(["build", "--quiet", "--locked", "--target", "wasm32-wasip2"]).args(arguments);
+    // What cargo set for the tests must not leak into the guests.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_") && !matches!(&*text, "CARGO_HOME" | "CARGO_BUILD_JOBS") || text == "RUSTFLAGS" || text == "RUSTC_WORKSPACE_WRAPPER" {
+            cargo.env_remove(&name);
+        }
+    }
+    let status = cargo.env("CARGO_ENCODED_RUSTFLAGS", "-C\u{1f}target-feature=+simd128").status().unwrap();
+    assert!(status.success(), "building {} failed", folder.display());
+}
+
+/// A component of `guests/evil`, all of which are built once a test run.
+pub(crate) fn evil(component: &str) -> PathBuf {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let target = guests().to_str().unwrap();
+        build(&root(), &["--profile", "guest", "--package", "etl-evil", "--lib", "--examples", "--target-dir", target]);
+        guests().join("wasm32-wasip2/guest")
+    });
+    match component {
+        "etl_evil" => BUILT.join("etl_evil.wasm"),
+        example => BUILT.join("examples").join(format!("{example}.wasm")),
+    }
 }

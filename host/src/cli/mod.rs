@@ -103,7 +103,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let text = error.render().ansi().to_string();
+            let rendered = error.render();
+            let text = if terminal::colours(error.use_stderr()) { rendered.ansi().to_string() } else { rendered.to_string() };
             return if error.use_stderr() {
                 terminal::talk(text.trim_end());
                 ExitCode::from(2)

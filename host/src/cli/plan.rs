@@ -58,12 +58,12 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         line(
             "  limits",
             format!(
-                "{} fuel a batch + {} a row, {} MiB, {} s a batch, {} MiB of output a batch",
+                "{} fuel a batch + {} a row, {} MiB, {} s a batch, {} of output a batch",
                 amount(limits.fuel_per_batch),
                 amount(limits.fuel_per_row),
                 limits.memory_bytes >> 20,
                 limits.timeout.as_secs_f64(),
-                limits.output_bytes.map_or_else(|| "64 or 16 times the input's".to_owned(), |bytes| (bytes >> 20).to_string()),
+                limits.output_bytes.map_or_else(|| "64 MiB or 16 times the input".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
             ),
         );
         line("  grants", "nothing".into());

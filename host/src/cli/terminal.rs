@@ -23,6 +23,12 @@ pub(super) fn talk(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
+/// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set.
+pub(super) fn colours(stderr: bool) -> bool {
+    let terminal = if stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Where logs go.
 pub(super) fn writer() -> io::Stderr {
     io::stderr()

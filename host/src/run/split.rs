@@ -233,6 +233,7 @@ fn chunk_through(
         batch.sequence |= (split as u64) << SEQUENCE_BITS;
         finished.seconds.extract += lap();
         finished.batches += 1;
+        let first = finished.rejects.len();
         finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped;
         finished.rows.rejected += rejects.len() as u64;
         finished.rows.skipped += skipped;
@@ -247,6 +248,8 @@ fn chunk_through(
             Some(encoder) => finished.write(encoder.as_mut(), &batches)?,
             None => waiting.extend(batches),
         }
+        // They were found column by column; a person reads them down the file.
+        finished.rejects[first..].sort_by_key(|reject| reject.row);
         finished.seconds.load += lap();
     }
     finished.encoded = match encoder {

@@ -149,7 +149,10 @@ impl Component {
             imports,
         };
         let mut component = Self { engine: engine.clone(), program, description };
-        component.describe(handle).map_err(|failure| failure.into_error(format!("component `{name}` failed to describe itself")))?;
+        component.describe(handle).map_err(|failure| {
+            // No user can raise these limits, and no row is to blame.
+            Failure { help: None, ..failure }.into_error(format!("component `{name}` failed to describe itself"))
+        })?;
         if component.description.functions.is_empty() {
             return Err(Error::guest(format!("component `{name}` offers no function")));
         }

@@ -13,6 +13,9 @@ use crate::error::Error;
 /// Bytes of an error's text that are kept.
 const MAX_TEXT: usize = 8 << 10;
 
+/// Bytes of the last words that stand in a message.
+const MAX_LAST_SENTENCE: usize = 1 << 10;
+
 /// Why a call into a guest failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -71,8 +74,8 @@ impl Failure {
         }
     }
 
-    /// A guest that does what the contract forbids.
-    pub fn broken_contract(message: impl Into<String>) -> Self {
+    /// A break of the contract that shows outside the sandbox only.
+    pub fn broken(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Contract, "broken_contract", message)
     }
 
@@ -93,11 +96,8 @@ impl Failure {
     pub fn full_message(&self) -> String {
         let mut text = self.message.clone();
         if !self.last_words.is_empty() {
-            let told = told(&self.last_words);
-            if !told.is_empty() {
-                text.push_str("; it said: ");
-                text.push_str(&told);
-            }
+            text.push_str("; it said: ");
+            text.push_str(&last_sentence(&self.last_words));
         }
         text
     }
@@ -149,7 +149,7 @@ impl Failure {
             (_, Some(Trap::MemoryOutOfBounds), _) => Self::new(FailureKind::Trap, "memory_out_of_bounds", "reached outside its memory"),
             (_, Some(Trap::IntegerDivisionByZero), _) => Self::new(FailureKind::Trap, "division_by_zero", "divided by zero"),
             (_, Some(trap), _) => Self::new(FailureKind::Trap, "crash", format!("crashed: {trap}")),
-            (_, _, Some(exit)) => Self::new(FailureKind::Trap, "exit", format!("exited with code {}", exit.0)),
+            (_, _, Some(exit)) => Self::new(FailureKind::Trap, "exit", format!("exited in mid-call with {}", if exit.0 == 0 { "success" } else { "failure" })),
             _ => {
                 let text = error.root_cause().to_string();
                 if text.contains("fuel allocated for hostcalls") || text.contains("hostcall") {
@@ -201,19 +201,23 @@ pub fn amount(number: u64) -> String {
     }
 }
 
-/// The words that tell what happened: the last panic with its message, or the last line; not the advice that Rust's runtime adds.
-fn told(last_words: &str) -> String {
-    let lines: Vec<&str> = last_words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note:")).collect();
-    let start = lines.iter().rposition(|line| line.contains("panicked at")).unwrap_or(lines.len().saturating_sub(1));
-    clip(lines[start..].join(" "), 1 << 10)
+/// The last thing that a guest wrote: of a panic its place and message, without the runtime's advice.
+fn last_sentence(words: &str) -> String {
+    let lines: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("note: ")).collect();
+    let start = lines.iter().rposition(|line| line.contains("panicked at ")).unwrap_or(lines.len().saturating_sub(1));
+    let sentence = lines[start..].join(" ");
+    // What comes before is the name of a thread.
+    let place = sentence.find("panicked at ").unwrap_or(0);
+    clip(sentence[place..].to_owned(), MAX_LAST_SENTENCE)
 }
 
-/// Reads a symbol's name, without its hash.
+/// A symbol as its author wrote it, without the hash.
 fn demangle(name: &str) -> String {
-    clip(format!("{:#}", rustc_demangle::demangle(name)), 255)
+    format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// Whether a frame belongs to the machinery of panics, which tells a user nothing.
+/// Whether a frame belongs to the machinery of panics or memory, which tells a user nothing.
 fn is_plumbing(name: &str) -> bool {
-    ["rust_begin_unwind", "__rust", "core::panicking", "std::panicking", "std::sys::backtrace", "abort", "__wasm_call"].iter().any(|part| name.contains(part))
+    let parts = ["rust_begin_unwind", "__rust", "core::panicking", "std::panicking", "std::sys::", "alloc::", "std::process::", "dlmalloc", "malloc", "calloc", "sbrk", "abort", "__wasm_call"];
+    parts.iter().any(|part| name.contains(part))
 }

@@ -144,7 +144,7 @@ impl Recipe {
                 Ok(match opened {
                     Ok((instance, plan)) => {
                         let output = plan.output.map(|message| ipc::read_schema(&message)).transpose()?;
-                        let columns = plan.columns.map(|columns| column_indexes(&columns, schema)).transpose()?;
+                        let columns = plan.columns.map(|columns| ipc::column_indexes(&columns, schema.fields().len())).transpose()?.map(Arc::from);
                         Ok((Calls::Columns(Box::new(guest), instance), Plan { output, columns, cardinality: plan.cardinality }))
                     }
                     Err(problems) => Err(problems),
@@ -204,17 +204,6 @@ pub(super) fn call<T>(
 
 async fn timed<T>(limits: &Limits, call: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limits.timeout, call).await.ok()
-}
-
-fn column_indexes(columns: &[u32], schema: &Schema) -> Result<Arc<[usize]>, Exceeded> {
-    let all = schema.fields().len();
-    if columns.len() > all {
-        return Err(Exceeded::Contract(format!("wants {} columns of {all}", columns.len())));
-    }
-    match columns.iter().find(|&&column| column as usize >= all) {
-        Some(column) => Err(Exceeded::Contract(format!("wants column {column} of {all}"))),
-        None => Ok(columns.iter().map(|&column| column as usize).collect()),
-    }
 }
 
 impl Instance {
@@ -351,6 +340,7 @@ fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result
     let refused = (!rejected.is_empty()).then(|| done.finish_cloned());
     let mut emitted = Vec::with_capacity(output.emitted.len());
     let mut out_rows = 0;
+    let mut last = 0;
     // Whether each row's fate is known; a plain `emit` without origins leaves it open.
     let mut traced = true;
     for part in output.emitted {
@@ -391,6 +381,10 @@ fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result
                     if done.get_bit(row as usize) {
                         return Err(broken(format!("emitted row {row} a second time, or although it rejected it")));
                     }
+                    if row < last {
+                        return Err(broken(format!("emitted row {row} after row {last} although it says that it keeps the order")));
+                    }
+                    last = row;
                     done.set_bit(row as usize, true);
                 }
             }

@@ -50,7 +50,7 @@ pub(super) fn batch_message(rows: &RecordBatch) -> Result<Vec<u8>> {
 /// Decodes a schema that a guest sent.
 pub(super) fn read_schema(message: &[u8]) -> Result<SchemaRef, Exceeded> {
     let (metadata, _) = split(message)?;
-    let message = root_as_message(metadata).map_err(|error| broken(format!("sent a schema that is not Arrow IPC: {error}")))?;
+    let message = root_as_message(metadata).map_err(|error| broken(format!("sent a schema that is not Arrow IPC: {}", one_line(&error))))?;
     let schema = message.header_as_schema().ok_or_else(|| broken("sent a message that is no schema where one belongs"))?;
     let schema = guarded(|| Ok(arrow_ipc::convert::fb_to_schema(schema)))?;
     check_schema(&schema)?;
@@ -61,7 +61,7 @@ pub(super) fn read_schema(message: &[u8]) -> Result<SchemaRef, Exceeded> {
 pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordBatch, Exceeded> {
     let buffer = Buffer::from_vec(message);
     let (metadata, body_start) = split(&buffer)?;
-    let message = root_as_message(metadata).map_err(|error| broken(format!("sent rows that are not Arrow IPC: {error}")))?;
+    let message = root_as_message(metadata).map_err(|error| broken(format!("sent rows that are not Arrow IPC: {}", one_line(&error))))?;
     if message.header_type() != MessageHeader::RecordBatch {
         return Err(broken("sent a message without rows where rows belong"));
     }
@@ -92,8 +92,9 @@ pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordB
             )));
         }
     }
-    if let Some(count) = batch.variadicBufferCounts().into_iter().flatten().find(|count| *count < 0 || *count as usize > body.len()) {
-        return Err(broken(format!("sent a column of {count} text buffers")));
+    let views = batch.variadicBufferCounts().into_iter().flatten();
+    if let Some(count) = views.into_iter().find(|count| *count < 0 || *count as usize > body.len()) {
+        return Err(broken(format!("sent a text view of {count} buffers")));
     }
     guarded(|| {
         arrow_ipc::reader::read_record_batch(&body, batch, schema.clone(), &HashMap::new(), None, &MetadataVersion::V5)
@@ -119,19 +120,14 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), Exceeded> {
                 DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) | DataType::Union(_, _) => {
                     return Err(broken(format!("sent column `{}` of type {}, which the contract does not have", field.name(), field.data_type())));
                 }
-                DataType::Decimal32(precision, scale)
-                | DataType::Decimal64(precision, scale)
-                | DataType::Decimal128(precision, scale)
-                | DataType::Decimal256(precision, scale)
-                    if *precision == 0 || *precision > max_precision(field.data_type()) || *scale < 0 || *scale as u8 > *precision =>
+                DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
+                    return Err(broken(format!("sent column `{}` of width {width}", field.name())));
+                }
+                DataType::Decimal32(digits, _) | DataType::Decimal64(digits, _) | DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _)
+                    if *digits == 0 || *digits > max_digits(field.data_type()) =>
                 {
-                    return Err(broken(format!("sent column `{}` of the impossible type decimal({precision},{scale})", field.name())));
-                }
-                DataType::FixedSizeBinary(width) if *width < 0 => {
-                    return Err(broken(format!("sent column `{}` of values that are {width} bytes wide", field.name())));
-                }
-                DataType::FixedSizeList(_, width) if *width < 0 => {
-                    return Err(broken(format!("sent column `{}` of lists that are {width} items long", field.name())));
+                    let most = max_digits(field.data_type());
+                    return Err(broken(format!("sent column `{}` of {digits} decimal digits, 1 to {most} are right", field.name())));
                 }
                 DataType::Timestamp(_, Some(zone)) if zone.parse::<arrow_array::timezone::Tz>().is_err() => {
                     return Err(broken(format!("sent column `{}` of instants in the unknown zone `{}`", field.name(), clip(zone.to_string(), 64))));
@@ -167,12 +163,30 @@ fn split(message: &[u8]) -> Result<(&[u8], usize), Exceeded> {
     Ok((message.get(8..end).ok_or_else(short)?, end))
 }
 
+/// An error of the decoder, which may be of several lines.
+fn one_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+/// Holds a list of columns to those there are, each once: a repeated one would cost the host memory for nothing.
+pub(super) fn column_indexes(columns: &[u32], all: usize) -> Result<Vec<usize>, Exceeded> {
+    let mut seen = vec![false; all];
+    for &column in columns {
+        match seen.get_mut(column as usize) {
+            None => return Err(broken(format!("asked for column {column} of {all}"))),
+            Some(true) => return Err(broken(format!("asked for column {column} twice"))),
+            Some(seen) => *seen = true,
+        }
+    }
+    Ok(columns.iter().map(|&column| column as usize).collect())
+}
+
 fn broken(what: impl Into<String>) -> Exceeded {
     Exceeded::Contract(clip(what.into(), 1 << 10))
 }
 
 /// Digits that a decimal type can hold.
-fn max_precision(data_type: &DataType) -> u8 {
+fn max_digits(data_type: &DataType) -> u8 {
     match data_type {
         DataType::Decimal32(_, _) => 9,
         DataType::Decimal64(_, _) => 18,
