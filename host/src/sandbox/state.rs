@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) log_left: usize,
     pub(super) now_ms: i64,
     pub(super) seed: u64,
+    /// Whether fuel is counted.
+    pub(super) metered: bool,
     stage: Arc<str>,
 }
 
@@ -116,6 +118,7 @@ impl State {
             log_left: LOG_BATCH_BYTES,
             now_ms,
             seed,
+            metered: true,
             stage,
         }
     }
