@@ -141,7 +141,7 @@ impl Recipe {
                 Ok(match opened {
                     Ok((instance, plan)) => {
                         let output = plan.output.map(|message| ipc::read_schema(&message)).transpose()?;
-                        let columns = plan.columns.map(|columns| column_indexes(&columns, schema)).transpose()?;
+                        let columns = plan.columns.map(|columns| ipc::column_indexes(&columns, schema.fields().len()).map(Arc::from)).transpose()?;
                         Ok((Calls::Columns(Box::new(guest), instance), Plan { output, columns, cardinality: plan.cardinality }))
                     }
                     Err(problems) => Err(problems),
@@ -191,6 +191,7 @@ pub(super) fn call<T>(
     if store.set_fuel(fuel).is_ok() {
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL)).map_err(|error| Failure::new(FailureKind::Host, "bug", error.to_string()))?;
     }
+    store.data_mut().start_call(limits.timeout);
     let outcome = handle.block_on(timed(limits, body(store)));
     match outcome {
         Some(Ok(value)) => Ok(value),
@@ -201,14 +202,6 @@ pub(super) fn call<T>(
 
 async fn timed<T>(limits: &Limits, call: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(limits.timeout, call).await.ok()
-}
-
-fn column_indexes(columns: &[u32], schema: &Schema) -> Result<Arc<[usize]>, Exceeded> {
-    let all = schema.fields().len();
-    match columns.iter().find(|&&column| column as usize >= all) {
-        Some(column) => Err(Exceeded::Contract(format!("wants column {column} of {all}"))),
-        None => Ok(columns.iter().map(|&column| column as usize).collect()),
-    }
 }
 
 impl Instance {
@@ -227,7 +220,7 @@ impl Instance {
     /// # Errors
     /// Where the failure is fatal the instance is gone; nothing of the batch has come out in any case.
     pub fn process(&mut self, rows: &RecordBatch, lines: Option<Vec<u8>>, sequence: u64, first_row: u32) -> Result<Processed, Failure> {
-        let input_bytes = rows.get_array_memory_size();
+        let input_bytes = ipc::held_bytes(rows);
         let input = Input { rows: rows.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines };
         let output = self.output(rows.num_rows(), input_bytes);
         self.store.data_mut().start_batch(sequence, first_row);
