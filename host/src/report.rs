@@ -124,6 +124,16 @@ pub struct StageReport {
     pub counters: BTreeMap<String, u64>,
 }
 
+/// Names of counters that a report keeps for a stage.
+const MAX_COUNTERS: usize = 256;
+
+/// Adds to a counter; names beyond what a report keeps are counted together.
+pub fn count(counters: &mut BTreeMap<String, u64>, name: String, by: u64) {
+    let name = if counters.len() < MAX_COUNTERS || counters.contains_key(&name) { name } else { "counters_dropped".into() };
+    let counter = counters.entry(name).or_default();
+    *counter = counter.saturating_add(by);
+}
+
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OutputReport {

@@ -58,7 +58,7 @@ impl Chain {
             report.memory_mb = report.memory_mb.max(usage.memory_bytes as f64 / 1_048_576.0);
             report.instances += usage.instances;
             for (name, by) in usage.counters {
-                *report.counters.entry(name).or_default() += by;
+                crate::report::count(&mut report.counters, name, by);
             }
         }
     }

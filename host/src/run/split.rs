@@ -19,7 +19,7 @@ use super::chain::Chain;
 use super::stages::Stages;
 use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
-use crate::report::{Progress, Rows, StageReport};
+use crate::report::{count, Progress, Rows, StageReport};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
 use crate::source::{Chunk, Decoded, Source, Split};
 use crate::stage::Output;
@@ -367,7 +367,7 @@ pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
     total.memory_mb = total.memory_mb.max(memory_mb);
     total.instances += instances;
     for (name, by) in counters {
-        *total.counters.entry(name).or_default() += by;
+        count(&mut total.counters, name, by);
     }
 }
 

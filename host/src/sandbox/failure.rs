@@ -174,13 +174,13 @@ impl Failure {
             }
             Exceeded::Table { .. } => Self::new(FailureKind::Limit, "table_limit", text),
             Exceeded::Output { .. } => Self::new(FailureKind::Limit, "output_limit", text).help("raise `limits: {output_mb: …}` of the stage, or emit less for a batch"),
+            Exceeded::Time(_) => Self::new(FailureKind::Limit, "timeout", text).help("raise `limits: {timeout_ms: …}` of the stage"),
             Exceeded::Contract(_) => Self::new(FailureKind::Contract, "broken_contract", text),
         }
     }
 
     pub(super) fn timeout(limit: Duration, last_words: String) -> Self {
-        let mut failure = Self::new(FailureKind::Limit, "timeout", format!("did not return within {} s", limit.as_secs_f64()))
-            .help("raise `limits: {timeout_ms: …}` of the stage");
+        let mut failure = Self::from_exceeded(&Exceeded::Time(limit));
         failure.last_words = last_words;
         failure
     }

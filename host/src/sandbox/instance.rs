@@ -196,6 +196,7 @@ pub(super) fn call<T>(
         store.set_fuel(fuel).map_err(|error| Failure::new(FailureKind::Host, "bug", error.to_string()))?;
         store.fuel_async_yield_interval(Some(YIELD_INTERVAL)).map_err(|error| Failure::new(FailureKind::Host, "bug", error.to_string()))?;
     }
+    store.data_mut().start_call(limits.timeout);
     let outcome = handle.block_on(timed(limits, body(store)));
     match outcome {
         Some(Ok(value)) => Ok(value),
@@ -224,7 +225,7 @@ impl Instance {
     /// # Errors
     /// Where the failure is fatal the instance is gone; nothing of the batch has come out in any case.
     pub fn process(&mut self, rows: &RecordBatch, lines: Option<Vec<u8>>, sequence: u64, first_row: u32) -> Result<Processed, Failure> {
-        let input_bytes = rows.get_array_memory_size();
+        let input_bytes = ipc::held_bytes(rows);
         let read_left = input_bytes.max(1 << 20).saturating_mul(READS);
         let input = Input { rows: rows.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines, read_left };
         let output = self.output(rows.num_rows(), input_bytes);

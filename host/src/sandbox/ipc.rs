@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
 use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
@@ -45,6 +45,24 @@ pub(super) fn batch_message(rows: &RecordBatch) -> Result<Vec<u8>> {
     let mut message = Vec::with_capacity(encoded.ipc_message.len() + encoded.arrow_data.len() + 64);
     write_message(&mut message, encoded, &options).bug(|| "encoding rows for a guest".into())?;
     Ok(message)
+}
+
+/// Bytes that rows hold; memory that their columns share counts for each of them.
+pub(super) fn held_bytes(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())).sum()
+}
+
+/// Resolves indexes of columns; none may stand twice, or a message could be any number of times as large as its rows.
+pub(super) fn column_indexes(columns: &[u32], all: usize) -> Result<Vec<usize>, Exceeded> {
+    let mut seen = vec![false; all];
+    for &column in columns {
+        match seen.get_mut(column as usize) {
+            Some(seen) if !*seen => *seen = true,
+            Some(_) => return Err(broken(format!("asked for column {column} twice"))),
+            None => return Err(broken(format!("asked for column {column} of {all}"))),
+        }
+    }
+    Ok(columns.iter().map(|&column| column as usize).collect())
 }
 
 /// Decodes a schema that a guest sent.

@@ -1,5 +1,7 @@
 //! Who counts what a guest uses.
 
+use std::time::Duration;
+
 use wasmtime::ResourceLimiter;
 
 use crate::plan::Limits;
@@ -13,6 +15,7 @@ pub(super) enum Exceeded {
     Memory { asked: usize, limit: usize },
     Table { asked: usize, limit: usize },
     Output { asked: usize, limit: usize },
+    Time(Duration),
     /// A call that breaks the contract.
     Contract(String),
 }
@@ -23,6 +26,7 @@ impl std::fmt::Display for Exceeded {
             Self::Memory { asked, limit } => write!(f, "asked for {} of memory, the limit is {}", bytes(*asked), bytes(*limit)),
             Self::Table { asked, limit } => write!(f, "asked for tables of {asked} elements, the limit is {limit}"),
             Self::Output { asked, limit } => write!(f, "emitted {}, the limit is {}", bytes(*asked), bytes(*limit)),
+            Self::Time(limit) => write!(f, "did not return within {} s", limit.as_secs_f64()),
             Self::Contract(what) => f.write_str(what),
         }
     }

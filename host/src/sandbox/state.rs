@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow_array::{Array, RecordBatch, RecordBatchOptions};
 use arrow_buffer::{BooleanBuffer, Buffer};
@@ -24,6 +25,9 @@ const MAX_COUNTERS: usize = 256;
 
 /// What naming a schema costs at least, since the host decodes and checks it.
 const SCHEMA_BYTES: usize = 4 << 10;
+
+/// Handles that a guest may hold: each is some of the host's memory, which no meter of the guest's sees.
+const MAX_HANDLES: usize = 10_000;
 
 /// Bytes of an error's text.
 const MAX_TEXT: usize = 8 << 10;
@@ -101,6 +105,8 @@ pub(super) struct State {
     /// Whether fuel is counted.
     pub(super) metered: bool,
     stage: Arc<str>,
+    /// When the call that is under way began, and how long it may take.
+    deadline: (Instant, Duration),
 }
 
 impl State {
@@ -108,9 +114,11 @@ impl State {
         let last_words = LastWords::default();
         let dice = Dice::default();
         dice.seed(seed);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
         Self {
             wasi: wasi::context(now_ms, &dice, &last_words),
-            table: ResourceTable::new(),
+            table,
             meter: Meter::new(limits),
             last_words,
             dice,
@@ -120,7 +128,19 @@ impl State {
             seed,
             metered: true,
             stage,
+            deadline: (Instant::now(), Duration::ZERO),
         }
+    }
+
+    /// Notes that a call into the guest begins, which may take so long.
+    pub(super) fn start_call(&mut self, timeout: Duration) {
+        self.deadline = (Instant::now(), timeout);
+    }
+
+    /// Holds a guest that calls the host to its time. Its fuel does not: a call costs it next to none, and the time-out around it acts only when fuel has burned.
+    fn check_time(&self) -> Result<(), Exceeded> {
+        let (started, timeout) = self.deadline;
+        if started.elapsed() > timeout { Err(Exceeded::Time(timeout)) } else { Ok(()) }
     }
 
     /// Makes ready for the next batch.
@@ -147,6 +167,7 @@ impl types::Host for State {}
 
 impl host::Host for State {
     fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
+        self.check_time()?;
         let message = clip(message, LOG_LINE_BYTES);
         if message.len() > self.log_left {
             *self.counters.entry("log_bytes_dropped".into()).or_default() += message.len() as u64;
@@ -200,6 +221,7 @@ impl data::HostBatch for State {
     }
 
     fn read(&mut self, this: Resource<Input>, columns: Option<Vec<u32>>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
+        self.check_time()?;
         let input = self.table.get_mut(&this)?;
         let all = input.rows.num_columns();
         let rows = match (columns, &input.columns) {
@@ -221,6 +243,7 @@ impl data::HostBatch for State {
 
 impl data::HostOutput for State {
     fn schema(&mut self, this: Resource<Output>, schema: Vec<u8>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(schema.len() + SCHEMA_BYTES)?;
         output.schema = Some(ipc::read_schema(&schema)?);
@@ -228,6 +251,7 @@ impl data::HostOutput for State {
     }
 
     fn emit(&mut self, this: Resource<Output>, rows: Vec<u8>, origins: Option<Vec<u32>>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(rows.len())?;
         let schema = output.schema.clone().ok_or_else(|| Exceeded::Contract("emitted rows before it named their schema".into()))?;
@@ -247,17 +271,22 @@ impl data::HostOutput for State {
         columns: Vec<data::ColumnOp>,
         computed: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.check_time()?;
         let base = self.table.get(&base)?.rows.clone();
         let output = self.table.get_mut(&this)?;
         let names: usize = columns.iter().map(op_bytes).sum();
         output.charge(computed.as_ref().map_or(0, Vec::len) + names + base.num_rows())?;
         let keep = keep.map(|bits| keep_mask(bits, base.num_rows())).transpose()?;
         let rows = derive(&base, &columns, computed, output.schema.as_ref())?;
+        // Passing the input on once is free. What repeats it moves no byte here, and all of them on the way.
+        let free = if output.emitted.is_empty() { ipc::held_bytes(&base) } else { 0 };
+        output.charge(ipc::held_bytes(&rows).saturating_sub(free))?;
         output.emitted.push(Emitted::Derived { rows, keep });
         Ok(Ok(()))
     }
 
     fn reject(&mut self, this: Resource<Output>, rows: Vec<types::Rejection>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.check_time()?;
         self.table.get_mut(&this)?.reject(rows)?;
         Ok(Ok(()))
     }
@@ -281,6 +310,7 @@ impl records_data::HostBatch for State {
     }
 
     fn read(&mut self, this: Resource<Input>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
+        self.check_time()?;
         let input = self.table.get_mut(&this)?;
         let lines = input.lines.clone().unwrap_or_default();
         input.charge(lines.len())?;
@@ -294,6 +324,7 @@ impl records_data::HostBatch for State {
 
 impl records_data::HostOutput for State {
     fn emit(&mut self, this: Resource<Output>, rows: Vec<u8>, origins: Option<Vec<u32>>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(rows.len())?;
         if rows.last().is_some_and(|&byte| byte != b'\n') {
@@ -306,6 +337,7 @@ impl records_data::HostOutput for State {
     }
 
     fn reject(&mut self, this: Resource<Output>, rows: Vec<types::Rejection>) -> wasmtime::Result<Result<(), types::StageError>> {
+        self.check_time()?;
         self.table.get_mut(&this)?.reject(rows)?;
         Ok(Ok(()))
     }

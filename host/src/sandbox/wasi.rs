@@ -30,7 +30,7 @@ pub(super) fn context(now_ms: i64, dice: &Dice, last_words: &LastWords) -> WasiC
         .secure_random(dice.clone())
         .insecure_random(dice.clone())
         .insecure_random_seed(u128::from(dice.0.load(Relaxed)))
-        .max_random_size(1 << 20);
+        .max_random_size(64 << 10);
     builder.build()
 }
 

@@ -503,8 +503,8 @@ fn gather(usage: &mut Usage, instance: &mut Instance) {
     usage.fuel += used.fuel;
     usage.fuel_share = usage.fuel_share.max(used.fuel_share);
     usage.memory_bytes = usage.memory_bytes.max(used.memory_bytes);
-    for (name, count) in used.counters {
-        *usage.counters.entry(name).or_default() += count;
+    for (name, by) in used.counters {
+        crate::report::count(&mut usage.counters, name, by);
     }
 }
 
