@@ -186,19 +186,6 @@ fn one_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
-/// Holds a list of columns to those there are, each once: a repeated one would cost the host memory for nothing.
-pub(super) fn column_indexes(columns: &[u32], all: usize) -> Result<Vec<usize>, Exceeded> {
-    let mut seen = vec![false; all];
-    for &column in columns {
-        match seen.get_mut(column as usize) {
-            None => return Err(broken(format!("asked for column {column} of {all}"))),
-            Some(true) => return Err(broken(format!("asked for column {column} twice"))),
-            Some(seen) => *seen = true,
-        }
-    }
-    Ok(columns.iter().map(|&column| column as usize).collect())
-}
-
 fn broken(what: impl Into<String>) -> Exceeded {
     Exceeded::Contract(clip(what.into(), 1 << 10))
 }
