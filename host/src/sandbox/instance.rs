@@ -451,3 +451,47 @@ impl Emitted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, UInt32Array};
+
+    use super::*;
+
+    fn batch(rows: u32) -> RecordBatch {
+        RecordBatch::try_from_iter([("n", Arc::new(UInt32Array::from_iter_values(0..rows)) as ArrayRef)]).expect("one column")
+    }
+
+    /// What becomes of a batch of 70 rows: those that came out with their origins, those left out.
+    fn settled(cardinality: Cardinality, kept: &[&dyn Fn(usize) -> bool], rejected: &[u32]) -> Result<(Vec<u32>, Vec<u32>, u64), String> {
+        let emitted = kept.iter().map(|keep| Emitted::Derived { rows: batch(70), keep: Some(BooleanBuffer::collect_bool(70, keep)) });
+        let rejected = rejected.iter().map(|&row| Rejected { row, code: "code".into(), message: "message".into(), field: None });
+        let output = Output { emitted: emitted.collect(), rejected: rejected.collect(), input_rows: 70, ..Output::default() };
+        let processed = settle(output, 70, cardinality).map_err(|failure| failure.message)?;
+        let (mut rows, mut origins) = (Vec::new(), Vec::new());
+        for (part, from) in processed.emitted {
+            let Rows::Batch(part) = part else { panic!("no lines went in") };
+            let column = part.column(0).as_any().downcast_ref::<UInt32Array>().expect("it went in as such");
+            rows.extend(column.values().iter().copied());
+            origins.extend(from.expect("derived rows are traced"));
+        }
+        Ok((rows, origins, processed.filtered))
+    }
+
+    #[test]
+    fn kept_rows_come_out_with_their_origins_and_no_row_comes_out_twice() {
+        let odd: Vec<u32> = (1..70).step_by(2).collect();
+        assert_eq!(settled(Cardinality::Filter, &[&|row| row % 2 == 1], &[]), Ok((odd.clone(), odd, 35)));
+        let halves: Vec<u32> = (1..70).collect();
+        assert_eq!(settled(Cardinality::Map, &[&|row| (1..30).contains(&row), &|row| row >= 30], &[0]), Ok((halves.clone(), halves, 0)));
+        assert_eq!(settled(Cardinality::Filter, &[&|row| row > 60], &[3, 65]), Err("kept row 65, which it rejected".into()));
+        assert_eq!(
+            settled(Cardinality::Filter, &[&|row| row < 40, &|row| row > 38], &[]),
+            Err("emitted row 39 a second time, or although it rejected it".into())
+        );
+        assert_eq!(
+            settled(Cardinality::Map, &[&|row| row > 1], &[]),
+            Err("emitted 68 and rejected 0 of 70 rows although it says that it emits one for each row".into())
+        );
+    }
+}
