@@ -1,5 +1,6 @@
 //! The command line: a file a subcommand; only `terminal` prints.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -103,7 +104,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let text = error.render().ansi().to_string();
+            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let text = if colour && !error.use_stderr() { error.render().ansi().to_string() } else { error.render().to_string() };
             return if error.use_stderr() {
                 terminal::talk(text.trim_end());
                 ExitCode::from(2)

@@ -1,5 +1,6 @@
 //! What every command needs: logging, the runtime that drives time-outs, the sandbox.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
@@ -11,7 +12,8 @@ use crate::sandbox::{Options, Sandbox};
 /// Starts logging to stderr: warnings and worse, or what `ETL_HOST_LOG` says (such as `debug` or `guest=info`).
 pub(super) fn logging() {
     let filter = EnvFilter::try_from_env("ETL_HOST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(super::terminal::writer).with_target(true).without_time().init();
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_ansi(colour).with_env_filter(filter).with_writer(super::terminal::writer).with_target(true).without_time().init();
 }
 
 /// Starts the runtime; its one thread drives time-outs and signals, rows are worked on elsewhere.
