@@ -18,9 +18,17 @@ pub(super) fn data(text: &str) {
     stdout.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") }).ok();
 }
 
-/// Prints talk.
+/// Prints talk. Text of files and guests may hold control characters, which could rewrite the screen: they are shown as `\u{1b}`.
 pub(super) fn talk(text: &str) {
-    writeln!(io::stderr().lock(), "{text}").ok();
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            _ if character.is_control() => shown.extend(character.escape_default()),
+            _ => shown.push(character),
+        }
+    }
+    writeln!(io::stderr().lock(), "{shown}").ok();
 }
 
 /// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set.

@@ -102,6 +102,7 @@ pub fn run_with(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     let clock = Instant::now();
+    check_letters(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let sink: Box<dyn Sink> = if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
     let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
@@ -242,6 +243,22 @@ impl Work<'_> {
         done.output = OutputReport { files: committed.files, bytes: committed.bytes };
         Ok(done)
     }
+}
+
+/// Refuses dead letters that would be mixed up with what is read, or lost under what is written.
+fn check_letters(plan: &Plan) -> Result<()> {
+    let DeadLettersPlan::File(letters) = &plan.dead_letters else { return Ok(()) };
+    let same = |path: &str| {
+        let path = plan.root.join(path);
+        path == *letters || path.canonicalize().ok().zip(letters.canonicalize().ok()).is_some_and(|(path, letters)| path == letters)
+    };
+    for (path, what) in [(&plan.sink.path, "output"), (&plan.source.path, "input")] {
+        if same(path) {
+            return Err(Error::config(format!("the dead letters would go to `{path}`, which is the {what}"))
+                .hint("give them a `path` of their own under `dlq`"));
+        }
+    }
+    Ok(())
 }
 
 /// Counts a refused row.

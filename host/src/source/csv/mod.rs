@@ -78,7 +78,12 @@ impl Csv {
                     return Ok(Head { names: Vec::new(), header: Vec::new(), offset: buffer.len() as u64, line });
                 }
             } else if let Some((end, next)) = self.dialect.row_end(&buffer, at, ended).filter(|_| ended || !rest.is_empty()) {
-                return Ok(self.head_of(&buffer[at..end], input, at, next, line));
+                let row = &buffer[at..end];
+                if memchr::memchr(b'\r', row).is_some() && memchr::memchr(self.dialect.quote, row).is_none() {
+                    return Err(Error::data(format!("the lines of `{}` end in a carriage return alone, so all of it is one line", input.name))
+                        .hint("write line feeds in their place: `tr '\\r' '\\n'`"));
+                }
+                return Ok(self.head_of(row, input, at, next, line));
             }
             if buffer.len() > ROW_LIMIT {
                 return Err(
