@@ -200,7 +200,7 @@ impl ComponentStage {
     fn read(&self, mut processed: Processed) -> Result<Processed, Failure> {
         for (rows, _) in &mut processed.emitted {
             let Rows::Lines(lines) = rows else { continue };
-            let batch = (self.read_lines)(lines).map_err(|error| Failure::broken(format!("emitted lines that are no JSON objects: {}", error.one_line())))?;
+            let batch = (self.read_lines)(lines).map_err(|error| Failure::broken(format!("emitted lines that do not read: {}", error.one_line())))?;
             if batch.num_rows() != rows.count() {
                 return Err(Failure::broken(format!("emitted {} lines with {} JSON objects", rows.count(), batch.num_rows())));
             }
