@@ -115,7 +115,9 @@ fn life(recipe: &Recipe, remembers: bool) -> Result<String, (&'static str, Vec<F
     let counters = instance.used().counters;
     match counters.len() {
         many @ 4.. => said.push_str(&format!(", {many} counters")),
-        _ => counters.iter().for_each(|(name, count)| said.push_str(&format!(", {} {count}", if name.starts_with("random.") { "random" } else { name }))),
+        _ => counters
+            .iter()
+            .for_each(|(name, count)| said.push_str(&format!(", {} {count}", if name.starts_with("random.") { "random" } else { name }))),
     }
     let snapshot = if remembers { instance.snapshot().map_err(in_phase("snapshot"))? } else { Vec::new() };
     instance.finish().map_err(in_phase("finish"))?;

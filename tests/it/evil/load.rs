@@ -37,7 +37,10 @@ fn refusal(wasm: &[u8]) -> String {
 fn what_is_no_component_of_the_contract_is_refused_with_the_reason() {
     let right = std::fs::read(evil("etl_evil")).unwrap();
     sandbox().load(&right, "right.wasm").unwrap();
-    let machine_code = std::fs::read_dir(SANDBOX.1.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "cwasm"));
+    let machine_code = std::fs::read_dir(SANDBOX.1.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "cwasm"));
     let machine_code = std::fs::read(machine_code.expect("the cache keeps what it compiled")).unwrap();
     let refusals = [
         ("nothing", refusal(b"")),
