@@ -136,8 +136,8 @@ def main():
         folder = Path(name)
         source = folder / "orders.csv"
         write_orders(source, args.rows)
-        (folder / "polars.py").write_text(POLARS)
-        (folder / "duckdb_.py").write_text(DUCKDB)
+        (folder / "with_polars.py").write_text(POLARS)
+        (folder / "with_duckdb.py").write_text(DUCKDB)
         cache = ["--cache-dir", str(folder / "cache")]
         for kind in ["jsonl", "parquet"]:
             target = folder / f"etl-host.{kind}"
@@ -146,8 +146,8 @@ def main():
             if wanted("csv"):
                 figures = alternate(args.rounds, {
                     "etl-host": ours,
-                    "polars": [sys.executable, str(folder / "polars.py"), str(source), str(folder / f"polars.{kind}")],
-                    "duckdb": [sys.executable, str(folder / "duckdb_.py"), str(source), str(folder / f"duckdb.{kind}")],
+                    "polars": [sys.executable, str(folder / "with_polars.py"), str(source), str(folder / f"polars.{kind}")],
+                    "duckdb": [sys.executable, str(folder / "with_duckdb.py"), str(source), str(folder / f"duckdb.{kind}")],
                 })
                 for tool, runs in figures.items():
                     table.append((f"CSV -> {kind}: {tool}", f"{median(runs, 'cpu'):.2f} s cpu, {median(runs, 'wall'):.2f} s wall, {median(runs, 'peak'):.0f} MiB"))

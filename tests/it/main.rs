@@ -7,5 +7,6 @@ mod crash;
 mod evil;
 mod examples;
 mod readme;
+mod review;
 mod run;
 mod support;

@@ -78,7 +78,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         out.schema(&wide_schema(1, "x"))?;
         out.emit_derived(input, None, &[ColumnOp::Computed((u32::MAX, "x".into()))], Some(&numbers(input.num_rows() as usize)))
     }),
-    Attack::process("derive_computed_unnamed", "sends a computed column and names none", BROKEN, |input, out| {
+    Attack::process("derive_computed_unnamed", "sends a computed column and names none", "process: ok, the column unseen", |input, out| {
         out.schema(&wide_schema(1, "x"))?;
         out.emit_derived(input, None, &all_columns(input)?, Some(&numbers(input.num_rows() as usize)))
     }),

@@ -23,7 +23,9 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::process("null_pointer", "writes through a null pointer, which wasm allows", "process: ok or a crash of its own", null),
     Attack::process("call_wrong_type", "calls a function through a pointer of another type", "process: crash", |_, _| call()),
     Attack::process("exit_0", "exits with code 0", "process: exit", |_, _| std::process::exit(0)),
-    Attack::process("exit_7", "exits with code 7", "process: exit", |_, _| std::process::exit(7)),
+    Attack::process("exit_7", "exits with code 7, of which WASI 0.2 says only that it is not 0", "process: exit", |_, _| {
+        std::process::exit(7)
+    }),
 ];
 
 #[cfg(target_arch = "wasm32")]

@@ -12,16 +12,21 @@ use crate::wire;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack::process("stderr_flood", "writes 100 MB to stderr", "process: ok, 8 KiB kept", |input, out| {
-        write(&mut std::io::stderr());
+        write(&mut std::io::stderr(), 1000);
         pass_on(input, out)
     }),
-    Attack::process("stdout_flood", "writes 100 MB to stdout", "process: ok, 8 KiB kept", |input, out| {
-        write(&mut std::io::stdout());
-        pass_on(input, out)
-    }),
+    Attack::process(
+        "stdout_flood",
+        "writes 4 MB to stdout, more of which its own buffering has no fuel for",
+        "process: ok, 8 KiB kept",
+        |input, out| {
+            write(&mut std::io::stdout(), 40);
+            pass_on(input, out)
+        },
+    ),
     Attack::process("log_flood", "logs 100,000 lines of 10 KiB", "process: ok, 64 KiB kept", log),
     Attack::process("log_bad_utf8", "logs a line that is not UTF-8", "process: crash", log_bad_utf8),
-    Attack::process("count_flood", "counts under 100,000 names", "process: ok, 256 names kept", count),
+    Attack::process("count_flood", "counts under 10,000 names", "process: ok, 256 names kept", count),
     Attack::process("count_overflow", "counts to 2^64 twice", "process: ok, the counter stays at 2^64 - 1", count_overflow),
     Attack::process("emit_too_much_at_once", "emits 80 MiB in one call", "process: memory_limit or output_limit", |_, out| {
         emit_numbers(out, 10 << 20, 1)
@@ -69,9 +74,9 @@ fn plan(schema: Vec<u8>) -> Result<Plan, Vec<StageError>> {
     Ok(Plan { output: Some(schema), columns: None, cardinality: Cardinality::Expand })
 }
 
-fn write(stream: &mut dyn std::io::Write) {
+fn write(stream: &mut dyn std::io::Write, times: usize) {
     let line = [b'x'; 100_000];
-    for _ in 0..1000 {
+    for _ in 0..times {
         // Whether it is taken or not is the host's affair.
         let _ = stream.write_all(&line);
     }
@@ -92,7 +97,7 @@ fn log_bad_utf8(input: &Batch, out: &Output) -> Result<(), StageError> {
 }
 
 fn count(input: &Batch, out: &Output) -> Result<(), StageError> {
-    (0..100_000).for_each(|number| host::count(&format!("counter {number}"), 1));
+    (0..10_000).for_each(|number| host::count(&format!("counter {number}"), 1));
     pass_on(input, out)
 }
 
@@ -131,5 +136,6 @@ fn schemas(_: &Batch, out: &Output) -> Result<(), StageError> {
 }
 
 fn million_rejects(_: &Batch, out: &Output) -> Result<(), StageError> {
-    out.reject(&vec![Rejection { row: 0, code: "no".into(), message: "no".into(), field: None }; 1_000_000])
+    let thousand = vec![Rejection { row: 0, code: "no".into(), message: "no".into(), field: None }; 1000];
+    (0..1000).try_for_each(|_| out.reject(&thousand))
 }

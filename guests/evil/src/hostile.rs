@@ -175,7 +175,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ),
     hostile!("ipc_union", "names a column of type union", schema_of(DataType::Union(unions(), UnionMode::Dense)), numbers(3)),
     hostile!("ipc_run_ends", "names a run-end encoded column", schema_of(run_ends()), numbers(3)),
-    hostile!("ipc_nested_33", "names lists in lists, 40 levels", nested(40), numbers(3)),
+    hostile!("ipc_nested_40", "names lists in lists, 40 levels", nested(40), numbers(3)),
     hostile!("ipc_nested_200", "names lists in lists, 200 levels", nested(200), numbers(3)),
     hostile!("ipc_wide", "names 5,000 columns", wide_schema(5000, "c"), numbers(3)),
     hostile!(
@@ -195,17 +195,22 @@ pub(crate) const ATTACKS: &[Attack] = &[
     ),
     hostile!("ipc_negative_width", "names a fixed-size binary of -1 bytes", schema_of(DataType::FixedSizeBinary(-1)), numbers(3)),
     hostile!(
-        "ipc_zero_width_list",
-        "emits lists of no items for ever so many rows",
+        "ipc_negative_list",
+        "names a list of -3 items",
         schema_of(DataType::FixedSizeList(Field::new("item", DataType::Int64, true).into(), -3)),
-        numbers(3)
+        list(&[0, 1, 2])
     ),
-    hostile!("ipc_decimal_precision", "names a decimal of 200 digits", schema_of(DataType::Decimal128(200, 127)), numbers(2)),
+    hostile!(
+        "ipc_decimal_precision",
+        "names a decimal of 200 digits",
+        schema_of(DataType::Decimal128(200, 127)),
+        Message::of_rows(1).node(1, 0).bytes(&[255]).bytes(&[9; 16]).encode()
+    ),
     hostile!(
         "ipc_bad_map",
         "names a map whose entries are integers",
         schema_of(DataType::Map(Field::new("entries", DataType::Int64, false).into(), false)),
-        numbers(3)
+        list(&[0, 1, 2])
     ),
     hostile!(
         "ipc_zone",

@@ -12,8 +12,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
         allocate()?;
         Err(Vec::new())
     }),
-    Attack::process("allocate_at_once", "allocates 2 GiB at once", "process: memory_limit", |_, _| {
-        black_box(vec![1u8; i32::MAX as usize]);
+    Attack::process("allocate_at_once", "allocates 1 GiB at once", "process: memory_limit", |_, _| {
+        black_box(Vec::<u8>::with_capacity(1 << 30));
+        Ok(())
+    }),
+    Attack::process("allocate_too_large", "allocates 2 GiB at once, which its own allocator refuses", "process: crash", |_, _| {
+        black_box(Vec::<u8>::with_capacity(i32::MAX as usize));
         Ok(())
     }),
     Attack::process("grow_memory", "executes memory.grow by itself", "process: memory_limit", |_, _| grow()),
@@ -30,7 +34,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
 fn allocate() -> Result<(), StageError> {
     let mut held = Vec::new();
     loop {
-        held.push(black_box(vec![1u8; 1 << 20]));
+        // Untouched, so that memory runs out before fuel does.
+        held.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
     }
 }
 

@@ -114,6 +114,7 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    setup::small_pages();
     setup::logging();
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),

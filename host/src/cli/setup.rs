@@ -14,6 +14,12 @@ pub(super) fn logging() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(super::terminal::writer).with_ansi(super::terminal::colours(true)).with_target(true).without_time().init();
 }
 
+/// Asks the kernel for small pages: with huge ones, which the allocator asks for, a run held 126 MiB instead of 73 and was no faster.
+pub(super) fn small_pages() {
+    // SAFETY: the call takes numbers only and changes nothing but how memory is backed.
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+}
+
 /// Starts the runtime; its one thread drives time-outs and signals, rows are worked on elsewhere.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("etl-tokio").enable_all().build().outside(|| "starting the runtime".into())

@@ -4,7 +4,9 @@
 //! the result, all without waiting for another. The calling thread puts the chunks back in order and appends them. A
 //! chunk is read only when there is a place for it, so that a bounded number of them exists at any time.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,7 +17,7 @@ use arrow_schema::SchemaRef;
 
 use super::chain::Chain;
 use super::stages::Stages;
-use crate::batch::{Batch, Position, Reject};
+use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
 use crate::report::{Progress, Rows, StageReport};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
@@ -24,6 +26,9 @@ use crate::stage::Output;
 
 /// Chunks that may exist beyond one for each worker: one being read, one waiting to be appended.
 const CHUNKS_AHEAD: usize = 2;
+
+/// Bits of a batch's number within its split. The split stands above them, so that stages see numbers that are unique in the run.
+const SEQUENCE_BITS: u32 = 40;
 
 /// What a split is run with.
 pub(super) struct Context<'a> {
@@ -66,8 +71,6 @@ struct Finished {
     batches: u64,
     stages: Vec<StageReport>,
     seconds: Seconds,
-    #[expect(dead_code, reason = "the journal of a run that can be resumed records it")]
-    next: Option<Position>,
 }
 
 enum Encoding {
@@ -110,7 +113,7 @@ pub(super) fn run_split(
             let (done_in, jobs, encode, stopped) = (done_in.clone(), &jobs, &encode, &stopped);
             thread::Builder::new()
                 .name(format!("etl-work-{worker}"))
-                .spawn_scoped(scope, move || work(context, jobs, done_in, encode, stopped))
+                .spawn_scoped(scope, move || work(context, split.index, jobs, done_in, encode, stopped))
                 .map_err(|error| Error::outside("starting a thread").because(error))?;
         }
         drop(done_in);
@@ -136,26 +139,35 @@ fn read(
     failed: Sender<Done>,
     stopped: &(dyn Fn() -> bool + Sync),
 ) {
-    let mut chunks = chunks.enumerate();
+    let mut chunks = chunks;
+    let mut sequence = 0;
     while places.recv().is_ok() && !stopped() {
-        match chunks.next() {
-            None => return,
-            Some((sequence, Ok(chunk))) => {
+        match caught(|| chunks.next().transpose()) {
+            Ok(None) => return,
+            Ok(Some(chunk)) => {
                 if jobs.send((sequence, chunk)).is_err() {
                     return;
                 }
             }
-            Some((sequence, Err(error))) => {
+            Err(error) => {
                 // Nobody listens any more where another error came first.
                 failed.send(Done { sequence, outcome: Err(error) }).ok();
                 return;
             }
         }
+        sequence += 1;
     }
 }
 
 /// Works on chunks until there are no more.
-fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, encode: &OnceLock<Arc<dyn Encode>>, stopped: &(dyn Fn() -> bool + Sync)) {
+fn work(
+    context: &Context<'_>,
+    split: usize,
+    jobs: &Mutex<Receiver<Job>>,
+    done: Sender<Done>,
+    encode: &OnceLock<Arc<dyn Encode>>,
+    stopped: &(dyn Fn() -> bool + Sync),
+) {
     let mut chain = None;
     loop {
         let job = jobs.lock().expect("receiving does not panic").recv();
@@ -163,20 +175,22 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
         if stopped() {
             return;
         }
-        let outcome = match &mut chain {
-            Some(chain) => Ok(chain),
-            none => context.stages.open().map(|opened| none.insert(opened)),
-        };
-        let outcome = outcome.and_then(|chain| chunk_through(context, chunk, chain, encode));
+        let outcome = caught(|| {
+            let chain = match &mut chain {
+                Some(chain) => chain,
+                none => none.insert(context.stages.open()?),
+            };
+            chunk_through(context, split, chunk, chain, encode)
+        });
         if done.send(Done { sequence, outcome }).is_err() {
             return;
         }
     }
     // Only a stage that remembers holds rows back, and then there is one worker.
     let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| context.stages.open().ok()).flatten()) else { return };
-    let outcome = chain.finish().and_then(|output| {
+    let outcome = caught(|| {
         let mut finished = Finished::new(context);
-        let batches = finished.take(output);
+        let batches = finished.take(chain.finish()?);
         finished.encode(batches, encode)?;
         chain.usage(&mut finished.stages);
         Ok(finished)
@@ -187,10 +201,24 @@ fn work(context: &Context<'_>, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, 
     }
 }
 
+/// Makes an error of a panic: a thread that just ended would leave the others waiting for its chunk for ever.
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let text = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::bug(format!("a thread panicked: {}", text(panic)))))
+}
+
 /// One chunk through the stages into the sink's form.
-fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain, encode: &OnceLock<Arc<dyn Encode>>) -> Result<Finished> {
+fn chunk_through(
+    context: &Context<'_>,
+    split: usize,
+    chunk: Box<dyn Chunk>,
+    chain: &mut Chain,
+    encode: &OnceLock<Arc<dyn Encode>>,
+) -> Result<Finished> {
     let mut finished = Finished::new(context);
-    finished.next = Some(chunk.next());
     let mut encoder = encode.get().map(|encode| encode.start()).transpose()?;
     let mut waiting = Vec::new();
     let mut clock = Instant::now();
@@ -201,7 +229,8 @@ fn chunk_through(context: &Context<'_>, chunk: Box<dyn Chunk>, chain: &mut Chain
         seconds
     };
     for decoded in chunk.decode() {
-        let Decoded { batch, rejects, skipped } = decoded?;
+        let Decoded { mut batch, rejects, skipped } = decoded?;
+        batch.sequence |= (split as u64) << SEQUENCE_BITS;
         finished.seconds.extract += lap();
         finished.batches += 1;
         let first = finished.rejects.len();
@@ -242,7 +271,6 @@ impl Finished {
             batches: 0,
             stages,
             seconds: Seconds::default(),
-            next: None,
         }
     }
 
@@ -297,6 +325,9 @@ fn collect(
     let mut take = |finished: Finished, report: &mut SplitReport| -> Result<()> {
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
         appender.append(encoded, &mut rows, &mut rejects)?;
+        for reject in &mut rejects {
+            reject.batch &= (1 << SEQUENCE_BITS) - 1;
+        }
         on_rejects(&rejects)?;
         report.rows.add(&rows);
         report.seconds.extract += seconds.extract;

@@ -22,6 +22,9 @@ use super::limits::{EMIT_BYTES, Exceeded};
 use super::state::{Emitted, Input, Output, Rejected, State};
 use crate::plan::Limits;
 
+/// Times that a guest may read a whole batch.
+const READS: usize = 16;
+
 /// What it takes to open an instance, as often as need be.
 #[derive(Clone)]
 pub struct Recipe {
@@ -220,7 +223,8 @@ impl Instance {
     /// Where the failure is fatal the instance is gone; nothing of the batch has come out in any case.
     pub fn process(&mut self, rows: &RecordBatch, lines: Option<Vec<u8>>, sequence: u64, first_row: u32) -> Result<Processed, Failure> {
         let input_bytes = rows.get_array_memory_size();
-        let input = Input { rows: rows.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines };
+        let read_left = input_bytes.max(1 << 20).saturating_mul(READS);
+        let input = Input { rows: rows.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines, read_left };
         let output = self.output(rows.num_rows(), input_bytes);
         self.store.data_mut().start_batch(sequence, first_row);
         self.rows_seen += rows.num_rows() as u64;
@@ -370,6 +374,9 @@ fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result
         out_rows += count;
         match &origins {
             Some(origins) if once => {
+                if let Some(pair) = origins.windows(2).find(|pair| pair[0] >= pair[1]) {
+                    return Err(broken(format!("emitted row {} behind row {}, which is not their order", pair[1], pair[0])));
+                }
                 for &row in origins {
                     if done.get_bit(row as usize) {
                         return Err(broken(format!("emitted row {row} a second time, or although it rejected it")));

@@ -11,6 +11,7 @@ use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::limits::Exceeded;
+use super::state::clip;
 use crate::error::{Context, Result};
 
 /// Rows that a guest may push at once, so that a column of nulls, which has no bytes, cannot pretend to have any number of them.
@@ -91,9 +92,8 @@ pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordB
             )));
         }
     }
-    let views = batch.variadicBufferCounts().into_iter().flatten();
-    if let Some(count) = views.into_iter().find(|count| *count < 0 || *count as usize > body.len()) {
-        return Err(broken(format!("sent a text view of {count} buffers")));
+    if let Some(count) = batch.variadicBufferCounts().into_iter().flatten().find(|count| *count < 0 || *count as usize > body.len()) {
+        return Err(broken(format!("sent a column of {count} text buffers")));
     }
     guarded(|| {
         arrow_ipc::reader::read_record_batch(&body, batch, schema.clone(), &HashMap::new(), None, &MetadataVersion::V5)
@@ -119,11 +119,22 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), Exceeded> {
                 DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) | DataType::Union(_, _) => {
                     return Err(broken(format!("sent column `{}` of type {}, which the contract does not have", field.name(), field.data_type())));
                 }
-                DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
-                    return Err(broken(format!("sent column `{}` of width {width}", field.name())));
+                DataType::Decimal32(precision, scale)
+                | DataType::Decimal64(precision, scale)
+                | DataType::Decimal128(precision, scale)
+                | DataType::Decimal256(precision, scale)
+                    if *precision == 0 || *precision > max_precision(field.data_type()) || *scale < 0 || *scale as u8 > *precision =>
+                {
+                    return Err(broken(format!("sent column `{}` of the impossible type decimal({precision},{scale})", field.name())));
                 }
-                DataType::Decimal128(digits @ (0 | 39..), _) => {
-                    return Err(broken(format!("sent column `{}` of {digits} decimal digits, 1 to 38 are right", field.name())));
+                DataType::FixedSizeBinary(width) if *width < 0 => {
+                    return Err(broken(format!("sent column `{}` of values that are {width} bytes wide", field.name())));
+                }
+                DataType::FixedSizeList(_, width) if *width < 0 => {
+                    return Err(broken(format!("sent column `{}` of lists that are {width} items long", field.name())));
+                }
+                DataType::Timestamp(_, Some(zone)) if zone.parse::<arrow_array::timezone::Tz>().is_err() => {
+                    return Err(broken(format!("sent column `{}` of instants in the unknown zone `{}`", field.name(), clip(zone.to_string(), 64))));
                 }
                 DataType::Struct(fields) => walk(fields.iter().map(AsRef::as_ref), depth + 1, count)?,
                 DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
@@ -175,7 +186,17 @@ pub(super) fn column_indexes(columns: &[u32], all: usize) -> Result<Vec<usize>, 
 }
 
 fn broken(what: impl Into<String>) -> Exceeded {
-    Exceeded::Contract(what.into())
+    Exceeded::Contract(clip(what.into(), 1 << 10))
+}
+
+/// Digits that a decimal type can hold.
+fn max_precision(data_type: &DataType) -> u8 {
+    match data_type {
+        DataType::Decimal32(_, _) => 9,
+        DataType::Decimal64(_, _) => 18,
+        DataType::Decimal128(_, _) => 38,
+        _ => 76,
+    }
 }
 
 /// Runs a decoder that may panic on what a hostile guest made up.

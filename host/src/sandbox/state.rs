@@ -22,6 +22,9 @@ const LOG_BATCH_BYTES: usize = 64 << 10;
 /// Names of counters a stage may have.
 const MAX_COUNTERS: usize = 256;
 
+/// What naming a schema costs at least, since the host decodes and checks it.
+const SCHEMA_BYTES: usize = 4 << 10;
+
 /// Bytes of an error's text.
 const MAX_TEXT: usize = 8 << 10;
 
@@ -29,6 +32,7 @@ const MAX_TEXT: usize = 8 << 10;
 const MAX_FIELD: usize = ipc::MAX_NAME;
 
 /// A batch as a guest sees it.
+#[expect(unreachable_pub, reason = "the generated bindings name it as public")]
 pub struct Input {
     pub(super) rows: RecordBatch,
     pub(super) sequence: u64,
@@ -37,10 +41,20 @@ pub struct Input {
     pub(super) columns: Option<Arc<[usize]>>,
     /// The rows as JSON lines, for the records world.
     pub(super) lines: Option<Vec<u8>>,
+    /// Bytes that the guest may still read: it may look at its batch several times, not for ever.
+    pub(super) read_left: usize,
+}
+
+impl Input {
+    fn charge(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        self.read_left = self.read_left.checked_sub(bytes.max(64)).ok_or_else(|| Exceeded::Contract("read its batch over and over".into()))?;
+        Ok(())
+    }
 }
 
 /// What a guest pushed for one batch.
 #[derive(Default)]
+#[expect(unreachable_pub, reason = "the generated bindings name it as public")]
 pub struct Output {
     /// Schema of what comes, where it is known.
     pub(super) schema: Option<SchemaRef>,
@@ -183,7 +197,7 @@ impl data::HostBatch for State {
     }
 
     fn read(&mut self, this: Resource<Input>, columns: Option<Vec<u32>>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
-        let input = self.table.get(&this)?;
+        let input = self.table.get_mut(&this)?;
         let all = input.rows.num_columns();
         let rows = match (columns, &input.columns) {
             (None, None) => Ok(input.rows.clone()),
@@ -192,6 +206,7 @@ impl data::HostBatch for State {
         };
         let rows = rows.map_err(|error| wasmtime::Error::msg(error.to_string()))?;
         let message = ipc::batch_message(&rows).map_err(|error| wasmtime::Error::msg(error.one_line()))?;
+        input.charge(message.len())?;
         Ok(Ok(message))
     }
 
@@ -203,8 +218,9 @@ impl data::HostBatch for State {
 
 impl data::HostOutput for State {
     fn schema(&mut self, this: Resource<Output>, schema: Vec<u8>) -> wasmtime::Result<Result<(), types::StageError>> {
-        let schema = ipc::read_schema(&schema)?;
-        self.table.get_mut(&this)?.schema = Some(schema);
+        let output = self.table.get_mut(&this)?;
+        output.charge(schema.len() + SCHEMA_BYTES)?;
+        output.schema = Some(ipc::read_schema(&schema)?);
         Ok(Ok(()))
     }
 
@@ -230,7 +246,8 @@ impl data::HostOutput for State {
     ) -> wasmtime::Result<Result<(), types::StageError>> {
         let base = self.table.get(&base)?.rows.clone();
         let output = self.table.get_mut(&this)?;
-        output.charge(computed.as_ref().map_or(0, Vec::len))?;
+        let names: usize = columns.iter().map(op_bytes).sum();
+        output.charge(computed.as_ref().map_or(0, Vec::len) + names + base.num_rows())?;
         let keep = keep.map(|bits| keep_mask(bits, base.num_rows())).transpose()?;
         let rows = derive(&base, &columns, computed, output.schema.as_ref())?;
         output.emitted.push(Emitted::Derived { rows, keep });
@@ -261,8 +278,10 @@ impl records_data::HostBatch for State {
     }
 
     fn read(&mut self, this: Resource<Input>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
-        let input = self.table.get(&this)?;
-        Ok(Ok(input.lines.clone().unwrap_or_default()))
+        let input = self.table.get_mut(&this)?;
+        let lines = input.lines.clone().unwrap_or_default();
+        input.charge(lines.len())?;
+        Ok(Ok(lines))
     }
 
     fn drop(&mut self, _this: Resource<Input>) -> wasmtime::Result<()> {
@@ -326,6 +345,14 @@ impl Output {
             self.rejected.push(Rejected { row, code: clip(code, ipc::MAX_NAME), message: clip(message, MAX_TEXT), field });
         }
         Ok(())
+    }
+}
+
+/// What a column of a derived batch costs the host.
+fn op_bytes(op: &data::ColumnOp) -> usize {
+    64 + match op {
+        data::ColumnOp::Keep(_) => 0,
+        data::ColumnOp::Rename((_, name)) | data::ColumnOp::Computed((_, name)) => name.len(),
     }
 }
 
@@ -397,7 +424,7 @@ fn read_computed(message: Vec<u8>, ops: &[data::ColumnOp], output: Option<&Schem
     Ok(batch)
 }
 
-/// Cuts a guest's text at a character's end.
+/// Cuts a guest's text at a character's end; line ends and escape sequences, which could draw on a terminal, become blanks.
 pub(super) fn clip(mut text: String, bytes: usize) -> String {
     if text.len() > bytes {
         let mut end = bytes;
@@ -405,6 +432,9 @@ pub(super) fn clip(mut text: String, bytes: usize) -> String {
             end -= 1;
         }
         text.truncate(end);
+    }
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
     }
     text
 }

@@ -57,7 +57,7 @@ pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dy
 impl Sink for FileOutput {
     fn chunk_bytes(&self) -> usize {
         // A chunk becomes a row group, and small row groups compress and scan badly.
-        if matches!(self.output.kind, Kind::Parquet(_)) { 4 << 20 } else { 1 << 20 }
+        if matches!(self.output.kind, Kind::Parquet(_)) { 5 << 19 } else { 1 << 20 }
     }
 
     fn max_splits(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,15 @@ use super::workspace::cannot;
 use super::{Encode, Encoded, Load, Payload, Staged, StagedPart};
 use crate::error::{Error, Result};
 
+/// Bytes after which the kernel starts to put what is written on disk, so that the sync at the end has little left to do.
+const WRITEBACK_BYTES: u64 = 8 << 20;
+
+/// Tells the kernel to start putting a range on disk; it is a hint, and the sync at the end is what counts.
+fn start_writeback(file: &File, offset: u64, length: u64) {
+    // SAFETY: the descriptor is open, and the call takes numbers only.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), offset as i64, length as i64, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
 /// Stages one split of a text file.
 pub(super) struct TextLoad {
     split: usize,
@@ -21,6 +31,9 @@ pub(super) struct TextLoad {
     file: File,
     encode: Arc<TextEncode>,
     rows: u64,
+    written: u64,
+    /// Bytes that the kernel has been told to put on disk.
+    started: u64,
 }
 
 impl TextLoad {
@@ -28,7 +41,7 @@ impl TextLoad {
     pub(super) fn begin(split: usize, path: PathBuf, target: PathBuf, encode: Arc<TextEncode>, opening: &[u8]) -> Result<Box<dyn Load>> {
         let mut file = File::create(&path).map_err(|error| cannot("create", &path, error))?;
         file.write_all(opening).map_err(|error| cannot("write", &path, error))?;
-        Ok(Box::new(Self { split, path, target, file, encode, rows: 0 }))
+        Ok(Box::new(Self { split, path, target, file, encode, rows: 0, written: opening.len() as u64, started: 0 }))
     }
 }
 
@@ -46,6 +59,11 @@ impl Load for TextLoad {
         let joint = format.packing.pack(format.joint(self.rows > 0).to_vec())?;
         self.file.write_all(&joint).and_then(|()| self.file.write_all(&bytes)).map_err(|error| cannot("write", &self.path, error))?;
         self.rows += chunk.rows;
+        self.written += (joint.len() + bytes.len()) as u64;
+        if self.written - self.started >= WRITEBACK_BYTES {
+            start_writeback(&self.file, self.started, self.written - self.started);
+            self.started = self.written;
+        }
         Ok(())
     }
 

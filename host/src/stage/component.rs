@@ -168,8 +168,10 @@ impl ComponentStage {
         loop {
             let instance = self.instance(&schema)?;
             let lines = lines_of(instance, rows);
-            let outcome = instance.process(rows, lines, sequence, first_row as u32);
-            let outcome = outcome.and_then(|processed| self.read(processed));
+            let outcome = instance.process(rows, lines, sequence, first_row as u32).and_then(|mut processed| {
+                read_emitted(&mut processed, self.read_lines)?;
+                Ok(processed)
+            });
             let Err(failure) = outcome else { return Ok(outcome) };
             match failure.kind {
                 FailureKind::Options | FailureKind::Unsupported | FailureKind::Host => {
@@ -196,26 +198,17 @@ impl ComponentStage {
         }
     }
 
-    /// Reads the JSON lines among what came out; lines that do not read are a failure of the guest, as wrong columns are.
-    fn read(&self, mut processed: Processed) -> Result<Processed, Failure> {
-        for (rows, _) in &mut processed.emitted {
-            let Rows::Lines(lines) = rows else { continue };
-            let batch = (self.read_lines)(lines).map_err(|error| Failure::broken(format!("emitted lines that do not read: {}", error.one_line())))?;
-            if batch.num_rows() != rows.count() {
-                return Err(Failure::broken(format!("emitted {} lines with {} JSON objects", rows.count(), batch.num_rows())));
-            }
-            *rows = Rows::Batch(batch);
-        }
-        Ok(processed)
-    }
-
     /// What the policy says of a batch that failed.
     fn give_up(&mut self, batch: &Batch, failure: Failure) -> Result<Output> {
         let fatal = failure.is_fatal();
         let fail = match (fatal, self.policy.on_error, self.policy.on_trap) {
             (false, OnError::Fail, _) => true,
             (true, _, OnTrap::Restart) => match self.attempt(&batch.rows, batch.sequence, 0)? {
-                Ok(processed) => return self.output(batch, processed),
+                Ok(processed) => {
+                    let output = self.output(batch, processed)?;
+                    self.remember(batch)?;
+                    return Ok(output);
+                }
                 Err(_) => true,
             },
             _ => false,
@@ -232,7 +225,7 @@ impl ComponentStage {
         if fatal && self.policy.on_trap == OnTrap::FailBatch || !fatal && self.scope == Scope::BatchLocal && failure.row.is_none() {
             self.refuse_all(batch, &failure, &mut output);
         } else if self.scope == Scope::Stateless {
-            self.narrow(&mut search, 0, batch.rows.num_rows(), failure, &mut output)?;
+            self.narrow(&mut search, failure, &mut output)?;
         } else {
             self.without_guilty(&mut search, failure, &mut output)?;
         }
@@ -244,28 +237,33 @@ impl ComponentStage {
     }
 
     /// Halves a part that failed until the guilty rows stand alone; the rest goes on at once, since its rows do not see each other.
-    fn narrow(&mut self, search: &mut Search<'_>, start: usize, end: usize, failure: Failure, output: &mut Output) -> Result<()> {
-        if end - start == 1 {
-            return self.convict(search, start, &failure, output);
-        }
-        let parts = match failure.row.map(|row| start + row as usize) {
-            Some(row) if row < end => {
-                self.convict(search, row, &failure, output)?;
-                [(start, row), (row + 1, end)]
-            }
-            _ => {
-                let middle = start + (end - start) / 2;
-                [(start, middle), (middle, end)]
-            }
-        };
-        for (start, end) in parts {
-            if start == end {
-                continue;
-            }
-            let part = search.batch.slice(start, end - start);
-            match self.attempt(&part.rows, part.sequence, start)? {
-                Ok(processed) => add(output, self.output(&part, processed)?),
-                Err(failure) => self.narrow(search, start, end, failure, output)?,
+    fn narrow(&mut self, search: &mut Search<'_>, failure: Failure, output: &mut Output) -> Result<()> {
+        // Parts still to look at, the first one last. A guest that fails on one row after the other makes many: they cannot lie on the stack.
+        let mut parts = vec![(0, search.batch.rows.num_rows(), Some(failure))];
+        while let Some((start, end, failure)) = parts.pop() {
+            let failure = match failure {
+                Some(failure) => failure,
+                None if start == end => continue,
+                None => {
+                    let part = search.batch.slice(start, end - start);
+                    match self.attempt(&part.rows, part.sequence, start)? {
+                        Ok(processed) => {
+                            add(output, self.output(&part, processed)?);
+                            continue;
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+            };
+            match failure.row.map(|row| start + row as usize).filter(|row| *row < end).or((end - start == 1).then_some(start)) {
+                Some(row) => {
+                    self.convict(search, row, &failure, output)?;
+                    parts.extend([(row + 1, end, None), (start, row, None)]);
+                }
+                None => {
+                    let middle = start + (end - start) / 2;
+                    parts.extend([(middle, end, None), (start, middle, None)]);
+                }
             }
         }
         Ok(())
@@ -379,7 +377,7 @@ impl ComponentStage {
         let Processed { emitted, rejected, filtered, expanded } = processed;
         let mut output = Output { filtered, expanded, ..Output::default() };
         for (rows, origins) in emitted {
-            let Rows::Batch(rows) = rows else { unreachable!("lines are read as soon as they come") };
+            let Rows::Batch(rows) = rows else { return Err(Error::bug("JSON lines came this far unread")) };
             if rows.num_rows() == 0 {
                 continue;
             }
@@ -461,7 +459,11 @@ impl Stage for ComponentStage {
             sequence: u64::MAX,
         };
         for (schema, mut instance) in std::mem::take(&mut self.open) {
-            let processed = instance.finish().and_then(|processed| self.read(processed)).map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
+            let processed = instance.finish().and_then(|mut processed| {
+                read_emitted(&mut processed, self.read_lines)?;
+                Ok(processed)
+            });
+            let processed = processed.map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
             gather(&mut self.usage, &mut instance);
             add(&mut output, self.output(&nowhere(schema), processed?)?);
         }
@@ -497,6 +499,17 @@ fn gather(usage: &mut Usage, instance: &mut Instance) {
     for (name, count) in used.counters {
         *usage.counters.entry(name).or_default() += count;
     }
+}
+
+/// Reads JSON lines, so that lines that are none count as the guest's failure on this batch.
+fn read_emitted(processed: &mut Processed, read_lines: ReadLines) -> Result<(), Failure> {
+    for (rows, _) in &mut processed.emitted {
+        if let Rows::Lines(lines) = rows {
+            let batch = read_lines(lines).map_err(|error| Failure::broken_contract(format!("emitted lines that do not read: {}", error.one_line())))?;
+            *rows = Rows::Batch(batch);
+        }
+    }
+    Ok(())
 }
 
 fn lines_of(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {

@@ -1,0 +1,2 @@
+;; A component that exports nothing => loading: config, "is no transform: it exports nothing".
+(component)

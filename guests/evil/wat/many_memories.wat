@@ -1,0 +1,16 @@
+;; Thirty instances with a memory of 64 MiB each => loading: memory limit, or more memories than a component may have.
+(component
+  (core module $m (memory (export "memory") 1024))
+  (core instance $a0 (instantiate $m)) (core instance $a1 (instantiate $m)) (core instance $a2 (instantiate $m))
+  (core instance $a3 (instantiate $m)) (core instance $a4 (instantiate $m)) (core instance $a5 (instantiate $m))
+  (core instance $a6 (instantiate $m)) (core instance $a7 (instantiate $m)) (core instance $a8 (instantiate $m))
+  (core instance $a9 (instantiate $m)) (core instance $b0 (instantiate $m)) (core instance $b1 (instantiate $m))
+  (core instance $b2 (instantiate $m)) (core instance $b3 (instantiate $m)) (core instance $b4 (instantiate $m))
+  (core instance $b5 (instantiate $m)) (core instance $b6 (instantiate $m)) (core instance $b7 (instantiate $m))
+  (core instance $b8 (instantiate $m)) (core instance $b9 (instantiate $m)) (core instance $c0 (instantiate $m))
+  (core instance $c1 (instantiate $m)) (core instance $c2 (instantiate $m)) (core instance $c3 (instantiate $m))
+  (core instance $c4 (instantiate $m)) (core instance $c5 (instantiate $m)) (core instance $c6 (instantiate $m))
+  (core instance $c7 (instantiate $m)) (core instance $c8 (instantiate $m)) (core instance $c9 (instantiate $m))
+  (component $empty)
+  (instance $stage (instantiate $empty))
+  (export "etl:transform/stage@1.0.0" (instance $stage)))
