@@ -14,9 +14,13 @@ fn strike(what: &str) -> Value {
     );
     let pipeline = Pipeline::of(("orders.csv", &format!("id,label\n{rows}")), &transform, "out.jsonl");
     let report = pipeline.run(4);
-    assert_eq!(report["rows"], json!({"read": 70_000, "loaded": 69_999, "filtered": 0, "rejected": 1, "skipped": 0, "expanded": 0, "crashed": 1}));
+    assert_eq!(
+        report["rows"],
+        json!({"read": 70_000, "loaded": 69_999, "filtered": 0, "rejected": 1, "skipped": 0, "expanded": 0, "crashed": 1})
+    );
     assert_eq!(report["status"], "partial_success");
-    let expected: String = (1..=70_000).filter(|id| *id != 69_000).map(|id| format!("{{\"id\":{id},\"label\":\"order {id}\"}}\n")).collect();
+    let expected: String =
+        (1..=70_000).filter(|id| *id != 69_000).map(|id| format!("{{\"id\":{id},\"label\":\"order {id}\"}}\n")).collect();
     assert!(pipeline.read("out.jsonl") == expected, "a row other than 69,000 is lost, changed or out of order");
     let mut letters = pipeline.letters();
     assert_eq!(letters.len(), 1);

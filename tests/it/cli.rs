@@ -267,7 +267,8 @@ fn an_input_that_is_a_folder() {
 
 #[test]
 fn an_input_that_is_not_what_its_name_says() {
-    let pipeline = Pipeline::new().with("orders.parquet", "id,price\n1,2\n").with("extract.yaml", "path: orders.parquet\n").with("load.yaml", LOAD);
+    let pipeline =
+        Pipeline::new().with("orders.parquet", "id,price\n1,2\n").with("extract.yaml", "path: orders.parquet\n").with("load.yaml", LOAD);
     insta::assert_snapshot!(shown(&pipeline.answer(&["run"])), @r"
     exit code 1
     --- stderr

@@ -86,7 +86,12 @@ fn killed_at_any_moment(load: &str) {
         let in_commit = pipeline.names().iter().any(|name| name.ends_with(".etl/journal"));
         if status.code().is_none() && !in_commit {
             let now = seen(&pipeline);
-            assert!(now == old || comparable(&pipeline) == expected, "{percent} %: a killed run left {:?}, before there were {:?}", now.keys(), old.keys());
+            assert!(
+                now == old || comparable(&pipeline) == expected,
+                "{percent} %: a killed run left {:?}, before there were {:?}",
+                now.keys(),
+                old.keys()
+            );
             kills += 1;
         }
         pipeline.run(0);
@@ -115,13 +120,20 @@ fn a_killed_run_leaves_the_old_partitions_and_the_next_one_cleans_up() {
 
 #[test]
 fn a_full_disk_is_something_outside_and_leaves_the_old_output() {
-    for (name, load) in [("jsonl", "path: out/orders.jsonl\n"), ("parquet", "path: out/orders.parquet\n"), ("partitions", "path: out/orders\nformat: jsonl\npartition_by: [place]\n")] {
+    for (name, load) in [
+        ("jsonl", "path: out/orders.jsonl\n"),
+        ("parquet", "path: out/orders.parquet\n"),
+        ("partitions", "path: out/orders\nformat: jsonl\npartition_by: [place]\n"),
+    ] {
         let pipeline = pipeline(&format!("type: file\n{load}"));
         let before = (pipeline.names(), seen(&pipeline));
         let run = pipeline.command(&["run"]);
         let mut shell = Command::new("sh");
         // The limit of a file's size answers as a full disk does, once its signal is ignored.
-        shell.args(["-c", "trap '' XFSZ; ulimit -f 256; exec \"$0\" run . --quiet"]).arg(run.get_program()).current_dir(run.get_current_dir().unwrap());
+        shell
+            .args(["-c", "trap '' XFSZ; ulimit -f 256; exec \"$0\" run . --quiet"])
+            .arg(run.get_program())
+            .current_dir(run.get_current_dir().unwrap());
         for (name, value) in run.get_envs() {
             value.map(|value| shell.env(name, value));
         }
@@ -142,7 +154,10 @@ fn a_run_that_is_told_to_stop_writes_nothing() {
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{stderr}");
-        assert_eq!(stderr, "stopping; nothing will be written (once more to stop at once)\nerror: stopped before the end, nothing was written\n");
+        assert_eq!(
+            stderr,
+            "stopping; nothing will be written (once more to stop at once)\nerror: stopped before the end, nothing was written\n"
+        );
         assert!((pipeline.names(), seen(&pipeline)) == before, "{:?}", pipeline.names());
     }
 }

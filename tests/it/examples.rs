@@ -60,7 +60,13 @@ fn rejects(folder: &Path) -> String {
         for line in fs::read_to_string(entry.unwrap().path()).unwrap().lines() {
             let letter: serde_json::Value = serde_json::from_str(line).unwrap();
             let metadata = &letter["metadata"];
-            text.push_str(&format!("{} {} {} {}\n", metadata["row"], letter["error_type"].as_str().unwrap(), metadata["line"], letter["message"].as_str().unwrap()));
+            text.push_str(&format!(
+                "{} {} {} {}\n",
+                metadata["row"],
+                letter["error_type"].as_str().unwrap(),
+                metadata["line"],
+                letter["message"].as_str().unwrap()
+            ));
         }
     }
     text

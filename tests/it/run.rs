@@ -52,7 +52,9 @@ fn quiet_says_nothing_where_all_is_well() {
 
 #[test]
 fn the_output_is_the_same_whatever_the_number_of_workers_and_splits() {
-    let rows: String = (0..60_000).map(|row| format!("{row},{}.25,{}\n", row % 500, if row % 7919 == 0 { "x".into() } else { (row % 9).to_string() })).collect();
+    let rows: String = (0..60_000)
+        .map(|row| format!("{row},{}.25,{}\n", row % 500, if row % 7919 == 0 { "x".into() } else { (row % 9).to_string() }))
+        .collect();
     let mut outputs = Vec::new();
     for (workers, splits) in [("1", "1"), ("2", "1"), ("3", "2")] {
         let pipeline = Pipeline::new()

@@ -141,7 +141,10 @@ pub(crate) fn build(folder: &Path, arguments: &[&str]) {
     // What cargo set for the tests must not leak into the guests.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_") && !matches!(&*text, "CARGO_HOME" | "CARGO_BUILD_JOBS") || text == "RUSTFLAGS" || text == "RUSTC_WORKSPACE_WRAPPER" {
+        if text.starts_with("CARGO_") && !matches!(&*text, "CARGO_HOME" | "CARGO_BUILD_JOBS")
+            || text == "RUSTFLAGS"
+            || text == "RUSTC_WORKSPACE_WRAPPER"
+        {
             cargo.env_remove(&name);
         }
     }

@@ -74,8 +74,8 @@ impl Failure {
         }
     }
 
-    /// A break of the contract that shows outside the sandbox only.
-    pub fn broken(message: impl Into<String>) -> Self {
+    /// A guest that does what the contract forbids.
+    pub fn broken_contract(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Contract, "broken_contract", message)
     }
 
@@ -96,8 +96,11 @@ impl Failure {
     pub fn full_message(&self) -> String {
         let mut text = self.message.clone();
         if !self.last_words.is_empty() {
-            text.push_str("; it said: ");
-            text.push_str(&last_sentence(&self.last_words));
+            let told = told(&self.last_words);
+            if !told.is_empty() {
+                text.push_str("; it said: ");
+                text.push_str(&told);
+            }
         }
         text
     }
@@ -201,19 +204,19 @@ pub fn amount(number: u64) -> String {
     }
 }
 
-/// The last thing that a guest wrote: of a panic its place and message, without the runtime's advice.
-fn last_sentence(words: &str) -> String {
-    let lines: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("note: ")).collect();
-    let start = lines.iter().rposition(|line| line.contains("panicked at ")).unwrap_or(lines.len().saturating_sub(1));
-    let sentence = lines[start..].join(" ");
+/// The words that tell what happened: the last panic with its message, or the last line; not the advice that Rust's runtime adds.
+fn told(last_words: &str) -> String {
+    let lines: Vec<&str> = last_words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note:")).collect();
+    let start = lines.iter().rposition(|line| line.contains("panicked at")).unwrap_or(lines.len().saturating_sub(1));
+    let told = lines[start..].join(" ");
     // What comes before is the name of a thread.
-    let place = sentence.find("panicked at ").unwrap_or(0);
-    clip(sentence[place..].to_owned(), MAX_LAST_SENTENCE)
+    let place = told.find("panicked at").unwrap_or(0);
+    clip(told[place..].to_owned(), MAX_LAST_SENTENCE)
 }
 
-/// A symbol as its author wrote it, without the hash.
+/// Reads a symbol's name, without its hash.
 fn demangle(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    clip(format!("{:#}", rustc_demangle::demangle(name)), 255)
 }
 
 /// Whether a frame belongs to the machinery of panics or memory, which tells a user nothing.

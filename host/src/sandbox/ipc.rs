@@ -110,9 +110,8 @@ pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordB
             )));
         }
     }
-    let views = batch.variadicBufferCounts().into_iter().flatten();
-    if let Some(count) = views.into_iter().find(|count| *count < 0 || *count as usize > body.len()) {
-        return Err(broken(format!("sent a text view of {count} buffers")));
+    if let Some(count) = batch.variadicBufferCounts().into_iter().flatten().find(|count| *count < 0 || *count as usize > body.len()) {
+        return Err(broken(format!("sent a column of {count} text buffers")));
     }
     guarded(|| {
         arrow_ipc::reader::read_record_batch(&body, batch, schema.clone(), &HashMap::new(), None, &MetadataVersion::V5)
@@ -138,14 +137,13 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), Exceeded> {
                 DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) | DataType::Union(_, _) => {
                     return Err(broken(format!("sent column `{}` of type {}, which the contract does not have", field.name(), field.data_type())));
                 }
-                DataType::FixedSizeBinary(width) | DataType::FixedSizeList(_, width) if *width < 0 => {
-                    return Err(broken(format!("sent column `{}` of width {width}", field.name())));
-                }
-                DataType::Decimal32(digits, _) | DataType::Decimal64(digits, _) | DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _)
-                    if *digits == 0 || *digits > max_digits(field.data_type()) =>
+                DataType::Decimal32(precision, scale)
+                | DataType::Decimal64(precision, scale)
+                | DataType::Decimal128(precision, scale)
+                | DataType::Decimal256(precision, scale)
+                    if *precision == 0 || *precision > max_digits(field.data_type()) || *scale < 0 || *scale as u8 > *precision =>
                 {
-                    let most = max_digits(field.data_type());
-                    return Err(broken(format!("sent column `{}` of {digits} decimal digits, 1 to {most} are right", field.name())));
+                    return Err(broken(format!("sent column `{}` of the impossible type decimal({precision},{scale})", field.name())));
                 }
                 DataType::Timestamp(_, Some(zone)) if zone.parse::<arrow_array::timezone::Tz>().is_err() => {
                     return Err(broken(format!("sent column `{}` of instants in the unknown zone `{}`", field.name(), clip(zone.to_string(), 64))));

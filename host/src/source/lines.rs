@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{Field, Schema};
+use arrow_schema::{DataType, Field, Fields, Schema};
 
 use super::layout::{Column, Layout, object};
 use super::nested::Columns;
@@ -11,6 +11,15 @@ use super::tape::{Node, Tape, parse_json};
 use super::target::{Kind, Members};
 use crate::config::extract::OnParseError;
 use crate::error::{Context, Error, Result};
+
+/// Columns that lines may have, nested ones included: as many as a schema of the contract.
+const MAX_COLUMNS: usize = 4096;
+
+/// Bytes of a column's name, as in the contract.
+const MAX_NAME: usize = 255;
+
+/// Cells that lines may make: a row of one key costs a cell in every column that another row has.
+const MAX_CELLS: usize = 1 << 25;
 
 /// Reads JSON lines into columns whose types are those of all its rows together, by the lattice of the sources.
 ///
@@ -30,14 +39,39 @@ pub fn read_lines(lines: &[u8]) -> Result<RecordBatch> {
         tapes.push(tape);
     }
     let layout = layout(object(kind), tapes.len());
+    if let Some(column) = layout.columns.iter().find(|column| column.name.len() > MAX_NAME) {
+        return Err(Error::guest(format!("they have a column whose name is {} bytes long, the limit is {MAX_NAME}", column.name.len())));
+    }
+    let columns = count(layout.schema.fields());
+    if columns > MAX_COLUMNS {
+        return Err(Error::guest(format!("they have {columns} columns, the limit is {MAX_COLUMNS}")));
+    }
+    if columns.saturating_mul(tapes.len()) > MAX_CELLS {
+        return Err(Error::guest(format!("they make {} rows of {columns} columns, the limit is {MAX_CELLS} cells", tapes.len())));
+    }
     let mut columns = Columns::new(&layout, &[], tapes.len());
     for (index, tape) in tapes.iter().enumerate() {
         if let Some((column, misfit)) = columns.append(tape, &layout) {
-            return Err(Error::guest(format!("line {} {}", index + 1, misfit.bad(column, &layout).message)));
+            let bad = misfit.bad(column, &layout);
+            let place = bad.field.map(|field| format!(", column `{field}`:")).unwrap_or_default();
+            return Err(Error::guest(format!("line {}{place} {}", index + 1, bad.message)));
         }
     }
     let options = RecordBatchOptions::new().with_row_count(Some(tapes.len()));
     RecordBatch::try_new_with_options(layout.schema.clone(), columns.finish()?, &options).bug(|| "columns of one batch do not fit together".into())
+}
+
+/// Counts columns and those within them.
+fn count(fields: &Fields) -> usize {
+    fields.iter().map(|field| within(field.data_type()) + 1).sum()
+}
+
+fn within(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => count(fields),
+        DataType::List(item) => within(item.data_type()) + 1,
+        _ => 0,
+    }
 }
 
 /// The columns of just these rows.
@@ -77,6 +111,15 @@ mod tests {
                 "{\"a\":2.5,\"b\":null,\"d\":null}\n"
             )
         );
+    }
+
+    #[test]
+    fn more_columns_or_cells_than_the_host_should_hold_are_refused() {
+        let wide: String = (0..5000).map(|key| format!("{{\"k{key}\":1}}\n")).collect();
+        assert_eq!(read_lines(wide.as_bytes()).unwrap_err().one_line(), "they have 5000 columns, the limit is 4096");
+        let keys: Vec<String> = (0..4000).map(|key| format!("\"k{key}\":1")).collect();
+        let long = format!("{{{}}}\n{}", keys.join(","), "{}\n".repeat(8999));
+        assert_eq!(read_lines(long.as_bytes()).unwrap_err().one_line(), "they make 9000 rows of 4000 columns, the limit is 33554432 cells");
     }
 
     #[test]

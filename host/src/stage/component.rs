@@ -168,8 +168,10 @@ impl ComponentStage {
         loop {
             let instance = self.instance(&schema)?;
             let lines = lines_of(instance, rows);
-            let outcome = instance.process(rows, lines, sequence, first_row as u32);
-            let outcome = outcome.and_then(|processed| self.read(processed));
+            let outcome = instance.process(rows, lines, sequence, first_row as u32).and_then(|mut processed| {
+                read_emitted(&mut processed, self.read_lines)?;
+                Ok(processed)
+            });
             let Err(failure) = outcome else { return Ok(outcome) };
             match failure.kind {
                 FailureKind::Options | FailureKind::Unsupported | FailureKind::Host => {
@@ -194,19 +196,6 @@ impl ComponentStage {
             }
             return Ok(Err(failure));
         }
-    }
-
-    /// Reads the JSON lines among what came out; lines that do not read are a failure of the guest, as wrong columns are.
-    fn read(&self, mut processed: Processed) -> Result<Processed, Failure> {
-        for (rows, _) in &mut processed.emitted {
-            let Rows::Lines(lines) = rows else { continue };
-            let batch = (self.read_lines)(lines).map_err(|error| Failure::broken(format!("emitted lines that are no JSON objects: {}", error.one_line())))?;
-            if batch.num_rows() != rows.count() {
-                return Err(Failure::broken(format!("emitted {} lines with {} JSON objects", rows.count(), batch.num_rows())));
-            }
-            *rows = Rows::Batch(batch);
-        }
-        Ok(processed)
     }
 
     /// What the policy says of a batch that failed.
@@ -388,7 +377,7 @@ impl ComponentStage {
         let Processed { emitted, rejected, filtered, expanded } = processed;
         let mut output = Output { filtered, expanded, ..Output::default() };
         for (rows, origins) in emitted {
-            let Rows::Batch(rows) = rows else { unreachable!("lines are read as soon as they come") };
+            let Rows::Batch(rows) = rows else { return Err(Error::bug("JSON lines came this far unread")) };
             if rows.num_rows() == 0 {
                 continue;
             }
@@ -470,7 +459,11 @@ impl Stage for ComponentStage {
             sequence: u64::MAX,
         };
         for (schema, mut instance) in std::mem::take(&mut self.open) {
-            let processed = instance.finish().and_then(|processed| self.read(processed)).map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
+            let processed = instance.finish().and_then(|mut processed| {
+                read_emitted(&mut processed, self.read_lines)?;
+                Ok(processed)
+            });
+            let processed = processed.map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
             gather(&mut self.usage, &mut instance);
             add(&mut output, self.output(&nowhere(schema), processed?)?);
         }
@@ -506,6 +499,17 @@ fn gather(usage: &mut Usage, instance: &mut Instance) {
     for (name, by) in used.counters {
         crate::report::count(&mut usage.counters, name, by);
     }
+}
+
+/// Reads JSON lines, so that lines that are none count as the guest's failure on this batch.
+fn read_emitted(processed: &mut Processed, read_lines: ReadLines) -> Result<(), Failure> {
+    for (rows, _) in &mut processed.emitted {
+        if let Rows::Lines(lines) = rows {
+            let batch = read_lines(lines).map_err(|error| Failure::broken_contract(format!("emitted lines that do not read: {}", error.one_line())))?;
+            *rows = Rows::Batch(batch);
+        }
+    }
+    Ok(())
 }
 
 fn lines_of(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {

@@ -37,14 +37,17 @@ fn refusal(wasm: &[u8]) -> String {
 fn what_is_no_component_of_the_contract_is_refused_with_the_reason() {
     let right = std::fs::read(evil("etl_evil")).unwrap();
     sandbox().load(&right, "right.wasm").unwrap();
-    let machine_code = std::fs::read_dir(SANDBOX.1.path()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "cwasm"));
+    let machine_code = std::fs::read_dir(SANDBOX.1.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "cwasm"));
     let machine_code = std::fs::read(machine_code.expect("the cache keeps what it compiled")).unwrap();
     let refusals = [
         ("nothing", refusal(b"")),
         ("a text", refusal(b"#!/bin/sh\necho evil\n")),
         ("a core module", refusal(b"\0asm\x01\0\0\0")),
         ("an empty component", refusal(b"\0asm\x0d\0\x01\0")),
-        ("half a component", refusal(&right[..right.len() / 2])),
+        ("half a component", refusal(&right[..right.len() / 2]).split(" <- section").next().unwrap().to_owned()),
         ("machine code", refusal(&machine_code)),
         ("another version", refusal(&patched(&right, "etl:transform/stage@1.0.0", "etl:transform/stage@2.7.0"))),
         ("another package", refusal(&patched(&right, "etl:transform/stage@1.0.0", "abc:transform/stage@1.0.0"))),
@@ -59,7 +62,7 @@ fn what_is_no_component_of_the_contract_is_refused_with_the_reason() {
     a text: Config: `x.wasm` is not WebAssembly (hint: build it with `cargo build --release --target wasm32-wasip2`, which gives a component)
     a core module: Config: `x.wasm` is a core WebAssembly module, not a component (hint: build it with `cargo build --release --target wasm32-wasip2`, which gives a component)
     an empty component: Config: component `x.wasm` is no transform: it exports nothing (hint: a transform exports `etl:transform/stage@1.0.0` or `etl:transform/record-stage@1.0.0`)
-    half a component: Config: component `x.wasm` does not compile <- failed to parse WebAssembly module <- wasm component contains an invalid module section <- section range 9999..1369469 is out of bounds (bound = 702446)
+    half a component: Config: component `x.wasm` does not compile <- failed to parse WebAssembly module <- wasm component contains an invalid module section
     machine code: Config: `x.wasm` is precompiled machine code, which is never loaded from outside (hint: build it with `cargo build --release --target wasm32-wasip2`, which gives a component)
     another version: Config: component `x.wasm` is made for etl:transform@2.7.0, this host speaks 1.0.0 (hint: build it against the host's `wit/`, or run it on a host that speaks its version)
     another package: Config: component `x.wasm` is no transform: it exports `abc:transform/stage@1.0.0` (hint: a transform exports `etl:transform/stage@1.0.0` or `etl:transform/record-stage@1.0.0`)
