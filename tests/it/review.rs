@@ -55,6 +55,9 @@ fn lines_that_end_in_a_carriage_return_alone_are_no_empty_file() {
     let answer = pipeline.answer(&["run"]);
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("end in a carriage return alone"), "{answer:?}");
+    let pipeline = Pipeline::new().with("in.csv", "a,b\r\n1,2\r\n").with("extract.yaml", "path: in.csv\n").with("load.yaml", "path: out.jsonl\n");
+    pipeline.run(0);
+    assert_eq!(pipeline.read("out.jsonl"), "{\"a\":1,\"b\":2}\n");
 }
 
 #[test]

@@ -79,7 +79,8 @@ impl Csv {
                 }
             } else if let Some((end, next)) = self.dialect.row_end(&buffer, at, ended).filter(|_| ended || !rest.is_empty()) {
                 let row = &buffer[at..end];
-                if memchr::memchr(b'\r', row).is_some() && memchr::memchr(self.dialect.quote, row).is_none() {
+                let within = row.strip_suffix(b"\r").unwrap_or(row);
+                if memchr::memchr(b'\r', within).is_some() && memchr::memchr(self.dialect.quote, row).is_none() {
                     return Err(Error::data(format!("the lines of `{}` end in a carriage return alone, so all of it is one line", input.name))
                         .hint("write line feeds in their place: `tr '\\r' '\\n'`"));
                 }
