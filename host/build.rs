@@ -32,14 +32,21 @@ fn target_folder() -> PathBuf {
 fn build(root: &Path, folder: &Path) {
     add_target();
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", "guest", "--target", TARGET]).arg("--target-dir").arg(folder);
+    cargo
+        .current_dir(root)
+        .args(["build", "--quiet", "--locked", "--profile", "guest", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(folder);
     for (guest, _, _) in GUESTS {
         cargo.args(["--package", guest]);
     }
     // What cargo set for the host's build must not leak into the guests'.
     for (name, _) in env::vars_os() {
         let name_text = name.to_string_lossy();
-        if name_text.starts_with("CARGO_") && !matches!(&*name_text, "CARGO_HOME" | "CARGO_BUILD_JOBS") || name_text == "RUSTFLAGS" || name_text == "RUSTC_WORKSPACE_WRAPPER" {
+        if name_text.starts_with("CARGO_") && !matches!(&*name_text, "CARGO_HOME" | "CARGO_BUILD_JOBS")
+            || name_text == "RUSTFLAGS"
+            || name_text == "RUSTC_WORKSPACE_WRAPPER"
+        {
             cargo.env_remove(&name);
         }
     }

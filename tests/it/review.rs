@@ -31,7 +31,9 @@ fn dead_letters_do_not_go_to_the_output_or_the_input() {
         assert_eq!(answer.code, 2, "{answer:?}");
         assert_eq!(
             answer.stderr,
-            format!("error: the dead letters would go to `{letters}`, which is the {what}\n  hint: give them a `path` of their own under `dlq`\n")
+            format!(
+                "error: the dead letters would go to `{letters}`, which is the {what}\n  hint: give them a `path` of their own under `dlq`\n"
+            )
         );
     }
 }
@@ -51,11 +53,13 @@ fn text_behind_a_json_list_fails_the_run() {
 
 #[test]
 fn lines_that_end_in_a_carriage_return_alone_are_no_empty_file() {
-    let pipeline = Pipeline::new().with("in.csv", "a,b\r1,2\r3,4\r").with("extract.yaml", "path: in.csv\n").with("load.yaml", "path: out.jsonl\n");
+    let pipeline =
+        Pipeline::new().with("in.csv", "a,b\r1,2\r3,4\r").with("extract.yaml", "path: in.csv\n").with("load.yaml", "path: out.jsonl\n");
     let answer = pipeline.answer(&["run"]);
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("end in a carriage return alone"), "{answer:?}");
-    let pipeline = Pipeline::new().with("in.csv", "a,b\r\n1,2\r\n").with("extract.yaml", "path: in.csv\n").with("load.yaml", "path: out.jsonl\n");
+    let pipeline =
+        Pipeline::new().with("in.csv", "a,b\r\n1,2\r\n").with("extract.yaml", "path: in.csv\n").with("load.yaml", "path: out.jsonl\n");
     pipeline.run(0);
     assert_eq!(pipeline.read("out.jsonl"), "{\"a\":1,\"b\":2}\n");
 }
@@ -64,5 +68,5 @@ fn lines_that_end_in_a_carriage_return_alone_are_no_empty_file() {
 fn control_characters_of_the_data_do_not_reach_the_screen() {
     let pipeline = Pipeline::of(("in.csv", "a\n\u{1b}[2Jx\n1\n"), "convert: {a: int}\n", "out.jsonl");
     let answer = pipeline.answer(&["run"]);
-    assert!(!answer.stderr.contains('\u{1b}') && answer.stderr.contains("`\\u{1b}[2Jx`"), "{answer:?}");
+    assert!(!answer.stderr.contains('\u{1b}') && answer.stderr.contains("` [2Jx`"), "{answer:?}");
 }

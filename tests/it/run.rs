@@ -85,3 +85,12 @@ fn what_is_not_built_yet_is_named_and_never_ignored() {
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("not built yet"), "{answer:?}");
 }
+
+#[test]
+fn a_pipeline_that_would_read_its_own_output_is_refused() {
+    let pipeline = Pipeline::of(("orders.csv", ORDERS), TRANSFORM, "orders.csv");
+    let answer = pipeline.answer(&["run"]);
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("the pipeline would read `orders.csv`, which is the file that it writes"), "{answer:?}");
+    assert_eq!(pipeline.read("orders.csv"), ORDERS);
+}

@@ -55,9 +55,9 @@ impl Pipeline {
     pub(crate) fn of(input: (&str, &str), transform: &str, output: &str) -> Self {
         Self::new()
             .with(input.0, input.1)
-            .with("extract.yaml", &format!("type: file\npath: {}\n", input.0))
+            .with("extract.yaml", format!("type: file\npath: {}\n", input.0))
             .with("transform.yaml", transform)
-            .with("load.yaml", &format!("type: file\npath: {output}\n"))
+            .with("load.yaml", format!("type: file\npath: {output}\n"))
     }
 
     /// Adds a file.

@@ -72,7 +72,8 @@ fn directory_name(root: &Path) -> String {
 
 /// Reads `name.yaml` or `name.yml`, whichever is there.
 fn find_text(root: &Path, name: &str) -> Result<Option<Text>> {
-    let mut found: Vec<PathBuf> = ["yaml", "yml"].iter().map(|extension| root.join(format!("{name}.{extension}"))).filter(|path| path.exists()).collect();
+    let mut found: Vec<PathBuf> =
+        ["yaml", "yml"].iter().map(|extension| root.join(format!("{name}.{extension}"))).filter(|path| path.exists()).collect();
     match found.len() {
         0 => Ok(None),
         1 => {
@@ -91,6 +92,7 @@ fn read_text(path: &Path, shown: &str) -> Result<Text> {
         return Err(Error::config(format!("`{shown}` has {} bytes, a configuration file has at most {MAX_BYTES}", metadata.len())));
     }
     let bytes = std::fs::read(path).outside(reading)?;
-    let text = String::from_utf8(bytes).map_err(|error| Error::config(format!("`{shown}` is not UTF-8, from byte {} on", error.utf8_error().valid_up_to())))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| Error::config(format!("`{shown}` is not UTF-8, from byte {} on", error.utf8_error().valid_up_to())))?;
     Ok(Text { name: shown.to_owned(), text })
 }

@@ -122,7 +122,9 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Schema(args) => schema::schema(&args),
-        Command::CompileComponent { output } => crate::sandbox::compile_component(&output).map(|()| ExitCode::SUCCESS).map_err(Failures::from),
+        Command::CompileComponent { output } => {
+            crate::sandbox::compile_component(&output).map(|()| ExitCode::SUCCESS).map_err(Failures::from)
+        }
     };
     outcome.unwrap_or_else(|Failures(errors)| {
         for error in &errors {

@@ -70,7 +70,10 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
         if let Some(Resolved { stages, .. }) = resolved {
             line("  digest", format!("sha256:{}", stages.reports[index].digest));
-            line("  schema", stages.outputs[index].as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)));
+            line(
+                "  schema",
+                stages.outputs[index].as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)),
+            );
         }
     }
     line("sink", format!("file {}, {}", plan.sink.path, word(&plan.sink.write_mode)));

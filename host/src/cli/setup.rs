@@ -11,7 +11,13 @@ use crate::sandbox::{Options, Sandbox};
 /// Starts logging to stderr: warnings and worse, or what `ETL_HOST_LOG` says (such as `debug` or `guest=info`).
 pub(super) fn logging() {
     let filter = EnvFilter::try_from_env("ETL_HOST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(super::terminal::writer).with_ansi(super::terminal::colours(true)).with_target(true).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(super::terminal::writer)
+        .with_ansi(super::terminal::colours(true))
+        .with_target(true)
+        .without_time()
+        .init();
 }
 
 /// Asks the kernel for small pages: with huge ones, which the allocator asks for, a run held 126 MiB instead of 73 and was no faster.
@@ -22,7 +28,12 @@ pub(super) fn small_pages() {
 
 /// Starts the runtime; its one thread drives time-outs and signals, rows are worked on elsewhere.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("etl-tokio").enable_all().build().outside(|| "starting the runtime".into())
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("etl-tokio")
+        .enable_all()
+        .build()
+        .outside(|| "starting the runtime".into())
 }
 
 /// Opens the sandbox with the cache of compiled components.

@@ -307,15 +307,7 @@ pub struct CsvOptions {
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self {
-            delimiter: None,
-            quote_char: '"',
-            escape_char: None,
-            has_header: true,
-            include_header: true,
-            encoding: None,
-            skip_rows: 0,
-        }
+        Self { delimiter: None, quote_char: '"', escape_char: None, has_header: true, include_header: true, encoding: None, skip_rows: 0 }
     }
 }
 

@@ -258,7 +258,10 @@ fn custom_stage(
     let (path, function) = match target {
         Target::Component { path, function } => (root.join(path), function.clone()),
         Target::Python { module, function } => {
-            return Err(Error::config(format!("the Python function `{module}.{function}` is not built into a component, which is not built yet")).at(place));
+            return Err(Error::config(format!(
+                "the Python function `{module}.{function}` is not built into a component, which is not built yet"
+            ))
+            .at(place));
         }
     };
     // kwargs are under the run's parameters: those win.
@@ -266,7 +269,10 @@ fn custom_stage(
     for (name, value) in params {
         options.insert(name.clone(), value.clone());
     }
-    let name = function.clone().or_else(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).unwrap_or_else(|| "custom_function".into());
+    let name = function
+        .clone()
+        .or_else(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "custom_function".into());
     Ok(StagePlan {
         steps: vec![format!("custom_function {}", path.display())],
         name,
@@ -330,7 +336,8 @@ fn retyped(transform: &Transform) -> (Vec<String>, Vec<String>) {
     for placed in &transform.steps {
         match &placed.step {
             Step::Simple(etl_steps::Step::Rename(pairs)) => {
-                let old: Vec<Option<String>> = pairs.iter().map(|(from, _)| sources.remove(from).unwrap_or_else(|| Some(from.clone()))).collect();
+                let old: Vec<Option<String>> =
+                    pairs.iter().map(|(from, _)| sources.remove(from).unwrap_or_else(|| Some(from.clone()))).collect();
                 for (from, _) in pairs {
                     sources.entry(from.clone()).or_insert(None);
                 }

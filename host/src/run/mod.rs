@@ -83,7 +83,13 @@ pub fn resolve(plan: &Plan, sandbox: &Sandbox) -> Result<Resolved> {
 ///
 /// # Errors
 /// Nothing of the output is visible after an error; what was staged is removed.
-pub fn run(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, stop: &AtomicBool, on_progress: &mut dyn FnMut(&Progress)) -> Result<RunReport> {
+pub fn run(
+    plan: &Plan,
+    options: &RunOptions,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
     let components = Components::load(plan, sandbox)?;
     let configure = |schema| components.configure(plan, options, sandbox, schema);
     run_with(plan, options, components.see_batches(), &configure, stop, on_progress)
@@ -104,8 +110,10 @@ pub fn run_with(
     let clock = Instant::now();
     check_letters(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
-    let sink: Box<dyn Sink> = if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
+    let sink: Box<dyn Sink> =
+        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
     let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
+    refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema())?;
     let place = match (&plan.dead_letters, options.dry_run) {
         (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
@@ -144,6 +152,17 @@ pub fn run_with(
         peak_memory_mb: usage.peak_memory_mb,
         workers,
     })
+}
+
+/// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
+fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
+    let Ok(target) = plan.root.join(&plan.sink.path).canonicalize() else { return Ok(()) };
+    let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
+    match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
+        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
+            .hint("write to another folder, or narrow the pattern of `extract.yaml`")),
+        None => Ok(()),
+    }
 }
 
 fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Box<dyn Source>> {
@@ -285,6 +304,12 @@ fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadLetterReport
     vec![
         Phase { name: "extract", detail: plan.source.path.clone(), rows_in: rows.read, rows_out: parsed, seconds: seconds.extract },
         Phase { name: "transform", detail: steps, rows_in: parsed, rows_out: rows.loaded + unloaded, seconds: seconds.transform },
-        Phase { name: "load", detail: plan.sink.path.clone(), rows_in: rows.loaded + unloaded, rows_out: rows.loaded, seconds: seconds.load },
+        Phase {
+            name: "load",
+            detail: plan.sink.path.clone(),
+            rows_in: rows.loaded + unloaded,
+            rows_out: rows.loaded,
+            seconds: seconds.load,
+        },
     ]
 }

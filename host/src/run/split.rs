@@ -19,7 +19,7 @@ use super::chain::Chain;
 use super::stages::Stages;
 use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
-use crate::report::{count, Progress, Rows, StageReport};
+use crate::report::{Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
 use crate::source::{Chunk, Decoded, Source, Split};
 use crate::stage::Output;
@@ -318,7 +318,8 @@ fn collect(
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let started = Instant::now();
-    let mut report = SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
+    let mut report =
+        SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
     let mut progress = Progress::default();
     let mut early: BTreeMap<usize, Finished> = BTreeMap::new();
     let mut expected = 0;

@@ -77,7 +77,11 @@ impl Components {
                     None => Box::new(ComponentStage::closed(recipe.clone(), policy, scope, read_lines)),
                 })
             }));
-            stages.reports.push(StageReport { name: stage.name.clone(), digest: component.description.digest.clone(), ..StageReport::default() });
+            stages.reports.push(StageReport {
+                name: stage.name.clone(),
+                digest: component.description.digest.clone(),
+                ..StageReport::default()
+            });
             stages.outputs.push(schema.clone());
             stages.remembers |= scope == Scope::Stream;
         }
@@ -88,7 +92,9 @@ impl Components {
 fn load(stage: &StagePlan, sandbox: &Sandbox) -> Result<(Arc<Component>, String, Scope)> {
     let component = match &stage.component {
         ComponentName::Ops => sandbox.load(crate::sandbox::OPS, "the built-in `ops`")?,
-        ComponentName::File(path) => sandbox.load_file(path).map_err(|error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone()))?,
+        ComponentName::File(path) => {
+            sandbox.load_file(path).map_err(|error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone()))?
+        }
     };
     let function = component.function(stage.function.as_deref()).map_err(|error| error.at(stage.place.clone()))?;
     let (name, scope) = (function.name.clone(), function.state);

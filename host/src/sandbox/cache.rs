@@ -66,8 +66,16 @@ impl Cache {
             return Ok(code);
         };
         let compiled = compile_in_child(compiler, folder, wasm, name)?;
-        compiled.persist(&file).map_err(|error| error.error).outside(|| format!("keeping a compiled component in `{}`", folder.display()))?;
-        tracing::info!(component = name, digest = &digest[..12], seconds = started.elapsed().as_secs_f64(), "compiled, kept for the next run");
+        compiled
+            .persist(&file)
+            .map_err(|error| error.error)
+            .outside(|| format!("keeping a compiled component in `{}`", folder.display()))?;
+        tracing::info!(
+            component = name,
+            digest = &digest[..12],
+            seconds = started.elapsed().as_secs_f64(),
+            "compiled, kept for the next run"
+        );
         // SAFETY: as above; our own child wrote it just now.
         unsafe { Code::deserialize_file(engine, &file) }.bug(|| format!("loading the compiled component `{name}`"))
     }
@@ -112,7 +120,11 @@ fn key(engine: &Engine, digest: &str) -> String {
 
 /// Makes a folder that only we can write, or holds an existing one to that.
 fn private_folder(folder: &Path) -> Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).outside(|| format!("making the folder `{}`", folder.display()))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .outside(|| format!("making the folder `{}`", folder.display()))?;
     let metadata = std::fs::metadata(folder).outside(|| format!("looking at the folder `{}`", folder.display()))?;
     if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
         return Err(Error::config(format!("`{}` belongs to somebody else or others can write it", folder.display())));
@@ -164,7 +176,8 @@ fn compile_in_child(compiler: &Path, folder: &Path, wasm: &[u8], name: &str) -> 
                 stderr.by_ref().take(8 << 10).read_to_string(&mut words).ok();
             }
             let words = words.trim();
-            let cause = if words.is_empty() { format!("the compiler ended with {status}: out of memory or time") } else { words.to_owned() };
+            let cause =
+                if words.is_empty() { format!("the compiler ended with {status}: out of memory or time") } else { words.to_owned() };
             Err(does_not_compile(name).because(anyhow::Error::msg(cause)))
         }
         None => Err(Error::config(format!("component `{name}` takes longer than {} s to compile", COMPILE_TIME.as_secs()))
@@ -182,7 +195,8 @@ pub fn compile_component(output: &Path) -> Result<()> {
     setrlimit(Resource::Data, cap(COMPILE_BYTES)).outside(|| "limiting memory".into())?;
     setrlimit(Resource::Cpu, cap(2 * COMPILE_TIME.as_secs())).outside(|| "limiting time".into())?;
     let mut wasm = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin().lock(), MAX_COMPONENT_BYTES as u64 + 1), &mut wasm).outside(|| "reading stdin".into())?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin().lock(), MAX_COMPONENT_BYTES as u64 + 1), &mut wasm)
+        .outside(|| "reading stdin".into())?;
     check(&wasm, "stdin")?;
     let engine = super::engine::open(true)?;
     let code = engine.precompile_component(&wasm).map_err(|error| does_not_compile("stdin").because(error))?;

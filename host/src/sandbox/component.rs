@@ -124,7 +124,8 @@ impl Component {
         let (world, contract) = find_world(engine, code, name)?;
         let mut imports: Vec<String> = code.component_type().imports(engine).map(|(import, _)| import.to_owned()).collect();
         imports.sort();
-        let ungranted = || imports.iter().filter(|import| !is_granted(import)).map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", ");
+        let ungranted =
+            || imports.iter().filter(|import| !is_granted(import)).map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", ");
         let unlinkable = |error: wasmtime::Error| {
             let list = ungranted();
             if list.is_empty() {
@@ -136,18 +137,12 @@ impl Component {
         };
         let program = match world {
             World::Transform => Program::Columns(linkers.columns.instantiate_pre(code).and_then(TransformPre::new).map_err(unlinkable)?),
-            World::TransformRecords => Program::Records(linkers.records.instantiate_pre(code).and_then(TransformRecordsPre::new).map_err(unlinkable)?),
+            World::TransformRecords => {
+                Program::Records(linkers.records.instantiate_pre(code).and_then(TransformRecordsPre::new).map_err(unlinkable)?)
+            }
         };
-        let description = Description {
-            digest,
-            bytes,
-            world,
-            contract,
-            name: String::new(),
-            version: String::new(),
-            functions: Vec::new(),
-            imports,
-        };
+        let description =
+            Description { digest, bytes, world, contract, name: String::new(), version: String::new(), functions: Vec::new(), imports };
         let mut component = Self { engine: engine.clone(), program, description };
         component.describe(handle).map_err(|failure| {
             // No user can raise these limits, and no row is to blame.
@@ -235,7 +230,8 @@ fn find_world(engine: &Engine, code: &Code, name: &str) -> Result<(World, String
     let mut exports = Vec::new();
     for (export, item) in code.component_type().exports(engine) {
         if matches!(item.ty, ComponentItem::ComponentInstance(_))
-            && let Some((interface, version)) = export.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split_once('@'))
+            && let Some((interface, version)) =
+                export.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split_once('@'))
         {
             let world = match interface {
                 "stage" => World::Transform,

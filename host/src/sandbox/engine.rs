@@ -1,6 +1,6 @@
 //! The engine: one for the life of the process, set up so that a guest can neither harm nor surprise.
 
-use wasmtime::{Config, Engine, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::error::{Context, Result};
 

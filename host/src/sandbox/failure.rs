@@ -143,27 +143,46 @@ impl Failure {
 
     /// Reads what wasmtime says of a call that did not return.
     pub(super) fn from_trap(error: &wasmtime::Error, fuel_limit: u64, last_words: String) -> Self {
-        let mut failure = match (error.downcast_ref::<Exceeded>(), error.downcast_ref::<Trap>(), error.downcast_ref::<wasmtime_wasi::I32Exit>()) {
-            (Some(exceeded), _, _) => Self::from_exceeded(exceeded),
-            (_, Some(Trap::OutOfFuel), _) => Self::new(FailureKind::Limit, "out_of_fuel", format!("used all of its {} fuel", amount(fuel_limit)))
-                .help("does it loop for ever on some row? else raise `limits: {fuel_per_row: …}` of the stage"),
-            (_, Some(Trap::StackOverflow), _) => Self::new(FailureKind::Trap, "stack_overflow", "overflowed its stack of 512 KiB"),
-            (_, Some(Trap::UnreachableCodeReached), _) => Self::new(FailureKind::Trap, "crash", "crashed (a panic, an abort or `unreachable`)"),
-            (_, Some(Trap::MemoryOutOfBounds), _) => Self::new(FailureKind::Trap, "memory_out_of_bounds", "reached outside its memory"),
-            (_, Some(Trap::IntegerDivisionByZero), _) => Self::new(FailureKind::Trap, "division_by_zero", "divided by zero"),
-            (_, Some(trap), _) => Self::new(FailureKind::Trap, "crash", format!("crashed: {trap}")),
-            (_, _, Some(exit)) => Self::new(FailureKind::Trap, "exit", format!("exited in mid-call with {}", if exit.0 == 0 { "success" } else { "failure" })),
-            _ => {
-                let text = error.root_cause().to_string();
-                if text.contains("fuel allocated for hostcalls") || text.contains("hostcall") {
-                    Self::new(FailureKind::Limit, "output_limit", format!("handed over more than {} in one call", bytes(super::limits::EMIT_BYTES)))
-                } else {
-                    Self::new(FailureKind::Trap, "crash", format!("crashed: {text}"))
+        let mut failure =
+            match (error.downcast_ref::<Exceeded>(), error.downcast_ref::<Trap>(), error.downcast_ref::<wasmtime_wasi::I32Exit>()) {
+                (Some(exceeded), _, _) => Self::from_exceeded(exceeded),
+                (_, Some(Trap::OutOfFuel), _) => {
+                    Self::new(FailureKind::Limit, "out_of_fuel", format!("used all of its {} fuel", amount(fuel_limit)))
+                        .help("does it loop for ever on some row? else raise `limits: {fuel_per_row: …}` of the stage")
                 }
-            }
-        };
+                (_, Some(Trap::StackOverflow), _) => Self::new(FailureKind::Trap, "stack_overflow", "overflowed its stack of 512 KiB"),
+                (_, Some(Trap::UnreachableCodeReached), _) => {
+                    Self::new(FailureKind::Trap, "crash", "crashed (a panic, an abort or `unreachable`)")
+                }
+                (_, Some(Trap::MemoryOutOfBounds), _) => Self::new(FailureKind::Trap, "memory_out_of_bounds", "reached outside its memory"),
+                (_, Some(Trap::IntegerDivisionByZero), _) => Self::new(FailureKind::Trap, "division_by_zero", "divided by zero"),
+                (_, Some(trap), _) => Self::new(FailureKind::Trap, "crash", format!("crashed: {trap}")),
+                (_, _, Some(exit)) => Self::new(
+                    FailureKind::Trap,
+                    "exit",
+                    format!("exited in mid-call with {}", if exit.0 == 0 { "success" } else { "failure" }),
+                ),
+                _ => {
+                    let text = error.root_cause().to_string();
+                    if text.contains("fuel allocated for hostcalls") || text.contains("hostcall") {
+                        Self::new(
+                            FailureKind::Limit,
+                            "output_limit",
+                            format!("handed over more than {} in one call", bytes(super::limits::EMIT_BYTES)),
+                        )
+                    } else {
+                        Self::new(FailureKind::Trap, "crash", format!("crashed: {text}"))
+                    }
+                }
+            };
         if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-            failure.trace = trace.frames().iter().filter_map(|frame| frame.func_name().map(demangle)).filter(|name| !is_plumbing(name)).take(8).collect();
+            failure.trace = trace
+                .frames()
+                .iter()
+                .filter_map(|frame| frame.func_name().map(demangle))
+                .filter(|name| !is_plumbing(name))
+                .take(8)
+                .collect();
         }
         failure.last_words = last_words;
         failure
@@ -172,11 +191,11 @@ impl Failure {
     pub(super) fn from_exceeded(exceeded: &Exceeded) -> Self {
         let text = exceeded.to_string();
         match exceeded {
-            Exceeded::Memory { .. } => {
-                Self::new(FailureKind::Limit, "memory_limit", text).help("raise `limits: {memory_mb: …}` of the stage, or hold less at a time")
-            }
+            Exceeded::Memory { .. } => Self::new(FailureKind::Limit, "memory_limit", text)
+                .help("raise `limits: {memory_mb: …}` of the stage, or hold less at a time"),
             Exceeded::Table { .. } => Self::new(FailureKind::Limit, "table_limit", text),
-            Exceeded::Output { .. } => Self::new(FailureKind::Limit, "output_limit", text).help("raise `limits: {output_mb: …}` of the stage, or emit less for a batch"),
+            Exceeded::Output { .. } => Self::new(FailureKind::Limit, "output_limit", text)
+                .help("raise `limits: {output_mb: …}` of the stage, or emit less for a batch"),
             Exceeded::Time(_) => Self::new(FailureKind::Limit, "timeout", text).help("raise `limits: {timeout_ms: …}` of the stage"),
             Exceeded::Contract(_) => Self::new(FailureKind::Contract, "broken_contract", text),
         }
@@ -221,6 +240,20 @@ fn demangle(name: &str) -> String {
 
 /// Whether a frame belongs to the machinery of panics or memory, which tells a user nothing.
 fn is_plumbing(name: &str) -> bool {
-    let parts = ["rust_begin_unwind", "__rust", "core::panicking", "std::panicking", "std::sys::", "alloc::", "std::process::", "dlmalloc", "malloc", "calloc", "sbrk", "abort", "__wasm_call"];
+    let parts = [
+        "rust_begin_unwind",
+        "__rust",
+        "core::panicking",
+        "std::panicking",
+        "std::sys::",
+        "alloc::",
+        "std::process::",
+        "dlmalloc",
+        "malloc",
+        "calloc",
+        "sbrk",
+        "abort",
+        "__wasm_call",
+    ];
     parts.iter().any(|part| name.contains(part))
 }

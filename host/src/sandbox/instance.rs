@@ -144,7 +144,8 @@ impl Recipe {
                 Ok(match opened {
                     Ok((instance, plan)) => {
                         let output = plan.output.map(|message| ipc::read_schema(&message)).transpose()?;
-                        let columns = plan.columns.map(|columns| ipc::column_indexes(&columns, schema.fields().len())).transpose()?.map(Arc::from);
+                        let columns =
+                            plan.columns.map(|columns| ipc::column_indexes(&columns, schema.fields().len())).transpose()?.map(Arc::from);
                         Ok((Calls::Columns(Box::new(guest), instance), Plan { output, columns, cardinality: plan.cardinality }))
                     }
                     Err(problems) => Err(problems),
@@ -238,7 +239,9 @@ impl Instance {
         let calls = &self.calls;
         let outcome = call(&mut self.store, &self.handle, &self.limits, fuel, async |store| match calls {
             Calls::Columns(guest, instance) => guest.etl_transform_stage().instance().call_process(store, *instance, batch, out).await,
-            Calls::Records(guest, instance) => guest.etl_transform_record_stage().instance().call_process(store, *instance, batch, out).await,
+            Calls::Records(guest, instance) => {
+                guest.etl_transform_record_stage().instance().call_process(store, *instance, batch, out).await
+            }
         });
         self.meter(fuel);
         let output = self.take_back(Some(input), output)?;
@@ -262,9 +265,11 @@ impl Instance {
         let output = self.take_back(None, output)?;
         outcome?.map_err(Failure::from_stage_error)?;
         match self.plan.cardinality {
-            Cardinality::Map | Cardinality::Filter if output.emitted.iter().any(|emitted| emitted.rows() > 0) => {
-                Err(Failure::new(FailureKind::Contract, "broken_contract", "emitted rows at the end although it says that it emits one for each row"))
-            }
+            Cardinality::Map | Cardinality::Filter if output.emitted.iter().any(|emitted| emitted.rows() > 0) => Err(Failure::new(
+                FailureKind::Contract,
+                "broken_contract",
+                "emitted rows at the end although it says that it emits one for each row",
+            )),
             _ => settle(output, 0, Cardinality::Aggregate),
         }
     }
@@ -417,9 +422,10 @@ fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result
             "emitted {out_rows} and rejected {} of {input_rows} rows although it says that it emits one for each row",
             rejected.len()
         ))),
-        Cardinality::Filter if done_rows > input_rows => {
-            Err(broken(format!("emitted {out_rows} and rejected {} of {input_rows} rows although it says that it only leaves rows out", rejected.len())))
-        }
+        Cardinality::Filter if done_rows > input_rows => Err(broken(format!(
+            "emitted {out_rows} and rejected {} of {input_rows} rows although it says that it only leaves rows out",
+            rejected.len()
+        ))),
         _ => {
             if !traced && once && emitted.len() == 1 && done_rows == input_rows {
                 // In order, the rejected ones aside: so the contract says.

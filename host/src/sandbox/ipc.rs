@@ -68,7 +68,8 @@ pub(super) fn column_indexes(columns: &[u32], all: usize) -> Result<Vec<usize>, 
 /// Decodes a schema that a guest sent.
 pub(super) fn read_schema(message: &[u8]) -> Result<SchemaRef, Exceeded> {
     let (metadata, _) = split(message)?;
-    let message = root_as_message(metadata).map_err(|error| broken(format!("sent a schema that is not Arrow IPC: {}", one_line(&error))))?;
+    let message =
+        root_as_message(metadata).map_err(|error| broken(format!("sent a schema that is not Arrow IPC: {}", one_line(&error))))?;
     let schema = message.header_as_schema().ok_or_else(|| broken("sent a message that is no schema where one belongs"))?;
     let schema = guarded(|| Ok(arrow_ipc::convert::fb_to_schema(schema)))?;
     check_schema(&schema)?;
@@ -100,7 +101,10 @@ pub(super) fn read_batch(message: Vec<u8>, schema: &SchemaRef) -> Result<RecordB
         }
     }
     for part in batch.buffers().into_iter().flatten() {
-        let end = usize::try_from(part.offset()).ok().zip(usize::try_from(part.length()).ok()).and_then(|(offset, length)| offset.checked_add(length));
+        let end = usize::try_from(part.offset())
+            .ok()
+            .zip(usize::try_from(part.length()).ok())
+            .and_then(|(offset, length)| offset.checked_add(length));
         if end.is_none_or(|end| end > body.len()) {
             return Err(broken(format!(
                 "sent a buffer of {} bytes at {}, outside the {} bytes of its message",
@@ -135,7 +139,11 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), Exceeded> {
             }
             match field.data_type() {
                 DataType::Dictionary(_, _) | DataType::RunEndEncoded(_, _) | DataType::Union(_, _) => {
-                    return Err(broken(format!("sent column `{}` of type {}, which the contract does not have", field.name(), field.data_type())));
+                    return Err(broken(format!(
+                        "sent column `{}` of type {}, which the contract does not have",
+                        field.name(),
+                        field.data_type()
+                    )));
                 }
                 DataType::Decimal32(precision, scale)
                 | DataType::Decimal64(precision, scale)
@@ -145,8 +153,18 @@ pub(super) fn check_schema(schema: &Schema) -> Result<(), Exceeded> {
                 {
                     return Err(broken(format!("sent column `{}` of the impossible type decimal({precision},{scale})", field.name())));
                 }
+                DataType::FixedSizeBinary(width) if *width < 0 => {
+                    return Err(broken(format!("sent column `{}` of values that are {width} bytes wide", field.name())));
+                }
+                DataType::FixedSizeList(_, width) if *width < 0 => {
+                    return Err(broken(format!("sent column `{}` of lists that are {width} items long", field.name())));
+                }
                 DataType::Timestamp(_, Some(zone)) if zone.parse::<arrow_array::timezone::Tz>().is_err() => {
-                    return Err(broken(format!("sent column `{}` of instants in the unknown zone `{}`", field.name(), clip(zone.to_string(), 64))));
+                    return Err(broken(format!(
+                        "sent column `{}` of instants in the unknown zone `{}`",
+                        field.name(),
+                        clip(zone.to_string(), 64)
+                    )));
                 }
                 DataType::Struct(fields) => walk(fields.iter().map(AsRef::as_ref), depth + 1, count)?,
                 DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {

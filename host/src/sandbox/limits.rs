@@ -12,9 +12,18 @@ pub(super) const EMIT_BYTES: usize = 64 << 20;
 /// A limit that a guest ran into; travels through wasmtime as the cause of the trap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Exceeded {
-    Memory { asked: usize, limit: usize },
-    Table { asked: usize, limit: usize },
-    Output { asked: usize, limit: usize },
+    Memory {
+        asked: usize,
+        limit: usize,
+    },
+    Table {
+        asked: usize,
+        limit: usize,
+    },
+    Output {
+        asked: usize,
+        limit: usize,
+    },
     Time(Duration),
     /// A call that breaks the contract.
     Contract(String),

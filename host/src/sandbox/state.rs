@@ -51,7 +51,8 @@ pub struct Input {
 
 impl Input {
     fn charge(&mut self, bytes: usize) -> Result<(), Exceeded> {
-        self.read_left = self.read_left.checked_sub(bytes.max(64)).ok_or_else(|| Exceeded::Contract("read its batch over and over".into()))?;
+        self.read_left =
+            self.read_left.checked_sub(bytes.max(64)).ok_or_else(|| Exceeded::Contract("read its batch over and over".into()))?;
         Ok(())
     }
 }
@@ -250,7 +251,12 @@ impl data::HostOutput for State {
         Ok(Ok(()))
     }
 
-    fn emit(&mut self, this: Resource<Output>, rows: Vec<u8>, origins: Option<Vec<u32>>) -> wasmtime::Result<Result<(), types::StageError>> {
+    fn emit(
+        &mut self,
+        this: Resource<Output>,
+        rows: Vec<u8>,
+        origins: Option<Vec<u32>>,
+    ) -> wasmtime::Result<Result<(), types::StageError>> {
         self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(rows.len())?;
@@ -323,7 +329,12 @@ impl records_data::HostBatch for State {
 }
 
 impl records_data::HostOutput for State {
-    fn emit(&mut self, this: Resource<Output>, rows: Vec<u8>, origins: Option<Vec<u32>>) -> wasmtime::Result<Result<(), types::StageError>> {
+    fn emit(
+        &mut self,
+        this: Resource<Output>,
+        rows: Vec<u8>,
+        origins: Option<Vec<u32>>,
+    ) -> wasmtime::Result<Result<(), types::StageError>> {
         self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(rows.len())?;
@@ -370,7 +381,11 @@ impl Output {
 
     fn reject(&mut self, rows: Vec<types::Rejection>) -> Result<(), Exceeded> {
         if self.rejected.len() + rows.len() > self.input_rows {
-            return Err(Exceeded::Contract(format!("rejected {} rows of a batch of {}", self.rejected.len() + rows.len(), self.input_rows)));
+            return Err(Exceeded::Contract(format!(
+                "rejected {} rows of a batch of {}",
+                self.rejected.len() + rows.len(),
+                self.input_rows
+            )));
         }
         for types::Rejection { row, code, message, field } in rows {
             if row as usize >= self.input_rows {
@@ -400,7 +415,12 @@ fn keep_mask(bits: Vec<u8>, rows: usize) -> Result<BooleanBuffer, Exceeded> {
 }
 
 /// Puts the output of `emit-derived` together; columns of the base are shared, not copied.
-fn derive(base: &RecordBatch, ops: &[data::ColumnOp], computed: Option<Vec<u8>>, output: Option<&SchemaRef>) -> Result<RecordBatch, Exceeded> {
+fn derive(
+    base: &RecordBatch,
+    ops: &[data::ColumnOp],
+    computed: Option<Vec<u8>>,
+    output: Option<&SchemaRef>,
+) -> Result<RecordBatch, Exceeded> {
     let base_schema = base.schema();
     let base_field = |index: u32| {
         let field = base_schema.fields().get(index as usize);
@@ -420,9 +440,11 @@ fn derive(base: &RecordBatch, ops: &[data::ColumnOp], computed: Option<Vec<u8>>,
                 arrays.push(base.column(*index as usize).clone());
             }
             data::ColumnOp::Computed((index, name)) => {
-                let computed = computed.as_ref().ok_or_else(|| Exceeded::Contract(format!("named column `{name}` computed and sent none")))?;
+                let computed =
+                    computed.as_ref().ok_or_else(|| Exceeded::Contract(format!("named column `{name}` computed and sent none")))?;
                 let array = computed.columns().get(*index as usize);
-                let array = array.ok_or_else(|| Exceeded::Contract(format!("named computed column {index} of {}", computed.num_columns())))?;
+                let array =
+                    array.ok_or_else(|| Exceeded::Contract(format!("named computed column {index} of {}", computed.num_columns())))?;
                 fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
                 arrays.push(array.clone());
             }
@@ -431,7 +453,8 @@ fn derive(base: &RecordBatch, ops: &[data::ColumnOp], computed: Option<Vec<u8>>,
     let schema = Schema::new(fields);
     ipc::check_schema(&schema)?;
     let options = RecordBatchOptions::new().with_row_count(Some(base.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options).map_err(|error| Exceeded::Contract(format!("emitted columns that do not fit together: {error}")))
+    RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options)
+        .map_err(|error| Exceeded::Contract(format!("emitted columns that do not fit together: {error}")))
 }
 
 /// Decodes computed columns, whose types the output schema gives by name.
@@ -444,12 +467,16 @@ fn read_computed(message: Vec<u8>, ops: &[data::ColumnOp], output: Option<&Schem
         if index >= ops.len() {
             return Err(Exceeded::Contract(format!("named computed column {index} of at most {}", ops.len())));
         }
-        let field = output.field_with_name(name).map_err(|_| Exceeded::Contract(format!("computed column `{name}`, which its output schema does not have")))?;
+        let field = output
+            .field_with_name(name)
+            .map_err(|_| Exceeded::Contract(format!("computed column `{name}`, which its output schema does not have")))?;
         fields.resize(fields.len().max(index + 1), None);
         fields[index] = Some(field.clone().with_nullable(true));
     }
     let fields: Option<Vec<Field>> = fields.into_iter().collect();
-    let fields = fields.filter(|fields| !fields.is_empty()).ok_or_else(|| Exceeded::Contract("sent computed columns that it does not name".into()))?;
+    let fields = fields
+        .filter(|fields| !fields.is_empty())
+        .ok_or_else(|| Exceeded::Contract("sent computed columns that it does not name".into()))?;
     // Two names may show one computed column; within the message a column's name does not matter.
     let fields: Vec<Field> = fields.into_iter().enumerate().map(|(index, field)| field.with_name(index.to_string())).collect();
     let batch = ipc::read_batch(message, &Arc::new(Schema::new(fields)))?;

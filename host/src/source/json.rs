@@ -276,7 +276,9 @@ impl Scan for Elements {
         } else {
             if bytes[start] == b']' {
                 if self.place.whole && bytes[start + 1..].iter().any(|byte| !byte.is_ascii_whitespace()) {
-                    return Err(self.wrong("there is more text behind its list").hint("one file holds one list; `format: jsonl` reads one object a line"));
+                    return Err(self
+                        .wrong("there is more text behind its list")
+                        .hint("one file holds one list; `format: jsonl` reads one object a line"));
                 }
                 return Ok(if ended || !self.place.whole { Found::End } else { Found::More });
             }

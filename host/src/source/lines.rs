@@ -26,7 +26,8 @@ const MAX_CELLS: usize = 1 << 25;
 /// # Errors
 /// Guest, naming the line that is no JSON object.
 pub fn read_lines(lines: &[u8]) -> Result<RecordBatch> {
-    let text = std::str::from_utf8(lines).map_err(|error| Error::guest(format!("the lines are not UTF-8, from byte {} on", error.valid_up_to())))?;
+    let text = std::str::from_utf8(lines)
+        .map_err(|error| Error::guest(format!("the lines are not UTF-8, from byte {} on", error.valid_up_to())))?;
     let mut kind = Kind::Object(Members::default());
     let mut tapes = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -58,7 +59,8 @@ pub fn read_lines(lines: &[u8]) -> Result<RecordBatch> {
         }
     }
     let options = RecordBatchOptions::new().with_row_count(Some(tapes.len()));
-    RecordBatch::try_new_with_options(layout.schema.clone(), columns.finish()?, &options).bug(|| "columns of one batch do not fit together".into())
+    RecordBatch::try_new_with_options(layout.schema.clone(), columns.finish()?, &options)
+        .bug(|| "columns of one batch do not fit together".into())
 }
 
 /// Counts columns and those within them.
@@ -76,10 +78,8 @@ fn within(data_type: &DataType) -> usize {
 
 /// The columns of just these rows.
 fn layout(members: Members, rows: usize) -> Layout {
-    let columns: Vec<Column> = members
-        .into_iter()
-        .map(|(name, kind)| Column { name, target: kind.target(), pinned: false, converted: false })
-        .collect();
+    let columns: Vec<Column> =
+        members.into_iter().map(|(name, kind)| Column { name, target: kind.target(), pinned: false, converted: false }).collect();
     let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, column.target.data_type(), true)).collect();
     Layout {
         schema: Arc::new(Schema::new(fields)),

@@ -70,7 +70,13 @@ impl ComponentStage {
     ///
     /// # Errors
     /// As the guest says: config for options, guest for a crash.
-    pub fn open(recipe: Recipe, policy: Policy, scope: Scope, read_lines: ReadLines, schema: &SchemaRef) -> Result<(Self, super::Configured)> {
+    pub fn open(
+        recipe: Recipe,
+        policy: Policy,
+        scope: Scope,
+        read_lines: ReadLines,
+        schema: &SchemaRef,
+    ) -> Result<(Self, super::Configured)> {
         let mut stage = Self::closed(recipe, policy, scope, read_lines);
         let instance = stage.instance(schema)?;
         let plan = instance.plan();
@@ -121,7 +127,9 @@ impl ComponentStage {
     fn state_now(&mut self) -> Result<Option<Vec<u8>>> {
         match self.open.last_mut() {
             Some((_, instance)) => {
-                let snapshot = instance.snapshot().map_err(|failure| failure.into_error(format!("taking a snapshot of stage `{}`", self.recipe.stage)))?;
+                let snapshot = instance
+                    .snapshot()
+                    .map_err(|failure| failure.into_error(format!("taking a snapshot of stage `{}`", self.recipe.stage)))?;
                 self.memory = Memory { snapshot: Some(snapshot.clone()), since: Vec::new() };
                 Ok(Some(snapshot))
             }
@@ -180,7 +188,13 @@ impl ComponentStage {
                 FailureKind::Transient(wait) if tries + 1 < TRANSIENT_TRIES => {
                     let wait = wait.unwrap_or(Duration::from_secs(1 << tries)).min(Duration::from_secs(30));
                     tries += 1;
-                    tracing::warn!(stage = &*self.recipe.stage, attempt = tries, wait_ms = wait.as_millis() as u64, message = failure.message, "the transform asks to be tried again");
+                    tracing::warn!(
+                        stage = &*self.recipe.stage,
+                        attempt = tries,
+                        wait_ms = wait.as_millis() as u64,
+                        message = failure.message,
+                        "the transform asks to be tried again"
+                    );
                     std::thread::sleep(wait);
                     if self.scope == Scope::Stream {
                         self.rewind(&schema)?;
@@ -217,7 +231,12 @@ impl ComponentStage {
             return Err(self.run_error(batch, failure));
         }
         if fatal && self.policy.on_trap == OnTrap::Bypass {
-            tracing::warn!(stage = &*self.recipe.stage, batch = batch.sequence, message = failure.full_message(), "the transform failed, the batch goes on as it came");
+            tracing::warn!(
+                stage = &*self.recipe.stage,
+                batch = batch.sequence,
+                message = failure.full_message(),
+                "the transform failed, the batch goes on as it came"
+            );
             return Ok(Output { batches: vec![batch.clone()], ..Output::default() });
         }
         let mut output = Output::default();
@@ -277,7 +296,8 @@ impl ComponentStage {
         guilty.append_n(rows, false);
         let mut parts = vec![(0, rows, failure.clone())];
         while let Some((start, end, failure)) = parts.pop() {
-            if let Some(row) = failure.row.map(|row| start + row as usize).filter(|row| *row < end).or((end - start == 1).then_some(start)) {
+            if let Some(row) = failure.row.map(|row| start + row as usize).filter(|row| *row < end).or((end - start == 1).then_some(start))
+            {
                 self.convict(search, row, &failure, output)?;
                 guilty.set_bit(row, true);
                 for (start, end) in [(start, row), (row + 1, end)] {
@@ -394,10 +414,14 @@ impl ComponentStage {
                 output.skipped += 1;
                 continue;
             }
-            let reject = self.reject(batch, rejected.row as usize, Reason::TransformationError, rejected.code, rejected.message, rejected.field);
+            let reject =
+                self.reject(batch, rejected.row as usize, Reason::TransformationError, rejected.code, rejected.message, rejected.field);
             if self.policy.on_error == OnError::Fail {
-                return Err(Error::data(format!("stage `{}` refused row {} of `{}`: {}", reject.stage, reject.row, reject.source, reject.message))
-                    .hint("`on_error: dead_letter` sends such rows to the dead letters"));
+                return Err(Error::data(format!(
+                    "stage `{}` refused row {} of `{}`: {}",
+                    reject.stage, reject.row, reject.source, reject.message
+                ))
+                .hint("`on_error: dead_letter` sends such rows to the dead letters"));
             }
             output.rejects.push(reject);
         }
@@ -505,7 +529,8 @@ fn gather(usage: &mut Usage, instance: &mut Instance) {
 fn read_emitted(processed: &mut Processed, read_lines: ReadLines) -> Result<(), Failure> {
     for (rows, _) in &mut processed.emitted {
         if let Rows::Lines(lines) = rows {
-            let batch = read_lines(lines).map_err(|error| Failure::broken_contract(format!("emitted lines that do not read: {}", error.one_line())))?;
+            let batch = read_lines(lines)
+                .map_err(|error| Failure::broken_contract(format!("emitted lines that do not read: {}", error.one_line())))?;
             *rows = Rows::Batch(batch);
         }
     }
@@ -521,7 +546,8 @@ fn lines_of(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
 }
 
 fn filter(batch: &Batch, keep: &BooleanBuffer) -> Result<Batch> {
-    let rows = arrow_select::filter::filter_record_batch(&batch.rows, &BooleanArray::new(keep.clone(), None)).bug(|| "leaving out rows".into())?;
+    let rows =
+        arrow_select::filter::filter_record_batch(&batch.rows, &BooleanArray::new(keep.clone(), None)).bug(|| "leaving out rows".into())?;
     let origin = Origin { source: batch.origin.source.clone(), rows: batch.origin.rows.take(keep.set_indices()) };
     Ok(Batch { rows, origin, sequence: batch.sequence })
 }

@@ -81,8 +81,11 @@ impl Csv {
                 let row = &buffer[at..end];
                 let within = row.strip_suffix(b"\r").unwrap_or(row);
                 if memchr::memchr(b'\r', within).is_some() && memchr::memchr(self.dialect.quote, row).is_none() {
-                    return Err(Error::data(format!("the lines of `{}` end in a carriage return alone, so all of it is one line", input.name))
-                        .hint("write line feeds in their place: `tr '\\r' '\\n'`"));
+                    return Err(Error::data(format!(
+                        "the lines of `{}` end in a carriage return alone, so all of it is one line",
+                        input.name
+                    ))
+                    .hint("write line feeds in their place: `tr '\\r' '\\n'`"));
                 }
                 return Ok(self.head_of(row, input, at, next, line));
             }
