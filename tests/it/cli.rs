@@ -43,19 +43,21 @@ fn check_tells_all_mistakes_with_their_places() {
     let pipeline = Pipeline::new()
         .with("extract.yaml", "type: file\npath: orders.csv\nformat: cvs\nbatch_size: many\n")
         .with("transform.yaml", "rename: {a: b}\nconvert: {price: flaot}\nfiltre: {field: price, operator: gt, value: 1}\n")
-        .with("load.yaml", "type: file\npath: ${OUTPUT}\n");
+        .with("load.yaml", "type: file\npath: ${OUTPUT}\nwrite_mode: appendd\n");
     insta::assert_snapshot!(shown(&pipeline.answer(&["check"])), @r"
     exit code 2
     --- stderr
     ./extract.yaml:3:9: error: `format`: `format` is the text `cvs`, but must be one of `csv`, `tsv`, `json`, `jsonl`, `ndjson`, `parquet`, `excel`, `xlsx`, `xml`
       hint: did you mean `csv`?
     ./extract.yaml:4:13: error: `batch_size`: `batch_size` is the text `many`, but must be a whole number above 0
-    ./load.yaml:2:7: error: `path`: `${OUTPUT}` is not set
-      hint: set OUTPUT in the environment, give `--var OUTPUT=…`, or write a default: `${OUTPUT:-…}`
+    ./load.yaml:3:13: error: `write_mode`: `write_mode` is the text `appendd`, but must be one of `overwrite`, `append`
+      hint: did you mean `append`?
     ./transform.yaml:2:18: error: `convert.price`: `flaot` is not a type; types are str, string, int, integer, float, number, numeric, bool, boolean, datetime, date, decimal(p,s), timestamp, timestamp(tz), json
       hint: did you mean `float`?
     ./transform.yaml:3:1: error: `filtre`: unknown operation `filtre`
       hint: did you mean `filter`?
+    ./load.yaml:2:7: note: `path`: `${OUTPUT}` is not set
+      hint: set OUTPUT in the environment, give `--var OUTPUT=…`, or write a default: `${OUTPUT:-…}`
     .: 5 mistakes
     ");
 }
@@ -79,7 +81,7 @@ fn check_tells_of_several_directories_as_json() {
     insta::assert_snapshot!(etl_host(&pipeline.path(""), &["check", "good", "bad", "--json"]), @r#"
     exit code 2
     --- stdout
-    [{"directory":"good","errors":[],"not_built":[]},{"directory":"bad","errors":[{"place":{"file":"bad/extract.yaml","line":2,"column":1,"key":"skip"},"message":"unknown key `skip`","hint":"keys here are `path`, `format`, `csv_options`, `json_options`, `excel_options`, `xml_options`, `columns`, `sort_files`, `fail_on_empty`, `response_path`, `type`, `batch_size`, `max_records`, `on_parse_error`, `schema`, `infer_rows`, `input_params`, `param_mapping`, `processing_mode`, `max_memory_mb`, `checkpoint`, `validation`","fault":"config"}],"not_built":[]}]
+    [{"directory":"good","errors":[],"notes":[]},{"directory":"bad","errors":[{"place":{"file":"bad/extract.yaml","line":2,"column":1,"key":"skip"},"message":"unknown key `skip`","hint":"keys here are `path`, `format`, `csv_options`, `json_options`, `excel_options`, `xml_options`, `columns`, `sort_files`, `fail_on_empty`, `response_path`, `type`, `batch_size`, `max_records`, `on_parse_error`, `schema`, `infer_rows`, `input_params`, `param_mapping`, `processing_mode`, `max_memory_mb`, `checkpoint`, `validation`","fault":"config"}],"notes":[]}]
     "#);
 }
 
@@ -295,4 +297,14 @@ fn a_component_that_is_not_there_and_a_function_that_it_does_not_have() {
     --- stderr
     ./transform.yaml:1:20: error: `[0].custom_function`: the component has no function `runn`; it has `ops`
     ");
+}
+
+#[test]
+fn check_takes_a_variable_that_is_not_set_here_for_a_note_and_run_for_an_error() {
+    let pipeline =
+        Pipeline::new().with("extract.yaml", "path: ${ETL_HOST_TEST_NOT_SET}/in.csv\n").with("load.yaml", "type: file\npath: out.jsonl\n");
+    let checked = pipeline.answer(&["check"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(checked.stderr.starts_with("./extract.yaml:1:7: note: `path`: `${ETL_HOST_TEST_NOT_SET}` is not set"), "{checked:?}");
+    assert_eq!(pipeline.answer(&["run"]).code, 2);
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
+use crate::config::Problem;
 use crate::error::{Context, Error};
 use crate::plan::{Overrides, Plan};
 
@@ -38,12 +39,18 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
             params: Vec::new(),
             limit: None,
         };
-        let (errors, notes) = match contract::read(&contract) {
-            Ok(contract) => {
+        let (errors, notes) = match contract::typed(&contract) {
+            Ok(Ok(contract)) => {
                 let not_built: Vec<Error> = contract.pipeline.not_built().iter().cloned().map(Error::from).collect();
                 // Parameters belong to a run, what is not built yet is told as a note.
                 let errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
                 (errors, not_built)
+            }
+            Ok(Err(problems)) => {
+                // A variable may be set where the pipeline runs, and seldom where it is checked.
+                let (unset, wrong): (Vec<Problem>, Vec<Problem>) = problems.into_iter().partition(|problem| problem.unset);
+                let as_errors = |problems: Vec<Problem>| problems.into_iter().map(Error::from).collect();
+                (as_errors(wrong), as_errors(unset))
             }
             Err(Failures(errors)) => (errors, Vec::new()),
         };
@@ -51,7 +58,7 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
             results.push(json!({
                 "directory": directory,
                 "errors": errors.iter().map(as_json).collect::<Vec<_>>(),
-                "not_built": notes.iter().map(as_json).collect::<Vec<_>>(),
+                "notes": notes.iter().map(as_json).collect::<Vec<_>>(),
             }));
         } else {
             for error in &errors {

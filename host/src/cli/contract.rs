@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Files, Pipeline, RULES, Text, parse};
+use crate::config::{Files, Pipeline, Problem, RULES, Text, parse};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Overrides, Plan};
 
@@ -19,6 +19,11 @@ pub(super) struct Contract {
 
 /// Reads and types the files of a contract directory.
 pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
+    Ok(typed(args)?.map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?)
+}
+
+/// As `read`, with the mistakes of the files apart from what kept them from being read.
+pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let given = &args.directory;
     let metadata = std::fs::metadata(given).outside(|| format!("opening the contract directory `{}`", given.display()))?;
     let (root, single) = if metadata.is_dir() { (given.clone(), None) } else { (parent(given), Some(given.clone())) };
@@ -46,8 +51,7 @@ pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
     }
     let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
-    let pipeline = parse(&files, &lookup).map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?;
-    Ok(Contract { pipeline, root })
+    Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
 }
 
 /// Reads a contract directory and works out what will run.

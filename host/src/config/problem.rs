@@ -16,12 +16,15 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether it is only that a variable is not set here, which a check away from the server cannot know better.
+    #[serde(skip)]
+    pub unset: bool,
 }
 
 impl Problem {
     /// Makes a problem at a place.
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), hint: None }
+        Self { place, message: message.into(), hint: None, unset: false }
     }
 
     /// Adds what to do about it.
@@ -44,7 +47,7 @@ impl fmt::Display for Problem {
 
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
-        let Problem { place, message, hint } = problem;
+        let Problem { place, message, hint, unset: _ } = problem;
         let error = Error::config(message).at(place);
         match hint {
             Some(hint) => error.hint(hint),

@@ -64,8 +64,10 @@ pub(super) fn substitute(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secr
                     note_secret(node, secrets);
                 }
                 Err(wrongs) => {
-                    for Wrong { message, hint } in wrongs {
-                        findings.wrong(node, message).hint = Some(hint);
+                    for Wrong { message, hint, unset } in wrongs {
+                        let problem = findings.wrong(node, message);
+                        problem.hint = Some(hint);
+                        problem.unset = unset;
                     }
                     node.value = Value::Hole;
                 }
@@ -106,6 +108,8 @@ fn is_secret(name: &str) -> bool {
 struct Wrong {
     message: String,
     hint: String,
+    /// Whether it is only that the variable is not set.
+    unset: bool,
 }
 
 /// Puts variables into one text; the error is everything that is wrong with it.
@@ -122,7 +126,11 @@ fn replace(text: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usize) 
         }
         replaced.push_str(&rest[..start]);
         let Some(end) = closing(&rest[start + 2..]) else {
-            wrongs.push(Wrong { message: "a `${` is not closed".into(), hint: "close it with `}`, or write `$${` for `${` itself".into() });
+            wrongs.push(Wrong {
+                message: "a `${` is not closed".into(),
+                hint: "close it with `}`, or write `$${` for `${` itself".into(),
+                unset: false,
+            });
             return Err(wrongs);
         };
         match variable(&rest[start + 2..start + 2 + end], lookup, secrets, depth) {
@@ -160,7 +168,7 @@ fn variable(inside: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usiz
     let known = rest.is_empty() || rest.starts_with(":-") || rest.starts_with(":?");
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !known || depth > 8 {
         let hint = "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`; `$${` stands for `${` itself".into();
-        return Err(vec![Wrong { message: format!("`${{{inside}}}` is not a variable"), hint }]);
+        return Err(vec![Wrong { message: format!("`${{{inside}}}` is not a variable"), hint, unset: false }]);
     }
     if let Some(value) = lookup(name) {
         if is_secret(name) {
@@ -176,5 +184,5 @@ fn variable(inside: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usiz
         Some(message) if !message.is_empty() => format!("`${{{name}}}` is not set: {message}"),
         _ => format!("`${{{name}}}` is not set"),
     };
-    Err(vec![Wrong { message, hint }])
+    Err(vec![Wrong { message, hint, unset: true }])
 }
