@@ -1,4 +1,4 @@
-//! Reads a file and says how fast: `cargo run --release --example read_speed -- FILE`.
+//! Reads a file and says how fast: `cargo bench --bench read -- FILE`.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -9,7 +9,7 @@ use etl_host::source::{ReadOptions, open};
 
 #[expect(clippy::print_stdout, reason = "its only purpose")]
 fn main() -> anyhow::Result<()> {
-    let path = std::env::args().nth(1).ok_or_else(|| anyhow::anyhow!("name a file"))?;
+    let path = std::env::args().skip(1).find(|argument| argument != "--bench").ok_or_else(|| anyhow::anyhow!("name a file"))?;
     let bytes = std::fs::metadata(&path)?.len() as f64 / 1e6;
     let source: FileSource = serde_json::from_value(serde_json::json!({"path": path}))?;
     for _ in 0..5 {
