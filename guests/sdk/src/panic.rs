@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn a_panic_names_no_folder_of_the_build_machine() {
         assert_eq!(short("src/lib.rs"), "src/lib.rs");
-        assert_eq!(short("/home/a/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/serde-1.0.0/src/de.rs"), "serde-1.0.0/src/de.rs");
+        assert_eq!(short("/home/a/.cargo/registry/src/index.crates.io-0123456789abcdef/serde-1.0.0/src/de.rs"), "serde-1.0.0/src/de.rs");
         assert_eq!(short("/rustc/0123abcd/library/core/src/option.rs"), "library/core/src/option.rs");
     }
 
