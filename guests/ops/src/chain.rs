@@ -65,7 +65,15 @@ impl Chain {
     /// # Errors
     /// Every problem of the options, not only the first.
     pub fn configure(options: &Options, input: &Schema) -> Result<(Self, Plan), Vec<Problem>> {
-        let mut builder = Builder { scope: Scope::new(input), env: &options.env, uuids: 0, instructions: Vec::new(), problems: Vec::new() };
+        let mut builder = Builder {
+            scope: Scope::new(input),
+            // An empty source has no columns, and is no mistake.
+            knows_columns: !input.fields().is_empty(),
+            env: &options.env,
+            uuids: 0,
+            instructions: Vec::new(),
+            problems: Vec::new(),
+        };
         for (index, step) in options.steps.iter().enumerate() {
             builder.step(&format!("steps[{index}]"), step);
         }
@@ -162,6 +170,8 @@ fn is_read(instructions: &[Instruction], register: Register) -> bool {
 
 struct Builder<'a> {
     scope: Scope,
+    /// Whether the source has columns, so that one which is not among them is a mistake.
+    knows_columns: bool,
     env: &'a [(String, String)],
     uuids: u64,
     instructions: Vec<Instruction>,
@@ -344,7 +354,13 @@ impl Builder<'_> {
                 self.problem(format!("{at}.select[{index}]"), "duplicate_column", (format!("`{name}` is selected twice"), None));
                 continue;
             }
-            let register = self.scope.find_or_miss(name).unwrap_or_else(|| {
+            let found = self.scope.find_or_miss(name);
+            if found.is_none() && self.knows_columns {
+                let there: Vec<String> = self.scope.columns.iter().map(|column| format!("`{}`", column.name)).collect();
+                let help = format!("columns here are {}", there.join(", "));
+                self.problem(format!("{at}.select[{index}]"), "unknown_column", (format!("there is no column `{name}`"), Some(help)));
+            }
+            let register = found.unwrap_or_else(|| {
                 let to = self.scope.add(DataType::Utf8);
                 let node = Node::Constant(arrow_array::new_null_array(&DataType::Utf8, 1));
                 self.instructions.push(Instruction::Assign { to, node });

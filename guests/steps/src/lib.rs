@@ -39,7 +39,7 @@ pub enum Step {
     Defaults(Vec<(String, Value)>),
     /// Column, literal or expression (a string, see [`expr`]); in order, each sees the earlier ones.
     Add(Vec<(String, Value)>),
-    /// Columns to keep, in this order. An absent one is counted and comes out null.
+    /// Columns to keep, in this order. An absent one is a mistake, unless the source is empty and has no columns.
     Select(Vec<String>),
     /// Columns to drop; absent ones are ignored.
     Drop(Vec<String>),

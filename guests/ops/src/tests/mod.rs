@@ -140,11 +140,14 @@ fn what_nobody_needs_is_not_computed() {
 }
 
 #[test]
-fn select_makes_absent_columns_null() {
+fn select_names_columns_that_are_there_unless_the_source_is_empty() {
+    let problems = configure(&json!([{"select": ["c", "no", "a"]}]), &abc()).expect_err("`no` is not there");
     assert_eq!(
-        run(json!([{"select": ["c", "no", "a"]}]), &abc()),
-        [r#"{"c":0.5,"no":null,"a":1}"#, r#"{"c":2.0,"no":null,"a":2}"#, "#missing_column.no 2"]
+        (problems[0].field.as_deref(), problems[0].message.as_str(), problems[0].help.as_deref()),
+        (Some("steps[0].select[1]"), "there is no column `no`", Some("columns here are `a`, `b`, `c`"))
     );
+    let (_, plan) = configure(&json!([{"select": ["c"]}]), &RecordBatch::new_empty(Arc::new(Schema::empty()))).expect("configures");
+    assert_eq!(plan.output.fields().len(), 1);
 }
 
 #[test]
