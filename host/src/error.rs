@@ -206,8 +206,13 @@ impl<T, E: Into<anyhow::Error>> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// The name that was probably meant, if one is near.
+/// The name among `right` that `wrong` was probably meant to be: at most a third of its letters are off.
 pub fn did_you_mean<'a>(wrong: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = right.into_iter().map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name));
-    near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    let wrong = wrong.to_lowercase();
+    right
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&wrong, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= wrong.chars().count().max(name.chars().count()) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
 }

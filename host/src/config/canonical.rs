@@ -128,7 +128,7 @@ pub(super) fn take_type(
         }
         if value.value != Value::Hole {
             let message = format!("{} is {}, but must be one of {}", value.quoted(), value.describe(), list(known.iter().copied()));
-            let hint = super::problem::closest(&written, known.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+            let hint = crate::error::did_you_mean(&written, known.iter().copied()).map(|name| format!("did you mean `{name}`?"));
             findings.wrong(&value, message).hint = hint;
         }
         return None;

@@ -7,9 +7,10 @@ use std::fmt::{self, Display};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::problem::{Findings, closest, list, suggest};
+use super::problem::{Findings, list, suggest};
 use super::scalar::resolve;
 use super::yaml::{Key, Node, Value};
+use crate::error::did_you_mean;
 
 /// Mistakes of one section at which the search ends.
 const MAX_PROBLEMS: usize = 100;
@@ -209,14 +210,14 @@ fn report(node: &Node, error: &Error, beside: &Beside, meant: &mut Vec<(String, 
                 Some((owner, _)) => Some(format!("it belongs to {owner}")),
                 None => suggest(&key.written, &names, "keys here are"),
             };
-            if let Some(name) = closest(&key.written, names) {
+            if let Some(name) = did_you_mean(&key.written, names) {
                 meant.push((node.path.clone(), name.to_owned()));
             }
             let message = format!("unknown key `{}`", key.written);
             findings.wrong_key(key, value, message).hint = hint;
         }
         Kind::UnknownVariant { expected } => {
-            let closest = node.text().and_then(|text| closest(text, expected.iter().copied()));
+            let closest = node.text().and_then(|text| did_you_mean(text, expected.iter().copied()));
             let message = format!("{} is {}, but must be one of {}", node.quoted(), node.describe(), list(expected.iter().copied()));
             findings.wrong(node, message).hint = closest.map(|name| format!("did you mean `{name}`?"));
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::yaml::{Key, Node};
-use crate::error::{Error, Place};
+use crate::error::{Error, Place, did_you_mean};
 
 /// A mistake in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,17 +108,6 @@ impl Findings {
     }
 }
 
-/// The name among `names` that `name` was probably meant to be.
-pub(super) fn closest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    names
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= name.chars().count().max(candidate.chars().count()) / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 /// Writes names as a list in back-quotes.
 pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -126,7 +115,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// What to do about a name that is not among `names`: the closest, and all of them where they are few.
 pub(super) fn suggest(name: &str, names: &[&str], what: &str) -> Option<String> {
-    let meant = closest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+    let meant = did_you_mean(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
     let all = (!names.is_empty() && (names.len() <= 8 || meant.is_none())).then(|| format!("{what} {}", list(names.iter().copied())));
     match (meant, all) {
         (Some(meant), Some(all)) => Some(format!("{meant} {all}")),

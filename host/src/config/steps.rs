@@ -7,10 +7,11 @@ use serde_json::Value as Json;
 
 use super::de::typed;
 use super::lower::{Lowering, is_by_field};
-use super::problem::{closest, list};
+use super::problem::list;
 use super::sections::check_limits;
 use super::transform::{CustomFunction, Jsonata, Later, Step, Target, WrittenCustomFunction};
 use super::yaml::{Key, Node, Value, shorten};
+use crate::error::did_you_mean;
 
 impl Lowering<'_> {
     /// Lowers one operation.
@@ -84,7 +85,7 @@ impl Lowering<'_> {
                 Some(Ok(kind)) => fields.push((key.name.clone(), kind)),
                 Some(Err(error)) => {
                     let written = value.text().unwrap_or_default();
-                    let hint = closest(written, Type::NAMES).map(|name| format!("did you mean `{name}`?"));
+                    let hint = did_you_mean(written, Type::NAMES).map(|name| format!("did you mean `{name}`?"));
                     self.findings.wrong(value, error.to_string()).hint = hint;
                 }
                 None => {
