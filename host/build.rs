@@ -5,13 +5,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 /// Guests that ship: the crate, the file it gives, the variable that names the file to the host.
-const GUESTS: [(&str, &str, &str); 1] = [("etl-ops", "etl_ops.wasm", "ETL_OPS_WASM")];
+const GUESTS: [(&str, &str, &str); 4] = [
+    ("etl-ops", "etl_ops.wasm", "ETL_OPS_WASM"),
+    ("etl-jsonata", "etl_jsonata.wasm", "ETL_JSONATA_WASM"),
+    ("etl-validate", "etl_validate.wasm", "ETL_VALIDATE_WASM"),
+    ("etl-aggregate", "etl_aggregate.wasm", "ETL_AGGREGATE_WASM"),
+];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the crate's folder"));
     let root = manifest.parent().expect("the crate is in the workspace");
-    for path in ["guests/ops", "guests/sdk", "guests/steps", "wit", "Cargo.toml", "Cargo.lock"] {
+    for path in [
+        "guests/ops",
+        "guests/jsonata",
+        "guests/jsonata-engine",
+        "guests/validate",
+        "guests/aggregate",
+        "guests/sdk",
+        "guests/steps",
+        "wit",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
     let folder = target_folder().join("guests");

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 mod limits;
+mod stages;
 
 pub use limits::Limits;
 
 use crate::config::extract::{FileSource, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
-use crate::config::settings::{self, DeadLetterBackend};
-use crate::config::transform::{CustomFunction, OnError, OnTrap, Step, Target, Transform};
+use crate::config::settings::DeadLetterBackend;
+use crate::config::transform::{OnError, OnTrap, Step, Transform};
 use crate::error::{Error, Place, Result};
 
 /// What will run.
@@ -72,10 +72,22 @@ pub struct StagePlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComponentName {
-    /// The simple operations, which ship inside the binary.
+    /// The simple operations, which ship inside the binary as all that follow down to [`ComponentName::Aggregate`].
     Ops,
+    /// JSONata expressions.
+    Jsonata,
+    /// Rules that rows must satisfy.
+    Validate,
+    /// Aggregates, de-duplication, sorting, windows.
+    Aggregate,
     /// A file.
     File(PathBuf),
+    /// A component of the store, by `sha256:…`.
+    Digest(String),
+    /// A component of a registry, by `oci://…`.
+    Oci(String),
+    /// A component that `build` made of a module in Python or JavaScript, by the module's dotted name; the lock file says which.
+    Module(String),
 }
 
 /// Where rows go that go no further.
@@ -113,7 +125,7 @@ impl Plan {
                 BTreeMap::new()
             }
         };
-        let stages = stages(pipeline, root, &params, env, &mut errors);
+        let stages = stages::stages(pipeline, root, &params, env, &mut errors);
         let (Source::File(source), Sink::File(sink), true) = (&pipeline.extract.source, &pipeline.load.sink, errors.is_empty()) else {
             if errors.is_empty() {
                 errors.push(Error::config("this pipeline's source or sink is not built yet"));
@@ -169,148 +181,6 @@ fn parameters(pipeline: &Pipeline, given: &BTreeMap<String, String>) -> Result<B
     if errors.is_empty() { Ok(params) } else { Err(errors) }
 }
 
-/// Fuses neighbouring simple operations and lowers every step to a stage.
-fn stages(
-    pipeline: &Pipeline,
-    root: &Path,
-    params: &BTreeMap<String, Value>,
-    env: &dyn Fn(&str) -> Option<String>,
-    errors: &mut Vec<Error>,
-) -> Vec<StagePlan> {
-    let transform = &pipeline.transform;
-    let limits = |own: &settings::Limits| limits(&own.or(&pipeline.settings.limits));
-    let mut env_values = Vec::new();
-    for name in &transform.grants.env {
-        match env(name) {
-            Some(value) => env_values.push((name.clone(), value)),
-            None => tracing::warn!(name, "a granted variable is not set"),
-        }
-    }
-    let mut steps: Vec<(Step, Place)> = transform.steps.iter().map(|placed| (placed.step.clone(), placed.place.clone())).collect();
-    if transform.params_become_columns && !params.is_empty() {
-        // Not `add`, in which a text would be an expression.
-        let columns = params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        steps.insert(0, (Step::Simple(etl_steps::Step::Defaults(columns)), Place::default()));
-    }
-    let mut stages: Vec<StagePlan> = Vec::new();
-    let mut fused: Option<(etl_steps::Options, StagePlan)> = None;
-    let close = |fused: Option<(etl_steps::Options, StagePlan)>, stages: &mut Vec<StagePlan>| {
-        if let Some((options, mut stage)) = fused {
-            stage.options = serde_json::to_value(options).expect("options are JSON");
-            stages.push(stage);
-        }
-    };
-    for (step, place) in steps {
-        match step {
-            Step::Simple(step) => {
-                let (options, stage) = fused.get_or_insert_with(|| {
-                    let options = etl_steps::Options { steps: Vec::new(), env: env_values.clone() };
-                    let stage = StagePlan {
-                        name: "ops".into(),
-                        component: ComponentName::Ops,
-                        function: None,
-                        options: Value::Null,
-                        limits: limits(&transform.limits),
-                        on_error: OnError::DeadLetter,
-                        on_trap: OnTrap::Bisect,
-                        max_error_ratio: pipeline.settings.max_error_ratio,
-                        steps: Vec::new(),
-                        place,
-                    };
-                    (options, stage)
-                });
-                stage.steps.push(describe(&step));
-                options.steps.push(step);
-            }
-            Step::Custom(custom) => {
-                close(fused.take(), &mut stages);
-                match custom_stage(&custom, root, params, limits(&custom.limits), pipeline.settings.max_error_ratio, place) {
-                    Ok(stage) => stages.push(stage),
-                    Err(error) => errors.push(error),
-                }
-            }
-            // Those are listed as not built.
-            Step::Jsonata(_) | Step::Later(_, _) => {}
-        }
-    }
-    close(fused, &mut stages);
-    // Two stages of one name could not be told apart in a report.
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for stage in &mut stages {
-        let count = seen.entry(stage.name.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            stage.name = format!("{}_{count}", stage.name);
-        }
-    }
-    stages
-}
-
-fn custom_stage(
-    custom: &CustomFunction,
-    root: &Path,
-    params: &BTreeMap<String, Value>,
-    limits: Limits,
-    max_error_ratio: f64,
-    place: Place,
-) -> Result<StagePlan> {
-    let CustomFunction { target, mode: _, kwargs, limits: _, grants: _, on_error, on_trap, max_error_ratio: own_ratio } = custom;
-    let (path, function) = match target {
-        Target::Component { path, function } => (root.join(path), function.clone()),
-        Target::Python { module, function } => {
-            return Err(Error::config(format!(
-                "the Python function `{module}.{function}` is not built into a component, which is not built yet"
-            ))
-            .at(place));
-        }
-    };
-    // kwargs are under the run's parameters: those win.
-    let mut options = kwargs.clone();
-    for (name, value) in params {
-        options.insert(name.clone(), value.clone());
-    }
-    let name = function
-        .clone()
-        .or_else(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "custom_function".into());
-    Ok(StagePlan {
-        steps: vec![format!("custom_function {}", path.display())],
-        name,
-        component: ComponentName::File(path),
-        function,
-        options: Value::Object(options),
-        limits,
-        on_error: *on_error,
-        on_trap: *on_trap,
-        max_error_ratio: own_ratio.unwrap_or(max_error_ratio),
-        place,
-    })
-}
-
-/// The limits that hold: what the user says, then the defaults.
-fn limits(written: &settings::Limits) -> Limits {
-    let settings::Limits { fuel_per_row, fuel_per_batch, memory_mb, timeout_ms, output_mb } = written;
-    let mut limits = Limits::default();
-    match (fuel_per_row, fuel_per_batch) {
-        (Some(row), None) => limits.fuel_per_row = row.get(),
-        (None, Some(batch)) => {
-            limits.fuel_per_batch = batch.get();
-            limits.fuel_per_row = 0;
-        }
-        (Some(row), Some(batch)) => (limits.fuel_per_row, limits.fuel_per_batch) = (row.get(), batch.get()),
-        (None, None) => {}
-    }
-    let bytes = |mb: u64| usize::try_from(mb.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
-    if let Some(mb) = memory_mb {
-        limits.memory_bytes = bytes(mb.get());
-    }
-    if let Some(ms) = timeout_ms {
-        limits.timeout = Duration::from_millis(ms.get());
-    }
-    limits.output_bytes = output_mb.map(|mb| bytes(mb.get()));
-    limits
-}
-
 fn dead_letters(pipeline: &Pipeline, root: &Path) -> DeadLetters {
     let default = || root.join("dlq").join(format!("{}.jsonl", pipeline.name));
     match pipeline.dead_letters() {
@@ -361,22 +231,4 @@ fn retyped(transform: &Transform) -> (Vec<String>, Vec<String>) {
         }
     }
     (text, other)
-}
-
-/// A step in a few words.
-fn describe(step: &etl_steps::Step) -> String {
-    use etl_steps::Step;
-    match step {
-        Step::Rename(pairs) => format!("rename {}", pairs.len()),
-        Step::Convert { fields, .. } => format!("convert {}", fields.len()),
-        Step::Defaults(pairs) => format!("defaults {}", pairs.len()),
-        Step::Add(pairs) => format!("add {}", pairs.len()),
-        Step::Select(names) => format!("select {}", names.len()),
-        Step::Drop(names) => format!("drop {}", names.len()),
-        Step::Filter(filter) => format!("filter {}", filter.field),
-        Step::Map { field, .. } => format!("map {field}"),
-        Step::Flatten(_) => "flatten".into(),
-        Step::Unnest(field) => format!("unnest {field}"),
-        Step::FillNull(pairs) => format!("fill_null {}", pairs.len()),
-    }
 }

@@ -92,6 +92,12 @@ impl Components {
 fn load(stage: &StagePlan, sandbox: &Sandbox) -> Result<(Arc<Component>, String, Scope)> {
     let component = match &stage.component {
         ComponentName::Ops => sandbox.load(crate::sandbox::OPS, "the built-in `ops`")?,
+        ComponentName::Jsonata => sandbox.load(crate::sandbox::JSONATA, "the built-in `jsonata`")?,
+        ComponentName::Validate => sandbox.load(crate::sandbox::VALIDATE, "the built-in `validate`")?,
+        ComponentName::Aggregate => sandbox.load(crate::sandbox::AGGREGATE, "the built-in `aggregate`")?,
+        ComponentName::Digest(name) | ComponentName::Oci(name) | ComponentName::Module(name) => {
+            return Err(crate::error::Error::config(format!("component `{name}` is not built yet")).at(stage.place.clone()));
+        }
         ComponentName::File(path) => {
             sandbox.load_file(path).map_err(|error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone()))?
         }

@@ -23,7 +23,7 @@ mod state;
 mod wasi;
 
 pub use bindings::types::Cardinality;
-pub use builtin::OPS;
+pub use builtin::{AGGREGATE, JSONATA, OPS, VALIDATE};
 pub use cache::compile_component;
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;

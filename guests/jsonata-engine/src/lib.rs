@@ -1,0 +1,1 @@
+//! JSONata, compiled once and evaluated on Arrow rows.
