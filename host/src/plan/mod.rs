@@ -64,7 +64,9 @@ pub struct StagePlan {
     pub max_error_ratio: f64,
     /// The steps in it, for a person.
     pub steps: Vec<String>,
-    /// Where it stands in the user's text.
+    /// Where each of the steps stands in the user's text; as many as there are steps.
+    pub places: Vec<Place>,
+    /// Where it starts in the user's text.
     pub place: Place,
 }
 

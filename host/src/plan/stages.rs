@@ -58,11 +58,13 @@ pub(super) fn stages(
                         on_trap: OnTrap::Bisect,
                         max_error_ratio: pipeline.settings.max_error_ratio,
                         steps: Vec::new(),
-                        place,
+                        places: Vec::new(),
+                        place: place.clone(),
                     };
                     (options, stage)
                 });
                 stage.steps.push(describe(&step));
+                stage.places.push(place);
                 options.steps.push(step);
             }
             Step::Custom(custom) => {
@@ -118,6 +120,7 @@ fn custom_stage(
         .unwrap_or_else(|| "custom_function".into());
     Ok(StagePlan {
         steps: vec![format!("custom_function {}", path.display())],
+        places: vec![place.clone()],
         name,
         component: ComponentName::File(path),
         function,
