@@ -1,0 +1,126 @@
+//! An expression: compiled once, evaluated on many inputs.
+
+use std::rc::Rc;
+
+use jsonata_core::ast::AstNode;
+use jsonata_core::evaluator::{Context, Evaluator, EvaluatorOptions};
+use jsonata_core::parser;
+
+use crate::random::Random;
+use crate::{Failure, Limits, Run, Value, impure};
+
+/// A compiled expression; cheap to clone.
+#[derive(Clone)]
+pub struct Expression {
+    tree: Rc<AstNode>,
+    /// Whether it may ask for the time or for chance.
+    impure: bool,
+}
+
+impl Expression {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// Where it is not well formed, with the reference's code (`S…`).
+    pub fn compile(text: &str) -> Result<Self, Failure> {
+        let tree = parser::parse(text).map_err(|error| Failure::of_message(&error.to_string(), "S0201"))?;
+        Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text) })
+    }
+
+    /// Makes it ready to be evaluated on many inputs with the same variables, run and limits.
+    pub fn prepare(&self, bindings: &[(String, Value)], run: &Run, limits: &Limits) -> Prepared {
+        let mut context = Context::new();
+        if self.impure {
+            impure::bind(&mut context, run.now_ms);
+        }
+        for (name, value) in bindings {
+            context.bind(name.clone(), value.clone());
+        }
+        let options = EvaluatorOptions {
+            timeout_ms: limits.time_ms,
+            cancel: None,
+            max_stack_depth: Some(limits.depth),
+            max_sequence_length: Some(limits.sequence),
+        };
+        let random = Rc::new(Random::default());
+        random.seed(run.seed);
+        let mut evaluator = Evaluator::with_options(context, options);
+        impure::register(&mut evaluator, &random);
+        Prepared { tree: self.tree.clone(), evaluator, random }
+    }
+
+    /// Evaluates the expression once; `None` is the language's undefined.
+    ///
+    /// # Errors
+    /// What the expression raises, or the limit that it passes.
+    pub fn evaluate(
+        &self,
+        input: Option<&Value>,
+        bindings: &[(String, Value)],
+        run: &Run,
+        limits: &Limits,
+    ) -> Result<Option<Value>, Failure> {
+        self.prepare(bindings, run, limits).evaluate(input)
+    }
+}
+
+/// An expression with its variables, run and limits.
+pub struct Prepared {
+    tree: Rc<AstNode>,
+    evaluator: Evaluator,
+    random: Rc<Random>,
+}
+
+impl Prepared {
+    /// Starts `$random()` and `$shuffle()` anew, so that what a row gives does not hang on the rows before it.
+    pub fn reseed(&self, seed: u64) {
+        self.random.seed(seed);
+    }
+
+    /// Evaluates the expression; `None` is the language's undefined.
+    ///
+    /// # Errors
+    /// What the expression raises, or the limit that it passes.
+    pub fn evaluate(&mut self, input: Option<&Value>) -> Result<Option<Value>, Failure> {
+        let value = self
+            .evaluator
+            .evaluate(&self.tree, input.unwrap_or(&Value::Undefined))
+            .map_err(|error| Failure::of_message(error.message(), "D0000"))?;
+        Ok(match value {
+            Value::Undefined => None,
+            value => Some(value),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> String {
+        let run = Run { now_ms: 1_700_000_000_000, seed: 7 };
+        let value = Expression::compile(text).and_then(|expression| expression.evaluate(None, &[], &run, &Limits::default()));
+        match value {
+            Ok(Some(value)) => value.to_json_string().expect("a value without functions is JSON"),
+            Ok(None) => "undefined".into(),
+            Err(failure) => failure.code,
+        }
+    }
+
+    #[test]
+    fn time_is_the_time_of_the_run_wherever_it_is_asked() {
+        assert_eq!(value("$millis()"), "1700000000000");
+        assert_eq!(value("$now()"), "\"2023-11-14T22:13:20.000Z\"");
+        assert_eq!(value("($f := $now; $f('[Y]'))"), "\"2023\"");
+        assert_eq!(value("$eval('$millis()')"), "1700000000000");
+        assert_eq!(value("$now(1)"), "T0410");
+    }
+
+    #[test]
+    fn chance_repeats_with_its_seed() {
+        assert_eq!(value("[1..3].$random()"), value("[1..3].$random()"));
+        assert_eq!(value("$shuffle([1..5])"), value("[1..5] ~> $shuffle"));
+        assert_eq!(value("$sort($shuffle([1..5]))"), "[1,2,3,4,5]");
+        assert_eq!(value("$random() != $random()"), "true");
+    }
+}

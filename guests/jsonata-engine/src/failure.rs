@@ -1,0 +1,39 @@
+//! Why an expression did not compile or evaluate.
+
+use std::fmt;
+
+/// An error of the language, with the reference implementation's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The reference's code, such as `T2001`.
+    pub code: String,
+    /// What is wrong, in words.
+    pub message: String,
+    /// The piece of the expression that the error is about, where known.
+    pub token: Option<String>,
+    /// Where in the expression, in characters, where known.
+    pub position: Option<usize>,
+}
+
+impl Failure {
+    /// Makes a failure that knows no more than its code.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), token: None, position: None }
+    }
+
+    /// Takes the code off a message that starts with one; what has none becomes `other`.
+    pub(crate) fn of_message(message: &str, other: &str) -> Self {
+        match jsonata_core::evaluator::error_code_prefix(message) {
+            Some(code) => Self::new(code, message[code.len() + 1..].trim_start()),
+            None => Self::new(other, message),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
