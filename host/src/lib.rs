@@ -16,6 +16,7 @@ pub mod plan;
 
 pub mod sandbox;
 
+pub mod artifact;
 pub mod sink;
 pub mod source;
 pub mod stage;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{CacheArgs, ContractArgs, Outcome, contract, setup, terminal};
 use crate::error::Context;
 use crate::plan::{DeadLetters, Plan, StagePlan};
-use crate::run::{Resolved, resolve};
+use crate::run::{Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
 
 /// Arguments of `plan`.
@@ -29,7 +29,7 @@ pub(super) fn plan(args: &PlanArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let resolved = resolve(&plan, &sandbox);
+    let resolved = resolve(&plan, &RunOptions::default(), &sandbox);
     if args.json {
         terminal::data(&serde_json::to_string(&as_json(&plan, resolved.as_ref().ok())).bug(|| "writing the plan as JSON".into())?);
     } else {

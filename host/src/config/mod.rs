@@ -1,6 +1,7 @@
 //! What the user wrote: text in, structs out. No files, no network, no environment.
 
 pub mod cloud;
+pub mod component;
 pub mod database;
 pub mod extract;
 pub mod files;

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::component::{Component, Misnamed, without_user};
 use super::de::typed;
 use super::lower::{Lowering, is_by_field};
 use super::problem::list;
@@ -304,7 +305,10 @@ impl Lowering<'_> {
         } = written;
         check_limits(node.get("limits"), &limits, self.findings);
         let target = match (component, module, function, callable) {
-            (Some(path), None, function, None) => Target::Component { path, function },
+            (Some(component), None, function, None) => {
+                let node = node.get("component").unwrap_or(node);
+                Target::Component { component: self.component(node, &component)?, function }
+            }
             (None, Some(module), Some(function), None) => Target::Python { module, function },
             (None, None, None, Some(callable)) => match callable.rsplit_once('.') {
                 Some((module, function)) if !module.is_empty() && !function.is_empty() => {
@@ -327,6 +331,17 @@ impl Lowering<'_> {
             self.findings.not_built(node.get(key).unwrap_or(node), &format!("custom_function.{key}"));
         }
         Some(CustomFunction { target, mode, kwargs, limits, grants, on_error, on_trap, max_error_ratio })
+    }
+
+    fn component(&mut self, node: &Node, text: &str) -> Option<Component> {
+        match text.parse() {
+            Ok(component) => Some(component),
+            Err(Misnamed { message, hint }) => {
+                let shown = without_user(text);
+                self.findings.wrong(node, format!("`{}` {message}", shorten(&shown))).hint = hint;
+                None
+            }
+        }
     }
 
     fn wrong_target(&mut self, node: &Node, message: &str) -> Option<CustomFunction> {

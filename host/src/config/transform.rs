@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::component::Component;
 use super::settings::{Limits, ratio};
 use crate::error::Place;
 
@@ -118,8 +119,8 @@ pub struct CustomFunction {
 pub enum Target {
     /// A component.
     Component {
-        /// A file relative to the contract directory, or `sha256:…`.
-        path: String,
+        /// Its name.
+        component: Component,
         /// Name of the function, where the component has several.
         function: Option<String>,
     },
@@ -136,7 +137,7 @@ pub enum Target {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WrittenCustomFunction {
-    /// The component that runs: a file relative to the contract directory, or `sha256:…`.
+    /// The component that runs: a file relative to the contract directory, `sha256:…`, or `oci://registry/name:tag`.
     pub(super) component: Option<String>,
     /// Python module, with `function`.
     pub(super) module: Option<String>,

@@ -1,6 +1,7 @@
 //! What will run: names resolved, contradictions refused, steps fused into stages. Pure: no file is touched.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ mod stages;
 
 pub use limits::Limits;
 
+use crate::config::component::{Digest, Reference};
 use crate::config::extract::{FileSource, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
@@ -84,12 +86,27 @@ pub enum ComponentName {
     Aggregate,
     /// A file.
     File(PathBuf),
-    /// A component of the store, by `sha256:…`.
-    Digest(String),
-    /// A component of a registry, by `oci://…`.
-    Oci(String),
+    /// A component of the store.
+    Digest(Digest),
+    /// A component of a registry.
+    Oci(Reference),
     /// A component that `build` made of a module in Python or JavaScript, by the module's dotted name; the lock file says which.
     Module(String),
+}
+
+impl fmt::Display for ComponentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ops => f.write_str("the built-in `ops`"),
+            Self::Jsonata => f.write_str("the built-in `jsonata`"),
+            Self::Validate => f.write_str("the built-in `validate`"),
+            Self::Aggregate => f.write_str("the built-in `aggregate`"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+            Self::Oci(reference) => reference.fmt(f),
+            Self::Module(module) => f.write_str(module),
+        }
+    }
 }
 
 /// Where rows go that go no further.

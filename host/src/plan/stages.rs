@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{ComponentName, Limits, StagePlan};
+use crate::config::component::Component;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings;
 use crate::config::transform::{CustomFunction, OnError, OnTrap, Step, Target};
@@ -100,8 +101,15 @@ fn custom_stage(
     place: Place,
 ) -> Result<StagePlan> {
     let CustomFunction { target, mode: _, kwargs, limits: _, grants: _, on_error, on_trap, max_error_ratio: own_ratio } = custom;
-    let (path, function) = match target {
-        Target::Component { path, function } => (root.join(path), function.clone()),
+    let (component, own_name, function) = match target {
+        Target::Component { component, function } => {
+            let (named, own_name) = match component {
+                Component::File(path) => (ComponentName::File(root.join(path)), file_stem(path)),
+                Component::Digest(digest) => (ComponentName::Digest(digest.clone()), digest.hex()[..12].to_owned()),
+                Component::Registry(reference) => (ComponentName::Oci(reference.clone()), file_stem(&reference.repository)),
+            };
+            (named, own_name, function.clone())
+        }
         Target::Python { module, function } => {
             return Err(Error::config(format!(
                 "the Python function `{module}.{function}` is not built into a component, which is not built yet"
@@ -114,15 +122,11 @@ fn custom_stage(
     for (name, value) in params {
         options.insert(name.clone(), value.clone());
     }
-    let name = function
-        .clone()
-        .or_else(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "custom_function".into());
     Ok(StagePlan {
-        steps: vec![format!("custom_function {}", path.display())],
+        steps: vec![format!("custom_function {component}")],
         places: vec![place.clone()],
-        name,
-        component: ComponentName::File(path),
+        name: function.clone().unwrap_or(own_name),
+        component,
         function,
         options: Value::Object(options),
         limits,
@@ -131,6 +135,11 @@ fn custom_stage(
         max_error_ratio: own_ratio.unwrap_or(max_error_ratio),
         place,
     })
+}
+
+/// The last part of a path, without its ending.
+fn file_stem(path: &str) -> String {
+    Path::new(path).file_stem().map_or_else(|| "custom_function".into(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// The limits that hold: what the user says, then the defaults.

@@ -14,8 +14,9 @@ mod stages;
 
 use split::{Context, Seconds, run_split};
 use stages::Components;
-pub use stages::{OpenStage, Stages};
+pub use stages::{Located, OpenStage, Stages};
 
+use crate::artifact::Store;
 use crate::batch::Reject;
 use crate::error::{Error, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
@@ -43,6 +44,8 @@ pub struct RunOptions {
     pub splits: NonZeroUsize,
     /// Rows of a batch where no stage can tell how many there are.
     pub batch_rows: NonZeroUsize,
+    /// Where components are that are named by digest.
+    pub store: Store,
 }
 
 impl Default for RunOptions {
@@ -55,6 +58,7 @@ impl Default for RunOptions {
             workers: std::thread::available_parallelism().unwrap_or(one),
             splits: one,
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
+            store: Store::default(),
         }
     }
 }
@@ -65,18 +69,19 @@ pub struct Resolved {
     pub source: SchemaRef,
     /// The stages.
     pub stages: Stages,
+    /// For each stage where its component was found.
+    pub located: Vec<Located>,
 }
 
 /// Opens the source and the stages, without reading more than a sample and without writing: what `plan` shows.
 ///
 /// # Errors
 /// As [`run`].
-pub fn resolve(plan: &Plan, sandbox: &Sandbox) -> Result<Resolved> {
-    let options = RunOptions::default();
-    let components = Components::load(plan, sandbox)?;
-    let source = open_source(plan, &options, components.see_batches(), 1 << 20)?.schema();
-    let stages = components.configure(plan, &options, sandbox, source.clone())?;
-    Ok(Resolved { source, stages })
+pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
+    let components = Components::load(plan, &options.store, sandbox)?;
+    let source = open_source(plan, options, components.see_batches(), 1 << 20)?.schema();
+    let stages = components.configure(plan, options, sandbox, source.clone())?;
+    Ok(Resolved { source, stages, located: components.located() })
 }
 
 /// Runs a plan to its end. Blocks the calling thread; `stop`, once set, ends it at the next batch with nothing written.
@@ -90,7 +95,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    let components = Components::load(plan, sandbox)?;
+    let components = Components::load(plan, &options.store, sandbox)?;
     let configure = |schema| components.configure(plan, options, sandbox, schema);
     run_with(plan, options, components.see_batches(), &configure, stop, on_progress)
 }

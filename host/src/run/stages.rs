@@ -1,13 +1,16 @@
 //! The stages of a plan: components loaded, configured on the schema that reaches each, ready to be opened for every worker.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
 use super::RunOptions;
 use super::chain::Chain;
-use crate::error::Result;
-use crate::plan::{ComponentName, Plan, StagePlan};
+use crate::artifact::{self, Lock, Origin, Pinned, Store};
+use crate::config::component::Digest;
+use crate::error::{Error, Result};
+use crate::plan::{Plan, StagePlan};
 use crate::report::StageReport;
 use crate::sandbox::{Component, Recipe, Sandbox, Scope};
 use crate::source::read_lines;
@@ -36,17 +39,42 @@ impl Stages {
 }
 
 /// The components of a plan, found and loaded.
-pub(super) struct Components(Vec<(Arc<Component>, String, Scope)>);
+pub(super) struct Components(Vec<Loaded>);
+
+/// One component, and which of its functions a stage runs.
+struct Loaded {
+    component: Arc<Component>,
+    function: String,
+    scope: Scope,
+    located: Located,
+}
+
+/// Where a stage's component was found, and what holds it to its digest.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Where it was found.
+    pub origin: Origin,
+    /// What holds it to its digest.
+    pub pinned: Pinned,
+}
 
 impl Components {
-    /// Loads each stage's component and finds its function.
-    pub(super) fn load(plan: &Plan, sandbox: &Sandbox) -> Result<Self> {
-        plan.stages.iter().map(|stage| load(stage, sandbox)).collect::<Result<_>>().map(Self)
+    /// Finds each stage's component, holds it to the lock file, loads it and finds its function.
+    pub(super) fn load(plan: &Plan, store: &Store, sandbox: &Sandbox) -> Result<Self> {
+        let lock = Lock::read(&plan.root)?.unwrap_or_default();
+        plan.stages.iter().map(|stage| load(stage, &plan.root, &lock, store, sandbox)).collect::<Result<_>>().map(Self)
+    }
+
+    /// Where each was found.
+    pub(super) fn located(&self) -> Vec<Located> {
+        self.0.iter().map(|loaded| loaded.located.clone()).collect()
     }
 
     /// Whether a stage sees the rows of a batch together, so that it can tell how many there are.
     pub(super) fn see_batches(&self) -> bool {
-        self.0.iter().any(|(_, _, scope)| *scope != Scope::Stateless)
+        self.0.iter().any(|loaded| loaded.scope != Scope::Stateless)
     }
 
     /// Configures each stage on the schema that reaches it, so that wrong options show before a row is read.
@@ -54,7 +82,8 @@ impl Components {
         let seed = seed(&options.run_id);
         let mut schema = Some(source);
         let mut stages = Stages { open: Vec::new(), reports: Vec::new(), outputs: Vec::new(), remembers: false };
-        for (stage, (component, function, scope)) in plan.stages.iter().zip(&self.0) {
+        for (stage, loaded) in plan.stages.iter().zip(&self.0) {
+            let Loaded { component, function, scope, located: _ } = loaded;
             let recipe = Recipe {
                 component: component.clone(),
                 function: function.clone(),
@@ -89,22 +118,14 @@ impl Components {
     }
 }
 
-fn load(stage: &StagePlan, sandbox: &Sandbox) -> Result<(Arc<Component>, String, Scope)> {
-    let component = match &stage.component {
-        ComponentName::Ops => sandbox.load(crate::sandbox::OPS, "the built-in `ops`")?,
-        ComponentName::Jsonata => sandbox.load(crate::sandbox::JSONATA, "the built-in `jsonata`")?,
-        ComponentName::Validate => sandbox.load(crate::sandbox::VALIDATE, "the built-in `validate`")?,
-        ComponentName::Aggregate => sandbox.load(crate::sandbox::AGGREGATE, "the built-in `aggregate`")?,
-        ComponentName::Digest(name) | ComponentName::Oci(name) | ComponentName::Module(name) => {
-            return Err(crate::error::Error::config(format!("component `{name}` is not built yet")).at(stage.place.clone()));
-        }
-        ComponentName::File(path) => {
-            sandbox.load_file(path).map_err(|error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone()))?
-        }
-    };
+fn load(stage: &StagePlan, root: &Path, lock: &Lock, store: &Store, sandbox: &Sandbox) -> Result<Loaded> {
+    let at_stage = |error: Error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone());
+    let found = artifact::resolve(&stage.component, root, lock, store).map_err(at_stage)?;
+    let component = sandbox.load(&found.wasm, &found.name).map_err(at_stage)?;
     let function = component.function(stage.function.as_deref()).map_err(|error| error.at(stage.place.clone()))?;
     let (name, scope) = (function.name.clone(), function.state);
-    Ok((component, name, scope))
+    let located = Located { digest: found.digest, origin: found.origin, pinned: found.pinned };
+    Ok(Loaded { component, function: name, scope, located })
 }
 
 /// Draws the run's seed from its id: FNV-1a, 64 bits.

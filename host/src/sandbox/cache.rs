@@ -15,7 +15,7 @@ use super::engine::FUEL_SCHEDULE;
 use crate::error::{Context, Error, Result};
 
 /// Largest component that is taken.
-pub(super) const MAX_COMPONENT_BYTES: usize = 64 << 20;
+pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
 
 /// Time that compiling one may take.
 const COMPILE_TIME: Duration = Duration::from_secs(60);
