@@ -159,6 +159,7 @@ fn recipe(sandbox: &Sandbox, file: &Path) -> Result<Recipe> {
         component,
         options: "{}".into(),
         limits: Limits::default(),
+        access: Arc::default(),
         stage: Arc::from("derived"),
         now_ms: 0,
         seed: 0,

@@ -1,9 +1,11 @@
 //! Attacks: each function of `guests/evil` ends exactly as its line below says, and a neighbour in the same process does not notice.
 
 mod ends;
+mod grants;
 mod load;
 mod sinks;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -13,7 +15,7 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use etl_host::config::{Files, Text, parse};
 use etl_host::error::Result;
 use etl_host::json::write_lines;
-use etl_host::plan::{Limits, Overrides, Plan};
+use etl_host::plan::{Grants, Limits, Overrides, Plan};
 use etl_host::report::RunReport;
 use etl_host::run::{RunOptions, run};
 use etl_host::sandbox::{Component, Failure, Instance, Options, Processed, Recipe, Sandbox, Scope};
@@ -75,24 +77,42 @@ fn limits(function: &str) -> Limits {
     }
 }
 
-/// How a function ends, as a line: the phase and the failure, or what came out.
+/// How a function ends that was granted nothing, as a line: the phase and the failure, or what came out.
 fn end(component: &Arc<Component>, function: &str, options: &str) -> String {
-    let recipe = Recipe {
-        component: component.clone(),
-        function: function.into(),
-        options: options.into(),
-        limits: limits(function),
-        stage: "evil".into(),
-        now_ms: 1_700_000_000_000,
-        seed: 7,
-        handle: sandbox().handle().clone(),
-    };
+    end_granted(component, function, options, &Grants::default())
+}
+
+/// As [`end`], with grants.
+fn end_granted(component: &Arc<Component>, function: &str, options: &str, grants: &Grants) -> String {
+    let recipe = recipe(component, function, options, grants);
     let remembers = component.function(Some(function)).unwrap().state == Scope::Stream;
     life(&recipe, remembers).unwrap_or_else(|(phase, failures)| {
         let more = if failures.len() > 1 { format!(" and {} more", failures.len() - 1) } else { String::new() };
         let first = &failures[0];
         format!("{phase}: {}: {}{more}", cut(&first.code), cut(&first.full_message()))
     })
+}
+
+fn recipe(component: &Arc<Component>, function: &str, options: &str, grants: &Grants) -> Recipe {
+    Recipe {
+        component: component.clone(),
+        function: function.into(),
+        options: options.into(),
+        limits: limits(function),
+        access: sandbox().access(grants),
+        stage: "evil".into(),
+        now_ms: 1_700_000_000_000,
+        seed: 7,
+        handle: sandbox().handle().clone(),
+    }
+}
+
+/// What a function counts on one batch.
+fn counted(component: &Arc<Component>, function: &str, grants: &Grants) -> BTreeMap<String, u64> {
+    let rows = rows();
+    let mut instance = recipe(component, function, "{}", grants).open(&rows.schema(), None).unwrap();
+    instance.process(&rows, lines(&instance, &rows), 0, 0).unwrap();
+    instance.used().counters
 }
 
 /// A text with its middle left out where it is very long.

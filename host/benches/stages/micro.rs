@@ -106,6 +106,7 @@ fn recipe(sandbox: &Sandbox, steps: &Value) -> Result<Recipe> {
         component,
         options: options(steps).to_string(),
         limits: Limits::default(),
+        access: Arc::default(),
         stage: Arc::from("ops"),
         now_ms: 0,
         seed: 0,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CacheArgs, ContractArgs, Outcome, contract, setup, terminal};
 use crate::error::Context;
-use crate::plan::{DeadLetters, Plan, StagePlan};
+use crate::plan::{DeadLetters, Grants, Plan, StagePlan};
 use crate::run::{Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
 
@@ -66,7 +66,7 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
                 limits.output_bytes.map_or_else(|| "64 MiB or 16 times the input".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
             ),
         );
-        line("  grants", "nothing".into());
+        line("  grants", if stage.grants == Grants::default() { "nothing".into() } else { stage.grants.describe().join(", ") });
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
         if let Some(Resolved { stages, .. }) = resolved {
             line("  digest", format!("sha256:{}", stages.reports[index].digest));
@@ -99,7 +99,7 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
             "steps": stage.steps,
             "options": stage.options,
             "limits": stage.limits,
-            "grants": [],
+            "grants": stage.grants,
             "schema": stages.and_then(|stages| stages.outputs[index].as_ref().map(|schema| fields(schema))),
         })
     };

@@ -6,7 +6,8 @@ use super::pipeline::Pipeline;
 use super::problem::{Findings, Problem, suggest};
 use super::sections;
 use super::settings::Settings;
-use super::variables::{Lookup, Secrets, substitute};
+use super::transform::Transform;
+use super::variables::{Lookup, Secrets, substitute, substitute_grants};
 use super::yaml::{self, Key, Node, Value};
 use crate::error::Place;
 
@@ -125,7 +126,7 @@ impl Reading<'_> {
         }
         let information = extract.as_ref().map(|_| parts.information);
         let extract = extract.and_then(|section| self.typed(section, true, sections::extract));
-        let transform = transform.map(|section| self.typed(section, false, lower::transform)).unwrap_or_default();
+        let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
         let load = load.and_then(|section| self.typed(section, true, sections::load));
         let (extract, load, settings) = (extract?, load?, settings?);
         if transform.params_become_columns && !extract.input_params.0.is_empty() {
@@ -184,6 +185,15 @@ impl Reading<'_> {
         self.problems.append(&mut findings.problems);
         self.not_built.append(&mut findings.not_built);
         typed
+    }
+
+    /// Types the transform. `${…}` in it is a field, but in the hosts and headers of `grants` it is a variable, as in the other files.
+    fn transform(&mut self, section: Section) -> Transform {
+        let Section { file, mut node } = section;
+        let mut findings = Findings::of(&file);
+        substitute_grants(&mut node, self.variables, &mut self.secrets, &mut findings);
+        self.problems.append(&mut findings.problems);
+        self.typed(Section { file, node }, false, lower::transform)
     }
 
     /// Takes `pipeline.yaml` apart.

@@ -4,10 +4,11 @@ use etl_steps::OnConvertError;
 
 use super::canonical;
 use super::de::typed;
+use super::grants::simple_grants;
 use super::problem::{Findings, list, suggest};
 use super::sections::check_limits;
 use super::settings::Limits;
-use super::transform::{Grants, PlacedStep, Step, Transform};
+use super::transform::{PlacedStep, Step, Transform};
 use super::yaml::{Node, Value, shorten};
 
 /// The operations, in the order in which they run where they stand in one mapping.
@@ -213,8 +214,7 @@ impl Lowering<'_> {
             self.transform.limits = typed;
         }
         if let Some((_, grants)) = node.take_given("grants") {
-            self.note_later_grants(&grants);
-            self.transform.grants = typed::<Grants>(grants, self.findings).unwrap_or_default();
+            self.transform.grants = simple_grants(grants, self.findings);
         }
         if let Some((_, policy)) = node.take("on_convert_error") {
             self.on_convert_error = self.on_convert_error_of(policy);
@@ -223,13 +223,6 @@ impl Lowering<'_> {
 
     fn on_convert_error_of(&mut self, node: Node) -> OnConvertError {
         typed(node, self.findings).unwrap_or_default()
-    }
-
-    /// Notes grants that cannot be given yet.
-    pub(super) fn note_later_grants(&mut self, grants: &Node) {
-        if let Some(http) = grants.given("http").filter(|http| http.value != Value::List(Vec::new())) {
-            self.findings.not_built(http, "grants.http");
-        }
     }
 
     /// Adds a step that stands at a node.

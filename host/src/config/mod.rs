@@ -5,6 +5,7 @@ pub mod component;
 pub mod database;
 pub mod extract;
 pub mod files;
+pub mod grants;
 pub mod http;
 pub mod load;
 pub mod pipeline;

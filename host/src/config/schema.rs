@@ -11,12 +11,13 @@ use super::canonical::{self, Names};
 use super::cloud::{CloudSink, CloudSource};
 use super::database::{DatabaseSink, DatabaseSource};
 use super::extract::{self, FileSource, Reading};
+use super::grants::Grants;
 use super::http::HttpSource;
 use super::load::{self, FileSink};
 use super::lower::OPERATIONS;
 use super::settings::{Limits, Settings};
 use super::steps::{WrittenFilter, WrittenMap};
-use super::transform::{Grants, Jsonata, WrittenCustomFunction};
+use super::transform::{Jsonata, WrittenCustomFunction};
 
 /// A kind of configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

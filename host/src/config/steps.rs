@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::component::{Component, Misnamed, without_user};
 use super::de::typed;
+use super::grants::grants;
 use super::lower::{Lowering, is_by_field};
 use super::problem::list;
 use super::sections::check_limits;
@@ -286,10 +287,9 @@ impl Lowering<'_> {
     }
 
     fn custom_function(&mut self, node: &Node) -> Option<CustomFunction> {
-        if let Some(grants) = node.given("grants") {
-            self.note_later_grants(grants);
-        }
-        let written = typed::<WrittenCustomFunction>(node.clone(), self.findings)?;
+        let mut body = node.clone();
+        let grants = body.take_given("grants").map(|(_, written)| grants(written, self.findings)).unwrap_or_default();
+        let written = typed::<WrittenCustomFunction>(body, self.findings)?;
         let WrittenCustomFunction {
             component,
             module,
@@ -298,7 +298,7 @@ impl Lowering<'_> {
             mode,
             kwargs,
             limits,
-            grants,
+            grants: _,
             on_error,
             on_trap,
             max_error_ratio,

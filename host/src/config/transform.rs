@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::component::Component;
+use super::grants::Grants;
 use super::settings::{Limits, ratio};
 use crate::error::Place;
 
@@ -165,16 +166,6 @@ pub(super) struct WrittenCustomFunction {
 
 fn maybe_ratio<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     ratio(deserializer).map(Some)
-}
-
-/// What a stage may reach beyond its rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Grants {
-    /// Environment variables that it may read, as `env(NAME)` does. Default: none.
-    pub env: Vec<String>,
-    /// Hosts that it may call by HTTP. Default: none.
-    pub http: Vec<String>,
 }
 
 /// What becomes of a row that a stage refuses.

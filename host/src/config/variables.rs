@@ -78,6 +78,38 @@ pub(super) fn substitute(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secr
     }
 }
 
+/// Puts variables into `http` of every `grants` of a transform: nowhere else in it does `${…}` mean one. All values of headers are secret.
+pub(super) fn substitute_grants(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secrets, findings: &mut Findings) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| substitute_grants(item, lookup, secrets, findings)),
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                match key.name.as_str() {
+                    "grants" => {
+                        let Value::Map(granted) = &mut value.value else { continue };
+                        for (_, http) in granted.iter_mut().filter(|(key, _)| key.name == "http") {
+                            substitute(http, lookup, secrets, findings);
+                            note_headers(http, secrets);
+                        }
+                    }
+                    "transform" | "custom_function" => substitute_grants(value, lookup, secrets, findings),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn note_headers(http: &Node, secrets: &mut Secrets) {
+    let Value::List(items) = &http.value else { return };
+    let headers = items.iter().filter_map(|item| item.get("headers")).flat_map(|headers| headers.entries());
+    for text in headers.filter_map(|(_, value)| value.text()) {
+        secrets.add(text);
+        secrets.add(text.rsplit(' ').next().unwrap_or(text));
+    }
+}
+
 /// Notes a value whose key says that it is secret, and the password within a URL.
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
+mod grants;
 mod limits;
 mod stages;
 
+pub use grants::Grants;
 pub use limits::Limits;
 
 use crate::config::component::{Digest, Reference};
@@ -58,6 +60,8 @@ pub struct StagePlan {
     pub options: Value,
     /// What it may use.
     pub limits: Limits,
+    /// What it may reach.
+    pub grants: Grants,
     /// What happens when it refuses rows.
     pub on_error: OnError,
     /// What happens when it crashes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ComponentName, Limits, StagePlan};
+use super::{ComponentName, Grants, Limits, StagePlan};
 use crate::config::component::Component;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings;
@@ -23,13 +23,7 @@ pub(super) fn stages(
 ) -> Vec<StagePlan> {
     let transform = &pipeline.transform;
     let limits = |own: &settings::Limits| limits(&own.or(&pipeline.settings.limits));
-    let mut env_values = Vec::new();
-    for name in &transform.grants.env {
-        match env(name) {
-            Some(value) => env_values.push((name.clone(), value)),
-            None => tracing::warn!(name, "a granted variable is not set"),
-        }
-    }
+    let grants = Grants::new(&transform.grants, env);
     let mut steps: Vec<(Step, Place)> = transform.steps.iter().map(|placed| (placed.step.clone(), placed.place.clone())).collect();
     if transform.params_become_columns && !params.is_empty() {
         // Not `add`, in which a text would be an expression.
@@ -48,13 +42,14 @@ pub(super) fn stages(
         match step {
             Step::Simple(step) => {
                 let (options, stage) = fused.get_or_insert_with(|| {
-                    let options = etl_steps::Options { steps: Vec::new(), env: env_values.clone() };
+                    let options = etl_steps::Options { steps: Vec::new(), env: Vec::new() };
                     let stage = StagePlan {
                         name: "ops".into(),
                         component: ComponentName::Ops,
                         function: None,
                         options: Value::Null,
                         limits: limits(&transform.limits),
+                        grants: grants.clone(),
                         on_error: OnError::DeadLetter,
                         on_trap: OnTrap::Bisect,
                         max_error_ratio: pipeline.settings.max_error_ratio,
@@ -70,7 +65,7 @@ pub(super) fn stages(
             }
             Step::Custom(custom) => {
                 close(fused.take(), &mut stages);
-                match custom_stage(&custom, root, params, limits(&custom.limits), pipeline.settings.max_error_ratio, place) {
+                match custom_stage(&custom, root, params, env, limits(&custom.limits), pipeline.settings.max_error_ratio, place) {
                     Ok(stage) => stages.push(stage),
                     Err(error) => errors.push(error),
                 }
@@ -96,11 +91,12 @@ fn custom_stage(
     custom: &CustomFunction,
     root: &Path,
     params: &BTreeMap<String, Value>,
+    env: &dyn Fn(&str) -> Option<String>,
     limits: Limits,
     max_error_ratio: f64,
     place: Place,
 ) -> Result<StagePlan> {
-    let CustomFunction { target, mode: _, kwargs, limits: _, grants: _, on_error, on_trap, max_error_ratio: own_ratio } = custom;
+    let CustomFunction { target, mode: _, kwargs, limits: _, grants, on_error, on_trap, max_error_ratio: own_ratio } = custom;
     let (component, own_name, function) = match target {
         Target::Component { component, function } => {
             let (named, own_name) = match component {
@@ -130,6 +126,7 @@ fn custom_stage(
         function,
         options: Value::Object(options),
         limits,
+        grants: Grants::new(grants, env),
         on_error: *on_error,
         on_trap: *on_trap,
         max_error_ratio: own_ratio.unwrap_or(max_error_ratio),

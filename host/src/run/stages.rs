@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use serde_json::{Value, json};
 
 use super::RunOptions;
 use super::chain::Chain;
 use crate::artifact::{self, Lock, Origin, Pinned, Store};
 use crate::config::component::Digest;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, StagePlan};
+use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::StageReport;
 use crate::sandbox::{Component, Recipe, Sandbox, Scope};
 use crate::source::read_lines;
@@ -87,8 +88,9 @@ impl Components {
             let recipe = Recipe {
                 component: component.clone(),
                 function: function.clone(),
-                options: stage.options.to_string(),
+                options: options_of(stage).to_string(),
                 limits: stage.limits,
+                access: sandbox.access(&stage.grants),
                 stage: Arc::from(stage.name.as_str()),
                 now_ms: options.started.timestamp_millis(),
                 seed,
@@ -126,6 +128,15 @@ fn load(stage: &StagePlan, root: &Path, lock: &Lock, store: &Store, sandbox: &Sa
     let (name, scope) = (function.name.clone(), function.state);
     let located = Located { digest: found.digest, origin: found.origin, pinned: found.pinned };
     Ok(Loaded { component, function: name, scope, located })
+}
+
+/// The options as the guest gets them. The simple operations read variables from there; in a plan, which is shown, no value of one stands.
+fn options_of(stage: &StagePlan) -> Value {
+    let mut options = stage.options.clone();
+    if stage.component == ComponentName::Ops {
+        options["env"] = stage.grants.env.iter().map(|(name, value)| json!([name, value.0])).collect();
+    }
+    options
 }
 
 /// Draws the run's seed from its id: FNV-1a, 64 bits.

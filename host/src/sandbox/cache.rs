@@ -1,7 +1,7 @@
 //! Compiled components on disk, by digest: a pipeline whose components are cached compiles nothing.
 
 use std::hash::{Hash, Hasher};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +22,9 @@ const COMPILE_TIME: Duration = Duration::from_secs(60);
 
 /// Bytes that compiling one may hold.
 const COMPILE_BYTES: u64 = 4 << 30;
+
+/// Bytes of what a failed compiler says that are shown.
+const COMPILER_WORDS: u64 = 8 << 10;
 
 /// Where compiled components are kept, and who compiles.
 pub(super) struct Cache {
@@ -155,6 +158,8 @@ fn compile_in_child(compiler: &Path, folder: &Path, wasm: &[u8], name: &str) -> 
     let wasm = wasm.to_owned();
     // A child that dies early closes the pipe; its own words say why.
     let feeder = std::thread::spawn(move || drop(stdin.write_all(&wasm)));
+    let stderr = child.stderr.take().expect("its words come through a pipe");
+    let listener = std::thread::spawn(move || listen(stderr));
     let deadline = Instant::now() + COMPILE_TIME;
     let status = loop {
         if let Some(status) = child.try_wait().outside(|| "waiting for the compiler".into())? {
@@ -167,14 +172,10 @@ fn compile_in_child(compiler: &Path, folder: &Path, wasm: &[u8], name: &str) -> 
         std::thread::sleep(Duration::from_millis(5));
     };
     feeder.join().expect("writing to a pipe does not panic");
+    let words = listener.join().expect("reading from a pipe does not panic");
     match status {
         Some(status) if status.success() => Ok(output),
         Some(status) => {
-            let mut words = String::new();
-            if let Some(mut stderr) = child.stderr.take() {
-                use std::io::Read;
-                stderr.by_ref().take(8 << 10).read_to_string(&mut words).ok();
-            }
             let words = words.trim();
             let cause =
                 if words.is_empty() { format!("the compiler ended with {status}: out of memory or time") } else { words.to_owned() };
@@ -183,6 +184,14 @@ fn compile_in_child(compiler: &Path, folder: &Path, wasm: &[u8], name: &str) -> 
         None => Err(Error::config(format!("component `{name}` takes longer than {} s to compile", COMPILE_TIME.as_secs()))
             .hint("it is very large or made to be slow; a transform compiles in seconds")),
     }
+}
+
+/// Reads all that a compiler says, so that it never waits for us, and keeps the beginning.
+fn listen(mut words: impl Read) -> String {
+    let mut kept = Vec::new();
+    words.by_ref().take(COMPILER_WORDS).read_to_end(&mut kept).ok();
+    std::io::copy(&mut words, &mut std::io::sink()).ok();
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// Compiles what comes on stdin into a file: the other end of the hidden command `compile-component`.
@@ -195,8 +204,7 @@ pub fn compile_component(output: &Path) -> Result<()> {
     setrlimit(Resource::Data, cap(COMPILE_BYTES)).outside(|| "limiting memory".into())?;
     setrlimit(Resource::Cpu, cap(2 * COMPILE_TIME.as_secs())).outside(|| "limiting time".into())?;
     let mut wasm = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(std::io::stdin().lock(), MAX_COMPONENT_BYTES as u64 + 1), &mut wasm)
-        .outside(|| "reading stdin".into())?;
+    std::io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1).read_to_end(&mut wasm).outside(|| "reading stdin".into())?;
     check(&wasm, "stdin")?;
     let engine = super::engine::open(true)?;
     let code = engine.precompile_component(&wasm).map_err(|error| does_not_compile("stdin").because(error))?;
@@ -208,4 +216,23 @@ fn write_whole(folder: &Path, file: &Path, bytes: &[u8]) -> Result<()> {
     temporary.write_all(bytes).outside(|| format!("writing in `{}`", folder.display()))?;
     temporary.persist(file).map_err(|error| error.error).outside(|| format!("writing `{}`", file.display()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::compile_in_child;
+
+    #[test]
+    fn a_compiler_that_talks_much_is_heard_out_and_quoted_in_brief() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let compiler = folder.path().join("talker");
+        // More than a pipe holds: a child whose words nobody reads would wait for ever.
+        std::fs::write(&compiler, "#!/bin/sh\ncat >/dev/null\nyes no | head -c 1000000 >&2\nexit 1\n").expect("a script");
+        std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o700)).expect("it is ours");
+        let error = compile_in_child(&compiler, folder.path(), b"", "it").expect_err("it fails");
+        assert_eq!(error.chain()[0], "component `it` does not compile");
+        assert_eq!(error.chain()[1].len(), 8192);
+    }
 }

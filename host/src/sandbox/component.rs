@@ -7,6 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component as Code, Linker};
 
+use super::access::Access;
 use super::bindings::columnar::{Transform, TransformPre};
 use super::bindings::records::{TransformRecords, TransformRecordsPre};
 use super::bindings::types;
@@ -181,7 +182,7 @@ impl Component {
 
     fn describe(&mut self, handle: &tokio::runtime::Handle) -> Result<(), Failure> {
         let limits = Limits::default();
-        let mut store = new_store(self, &limits, &Arc::from("describe"), 0, 0);
+        let mut store = new_store(self, &Access::default(), &limits, &Arc::from("describe"), 0, 0);
         let fuel = limits.fuel(1000);
         let program = &self.program;
         let descriptor = call(&mut store, handle, &limits, fuel, async |store| match program {

@@ -8,9 +8,10 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{Schema, SchemaRef};
 use tokio::runtime::Handle;
-use wasmtime::Store;
 use wasmtime::component::{Resource, ResourceAny};
+use wasmtime::{CallHook, Store};
 
+use super::access::Access;
 use super::bindings::columnar::Transform;
 use super::bindings::records::TransformRecords;
 use super::bindings::types::{Cardinality, StageError};
@@ -36,6 +37,8 @@ pub struct Recipe {
     pub options: String,
     /// What it may use.
     pub limits: Limits,
+    /// What it may reach.
+    pub access: Arc<Access>,
     /// Name of the stage, for logs.
     pub stage: Arc<str>,
     /// The run's start, which is the guest's clock.
@@ -128,7 +131,7 @@ impl Recipe {
     /// # Errors
     /// Every problem of the options at once; or one failure.
     pub fn open(&self, schema: &Schema, snapshot: Option<&[u8]>) -> Result<Instance, Vec<Failure>> {
-        let mut store = new_store(&self.component, &self.limits, &self.stage, self.now_ms, self.seed);
+        let mut store = new_store(&self.component, &self.access, &self.limits, &self.stage, self.now_ms, self.seed);
         let limits = self.limits;
         let fuel = limits.fuel(1000);
         let input = ipc::schema_message(schema).map_err(|error| vec![Failure::new(FailureKind::Host, "bug", error.one_line())])?;
@@ -176,10 +179,15 @@ impl Recipe {
 }
 
 /// Makes a store with its limits set, as they must be before anything is instantiated.
-pub(super) fn new_store(component: &Component, limits: &Limits, stage: &Arc<str>, now_ms: i64, seed: u64) -> Store<State> {
-    let mut store = Store::new(component.engine(), State::new(stage.clone(), limits, now_ms, seed));
+pub(super) fn new_store(component: &Component, access: &Access, limits: &Limits, stage: &Arc<str>, now_ms: i64, seed: u64) -> Store<State> {
+    let mut store = Store::new(component.engine(), State::new(stage.clone(), access, limits, now_ms, seed));
     store.limiter(|state| &mut state.meter);
     store.set_hostcall_fuel(EMIT_BYTES + (4 << 20));
+    // Before every call of the host, WASI's too: it costs a guest next to no fuel, and the time-out around the call acts only when fuel has burned.
+    store.call_hook(|store, hook| match hook {
+        CallHook::CallingHost => Ok(store.data().check_time()?),
+        _ => Ok(()),
+    });
     // Not metered = only in the benchmark that measures what metering costs; asked once, since the refusal may carry a backtrace.
     store.data_mut().metered = store.set_fuel(0).is_ok();
     store

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
+mod access;
 mod bindings;
 mod builtin;
 mod cache;
@@ -22,6 +23,7 @@ mod limits;
 mod state;
 mod wasi;
 
+pub use access::Access;
 pub use bindings::types::Cardinality;
 pub use builtin::{AGGREGATE, JSONATA, OPS, VALIDATE};
 pub use cache::{MAX_COMPONENT_BYTES, compile_component};
@@ -31,6 +33,7 @@ pub use failure::{Failure, FailureKind, amount};
 pub use instance::{Instance, Plan, Processed, Recipe, RejectedRow, Rows, Used};
 
 use crate::error::{Context, Error, Result};
+use crate::plan::Grants;
 
 /// How a sandbox is set up.
 #[derive(Clone, Debug)]
@@ -103,6 +106,11 @@ impl Sandbox {
         }
         let wasm = std::fs::read(path).outside(|| format!("reading component `{}`", path.display()))?;
         self.load(&wasm, &path.display().to_string())
+    }
+
+    /// Makes ready what a stage was granted, for all of its instances.
+    pub fn access(&self, grants: &Grants) -> Arc<Access> {
+        Access::new(grants)
     }
 
     /// What drives the calls' time-outs.

@@ -10,6 +10,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::access::Access;
 use super::bindings::{data, host, records_data, types};
 use super::ipc;
 use super::limits::{Exceeded, Meter};
@@ -111,14 +112,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(stage: Arc<str>, limits: &Limits, now_ms: i64, seed: u64) -> Self {
+    pub(super) fn new(stage: Arc<str>, access: &Access, limits: &Limits, now_ms: i64, seed: u64) -> Self {
         let last_words = LastWords::default();
         let dice = Dice::default();
         dice.seed(seed);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         Self {
-            wasi: wasi::context(now_ms, &dice, &last_words),
+            wasi: wasi::context(access, now_ms, &dice, &last_words),
             table,
             meter: Meter::new(limits),
             last_words,
@@ -138,8 +139,8 @@ impl State {
         self.deadline = (Instant::now(), timeout);
     }
 
-    /// Holds a guest that calls the host to its time. Its fuel does not: a call costs it next to none, and the time-out around it acts only when fuel has burned.
-    fn check_time(&self) -> Result<(), Exceeded> {
+    /// Holds a guest that calls the host to its time.
+    pub(super) fn check_time(&self) -> Result<(), Exceeded> {
         let (started, timeout) = self.deadline;
         if started.elapsed() > timeout { Err(Exceeded::Time(timeout)) } else { Ok(()) }
     }
@@ -168,7 +169,6 @@ impl types::Host for State {}
 
 impl host::Host for State {
     fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
-        self.check_time()?;
         let message = clip(message, LOG_LINE_BYTES);
         if message.len() > self.log_left {
             *self.counters.entry("log_bytes_dropped".into()).or_default() += message.len() as u64;
@@ -222,7 +222,6 @@ impl data::HostBatch for State {
     }
 
     fn read(&mut self, this: Resource<Input>, columns: Option<Vec<u32>>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
-        self.check_time()?;
         let input = self.table.get_mut(&this)?;
         let all = input.rows.num_columns();
         let rows = match (columns, &input.columns) {
@@ -244,7 +243,6 @@ impl data::HostBatch for State {
 
 impl data::HostOutput for State {
     fn schema(&mut self, this: Resource<Output>, schema: Vec<u8>) -> wasmtime::Result<Result<(), types::StageError>> {
-        self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(schema.len() + SCHEMA_BYTES)?;
         output.schema = Some(ipc::read_schema(&schema)?);
@@ -257,7 +255,6 @@ impl data::HostOutput for State {
         rows: Vec<u8>,
         origins: Option<Vec<u32>>,
     ) -> wasmtime::Result<Result<(), types::StageError>> {
-        self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(rows.len())?;
         let schema = output.schema.clone().ok_or_else(|| Exceeded::Contract("emitted rows before it named their schema".into()))?;
@@ -277,7 +274,6 @@ impl data::HostOutput for State {
         columns: Vec<data::ColumnOp>,
         computed: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<(), types::StageError>> {
-        self.check_time()?;
         let base = self.table.get(&base)?.rows.clone();
         let output = self.table.get_mut(&this)?;
         let names: usize = columns.iter().map(op_bytes).sum();
@@ -292,7 +288,6 @@ impl data::HostOutput for State {
     }
 
     fn reject(&mut self, this: Resource<Output>, rows: Vec<types::Rejection>) -> wasmtime::Result<Result<(), types::StageError>> {
-        self.check_time()?;
         self.table.get_mut(&this)?.reject(rows)?;
         Ok(Ok(()))
     }
@@ -316,7 +311,6 @@ impl records_data::HostBatch for State {
     }
 
     fn read(&mut self, this: Resource<Input>) -> wasmtime::Result<Result<Vec<u8>, types::StageError>> {
-        self.check_time()?;
         let input = self.table.get_mut(&this)?;
         let lines = input.lines.clone().unwrap_or_default();
         input.charge(lines.len())?;
@@ -335,7 +329,6 @@ impl records_data::HostOutput for State {
         rows: Vec<u8>,
         origins: Option<Vec<u32>>,
     ) -> wasmtime::Result<Result<(), types::StageError>> {
-        self.check_time()?;
         let output = self.table.get_mut(&this)?;
         output.charge(rows.len())?;
         if rows.last().is_some_and(|&byte| byte != b'\n') {
@@ -348,7 +341,6 @@ impl records_data::HostOutput for State {
     }
 
     fn reject(&mut self, this: Resource<Output>, rows: Vec<types::Rejection>) -> wasmtime::Result<Result<(), types::StageError>> {
-        self.check_time()?;
         self.table.get_mut(&this)?.reject(rows)?;
         Ok(Ok(()))
     }

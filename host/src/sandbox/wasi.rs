@@ -1,4 +1,4 @@
-//! The world as a guest sees it: no folder, no socket, no environment, a clock that stands still, dice that are loaded.
+//! The world as a guest sees it: no folder, no socket; and unless granted no environment, a clock that stands still, dice that are loaded.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,11 +12,13 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
+use super::access::Access;
+
 /// Bytes of a guest's last words that are kept.
 const LAST_WORDS_BYTES: usize = 8 << 10;
 
-/// Builds the context: what a guest may reach, which is nothing.
-pub(super) fn context(now_ms: i64, dice: &Dice, last_words: &LastWords) -> WasiCtx {
+/// Builds the context: what a guest may reach, which is nothing unless it was granted.
+pub(super) fn context(access: &Access, now_ms: i64, dice: &Dice, last_words: &LastWords) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(last_words.clone())
@@ -25,12 +27,16 @@ pub(super) fn context(now_ms: i64, dice: &Dice, last_words: &LastWords) -> WasiC
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .socket_addr_check(|_, _| Box::pin(async { false }))
-        .wall_clock(FrozenClock(Duration::from_millis(now_ms.max(0) as u64)))
-        .monotonic_clock(FrozenClock(Duration::ZERO))
-        .secure_random(dice.clone())
-        .insecure_random(dice.clone())
-        .insecure_random_seed(u128::from(dice.0.load(Relaxed)))
-        .max_random_size(64 << 10);
+        .max_random_size(64 << 10)
+        .envs(&access.env);
+    // Without these lines a guest has the host's own clocks and dice.
+    if !access.clock {
+        builder.wall_clock(FrozenClock(Duration::from_millis(now_ms.max(0) as u64))).monotonic_clock(FrozenClock(Duration::ZERO));
+    }
+    if !access.random {
+        let seed = u128::from(dice.0.load(Relaxed));
+        builder.secure_random(dice.clone()).insecure_random(dice.clone()).insecure_random_seed(seed);
+    }
     builder.build()
 }
 
