@@ -1,22 +1,21 @@
-//! JSONata expressions over rows: the guest behind `jsonata`.
+//! JSONata expressions over rows: the guest behind `jsonata` and `filter: {expression}`.
+//!
+//! `record` evaluates once a row, `batch` once a batch, `dataset` once at the end, and `filter` keeps the rows for which the expression
+//! is true.
 
-use etl_sdk::arrow_schema::SchemaRef;
-use etl_sdk::{Columns, Input, NoOptions, Output, Plan, StageError};
+mod batch;
+mod dataset;
+mod filter;
+mod program;
+mod record;
+mod result;
 
-/// Not built yet.
-pub struct Later;
+pub use batch::Batch;
+pub use dataset::Dataset;
+pub use filter::Filter;
+pub use record::Record;
 
-impl Columns for Later {
-    const NAME: &'static str = "jsonata";
-    type Options = NoOptions;
+etl_sdk::export_columns!(Record, Batch, Dataset, Filter);
 
-    fn configure(_options: NoOptions, _input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        Err(vec![StageError::options("not_built", "`jsonata` is not built yet")])
-    }
-
-    fn process(&mut self, _input: &Input<'_>, _output: &mut Output<'_>) -> Result<(), StageError> {
-        Ok(())
-    }
-}
-
-etl_sdk::export_columns!(Later);
+#[cfg(test)]
+mod tests;

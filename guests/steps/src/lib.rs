@@ -4,6 +4,7 @@
 //! so that a text (a type's name, an expression) is read by one parser.
 
 pub mod expr;
+pub mod jsonata;
 mod types;
 
 pub use types::{ParseTypeError, Type};

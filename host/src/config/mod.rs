@@ -15,6 +15,7 @@ pub mod transform;
 
 mod canonical;
 mod de;
+mod jsonata;
 mod lower;
 mod problem;
 mod scalar;

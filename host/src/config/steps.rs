@@ -11,7 +11,7 @@ use super::grants::grants;
 use super::lower::{Lowering, is_by_field};
 use super::problem::list;
 use super::sections::check_limits;
-use super::transform::{CustomFunction, Jsonata, Later, Step, Target, WrittenCustomFunction};
+use super::transform::{CustomFunction, Later, Step, Target, WrittenCustomFunction};
 use super::yaml::{Key, Node, Value, shorten};
 use crate::error::did_you_mean;
 
@@ -26,17 +26,15 @@ impl Lowering<'_> {
             "add" => self.add(node).map(Simple::Add),
             "select" => self.columns(name, node).map(Simple::Select),
             "drop" => self.columns(name, node).map(Simple::Drop),
-            "filter" => self.filter(node).map(Simple::Filter),
+            "filter" => match self.filter(node) {
+                Some(Filtering::Expression(expression)) => return self.push(node, Step::Keep(expression)),
+                Some(Filtering::Comparison(filter)) => Some(Simple::Filter(filter)),
+                None => None,
+            },
             "map" => self.look_up(node),
             "unnest" => self.unnest(node).map(Simple::Unnest),
             "flatten" => return self.flatten(node),
-            "jsonata" => {
-                self.findings.not_built(node, "transform.jsonata");
-                if let Some(jsonata) = typed::<Jsonata>(node.clone(), self.findings) {
-                    self.push(node, Step::Jsonata(jsonata));
-                }
-                return;
-            }
+            "jsonata" => return self.jsonata(node),
             "custom_function" => {
                 if let Some(function) = self.custom_function(node) {
                     self.push(node, Step::Custom(Box::new(function)));
@@ -167,12 +165,14 @@ impl Lowering<'_> {
         Some(columns)
     }
 
-    fn filter(&mut self, node: &Node) -> Option<Filter> {
+    fn filter(&mut self, node: &Node) -> Option<Filtering> {
         let WrittenFilter { field, operator, value, expression } = typed::<WrittenFilter>(node.clone(), self.findings)?;
         let value_node = node.get("value").unwrap_or(node);
         match (expression, field) {
             (Some(_), Some(_)) => drop(self.findings.wrong(node, "`filter` has `expression` or `field`, not both")),
-            (Some(_), None) => self.findings.not_built(node, "transform.filter.expression"),
+            (Some(_), None) => {
+                return self.expression(node.get("expression").unwrap_or(node)).map(Filtering::Expression);
+            }
             (None, None) => drop(self.findings.wrong(node, "the key `field` is missing in `filter`")),
             (None, Some(field)) => {
                 let name = operator_name(operator);
@@ -202,7 +202,7 @@ impl Lowering<'_> {
                 };
                 match wrong {
                     Some(message) => self.findings.wrong(value_node, message).hint = hint.map(str::to_owned),
-                    None => return Some(Filter { field, operator, value }),
+                    None => return Some(Filtering::Comparison(Filter { field, operator, value })),
                 }
             }
         }
@@ -365,6 +365,14 @@ impl Lowering<'_> {
     }
 }
 
+/// What a `filter` keeps.
+enum Filtering {
+    /// Rows of which a column compares.
+    Comparison(Filter),
+    /// Rows for which a JSONata expression is true.
+    Expression(String),
+}
+
 /// A `filter` as it is written.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -377,7 +385,7 @@ pub(super) struct WrittenFilter {
     /// What it is compared with: a list with `in` and `not_in`, nothing with `is_null` and `is_not_null`.
     #[serde(default)]
     value: Json,
-    /// JSONata expression, in place of the other keys.
+    /// JSONata expression, in place of the other keys: rows are kept for which it is true by the rules of `$boolean`.
     expression: Option<String>,
 }
 

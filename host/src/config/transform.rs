@@ -37,6 +37,8 @@ pub enum Step {
     Simple(etl_steps::Step),
     /// A JSONata expression.
     Jsonata(Jsonata),
+    /// The rows for which a JSONata expression is true.
+    Keep(String),
     /// The user's own component or function.
     Custom(Box<CustomFunction>),
     /// A step whose options are kept as they stand until it is built.
@@ -70,6 +72,15 @@ pub struct Jsonata {
     /// With `mode: batch`, which rows it gets at once. Default: `batch`.
     #[serde(default)]
     pub scope: Scope,
+    /// What it may use. Default: what the settings say.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What becomes of a row for which it fails; of all rows of the batch with `mode: batch`. Default: `dead_letter`.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// What happens when it runs into a limit. Default: `bisect`.
+    #[serde(default)]
+    pub on_trap: OnTrap,
 }
 
 /// What a function is applied to.

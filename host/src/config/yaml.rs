@@ -23,6 +23,8 @@ pub(super) struct Node {
     pub(super) value: Value,
     /// The text of a scalar without quotes.
     pub(super) raw: Option<String>,
+    /// Of a text that stands in the file line for line, as after `|`: the first of those lines, and the columns before each of them.
+    pub(super) block: Option<(usize, usize)>,
     /// Line, from 1.
     pub(super) line: usize,
     /// Column in characters, from 1.
@@ -70,7 +72,7 @@ pub(super) struct Key {
 impl Node {
     /// Makes a node that stands where another one does.
     pub(super) fn beside(other: &Self, value: Value) -> Self {
-        Self { value, raw: None, line: other.line, column: other.column, path: other.path.clone() }
+        Self { value, raw: None, block: None, line: other.line, column: other.column, path: other.path.clone() }
     }
 
     /// Makes a mapping of one key around a node.
@@ -202,7 +204,7 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         findings.wrong_at(place, format!("the file has {} bytes, but must have at most {MAX_BYTES}", text.len()));
         return None;
     }
-    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0, findings };
+    let mut builder = Builder { text, parser: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0, findings };
     match builder.document() {
         Ok(mut node) => {
             if node.is_null() {
@@ -221,6 +223,7 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
 type Built<T> = Result<T, Box<Problem>>;
 
 struct Builder<'a> {
+    text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: Vec<(usize, Option<(Node, usize)>)>,
     nodes: usize,
@@ -232,7 +235,9 @@ impl Builder<'_> {
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => return Ok(Node { value: Value::Null, raw: None, line: 1, column: 1, path: String::new() }),
+                Event::StreamEnd => {
+                    return Ok(Node { value: Value::Null, raw: None, block: None, line: 1, column: 1, path: String::new() });
+                }
                 Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
                 event => {
                     let node = self.node(event, span, 0)?;
@@ -242,6 +247,15 @@ impl Builder<'_> {
                 }
             }
         }
+    }
+
+    /// Where the lines of a literal text stand.
+    fn block(&self, text: &str, span: Span) -> Option<(usize, usize)> {
+        let blank = text.lines().take_while(|line| line.is_empty()).count();
+        let line = text.lines().nth(blank)?;
+        let mut lines = self.text.lines().enumerate().skip(span.start.line().saturating_sub(1));
+        let (number, found) = lines.find(|(_, found)| found.ends_with(line) && found[..found.len() - line.len()].trim().is_empty())?;
+        Some((number + 1 - blank, found.len() - line.len()))
     }
 
     fn next(&mut self) -> Built<(Event<'static>, Span)> {
@@ -260,8 +274,12 @@ impl Builder<'_> {
         if depth > MAX_DEPTH {
             return Err(self.wrong(span, format!("values are nested more than {MAX_DEPTH} levels deep")));
         }
+        let mut block = None;
         let (value, raw, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if style == ScalarStyle::Literal {
+                    block = self.block(&text, span);
+                }
                 let as_text = tag.as_ref().is_some_and(|tag| tag.suffix == "str");
                 match style {
                     ScalarStyle::Plain if !as_text => (resolve(&text), Some(text.into_owned()), anchor),
@@ -287,7 +305,7 @@ impl Builder<'_> {
             Event::StreamEnd | Event::DocumentEnd => return Err(self.wrong(span, "the file ends in the middle of a value".into())),
             _ => return Err(self.wrong(span, "this is not YAML".into())),
         };
-        let node = Node { value, raw, line: span.start.line(), column: span.start.col() + 1, path: String::new() };
+        let node = Node { value, raw, block, line: span.start.line(), column: span.start.col() + 1, path: String::new() };
         if anchor > 0 {
             let size = count(&node);
             self.anchors.retain(|(id, _)| *id != anchor);
@@ -328,6 +346,7 @@ impl Builder<'_> {
                         let node = Node {
                             value: resolve(&text),
                             raw: Some(text.to_string()),
+                            block: None,
                             line: span.start.line(),
                             column: span.start.col() + 1,
                             path: String::new(),

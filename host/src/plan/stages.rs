@@ -10,7 +10,7 @@ use super::{ComponentName, Grants, Limits, StagePlan};
 use crate::config::component::Component;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings;
-use crate::config::transform::{CustomFunction, OnError, OnTrap, Step, Target};
+use crate::config::transform::{CustomFunction, Jsonata, Mode, OnError, OnTrap, Scope, Step, Target};
 use crate::error::{Error, Place, Result};
 
 /// Fuses neighbouring simple operations and lowers every step to a stage.
@@ -70,8 +70,19 @@ pub(super) fn stages(
                     Err(error) => errors.push(error),
                 }
             }
+            Step::Jsonata(jsonata) => {
+                close(fused.take(), &mut stages);
+                let limits = expression_limits(&jsonata.limits, &pipeline.settings.limits, limits(&jsonata.limits));
+                stages.push(jsonata_stage(jsonata, limits, pipeline.settings.max_error_ratio, place));
+            }
+            Step::Keep(expression) => {
+                close(fused.take(), &mut stages);
+                let limits = expression_limits(&transform.limits, &pipeline.settings.limits, limits(&transform.limits));
+                let options = etl_steps::jsonata::Options { expression, memory_bytes: None };
+                stages.push(expression_stage("filter", "filter by expression", options, limits, pipeline.settings.max_error_ratio, place));
+            }
             // Those are listed as not built.
-            Step::Jsonata(_) | Step::Later(_, _) => {}
+            Step::Later(_, _) => {}
         }
     }
     close(fused, &mut stages);
@@ -85,6 +96,58 @@ pub(super) fn stages(
         }
     }
     stages
+}
+
+/// Fuel for each row that an expression works on. It is dearer than a simple operation, and how much so only its author knows.
+const EXPRESSION_FUEL_PER_ROW: u64 = 2_000_000;
+
+/// The limits of an expression: as those of every stage, with more fuel where the user does not say how much.
+fn expression_limits(own: &settings::Limits, settings: &settings::Limits, limits: Limits) -> Limits {
+    let written = own.or(settings);
+    match (written.fuel_per_row, written.fuel_per_batch) {
+        (None, None) => Limits { fuel_per_row: EXPRESSION_FUEL_PER_ROW, ..limits },
+        _ => limits,
+    }
+}
+
+fn jsonata_stage(jsonata: Jsonata, limits: Limits, max_error_ratio: f64, place: Place) -> StagePlan {
+    let Jsonata { expression, mode, scope, limits: _, on_error, on_trap } = jsonata;
+    let (function, words) = match (mode, scope) {
+        (Mode::Record, _) => ("record", "jsonata by record"),
+        (Mode::Batch, Scope::Batch) => ("batch", "jsonata by batch"),
+        (Mode::Batch, Scope::Dataset) => ("dataset", "jsonata on all rows"),
+    };
+    let memory_bytes = (scope == Scope::Dataset).then_some(limits.memory_bytes);
+    StagePlan {
+        name: "jsonata".into(),
+        on_error,
+        on_trap,
+        ..expression_stage(function, words, etl_steps::jsonata::Options { expression, memory_bytes }, limits, max_error_ratio, place)
+    }
+}
+
+fn expression_stage(
+    function: &str,
+    words: &str,
+    options: etl_steps::jsonata::Options,
+    limits: Limits,
+    max_error_ratio: f64,
+    place: Place,
+) -> StagePlan {
+    StagePlan {
+        name: function.into(),
+        component: ComponentName::Jsonata,
+        function: Some(function.into()),
+        options: serde_json::to_value(options).expect("options are JSON"),
+        limits,
+        grants: Grants::default(),
+        on_error: OnError::DeadLetter,
+        on_trap: OnTrap::Bisect,
+        max_error_ratio,
+        steps: vec![words.into()],
+        places: vec![place.clone()],
+        place,
+    }
 }
 
 fn custom_stage(

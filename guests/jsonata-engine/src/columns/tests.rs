@@ -1,0 +1,91 @@
+use super::*;
+use crate::Rows;
+
+fn value(text: &str) -> JValue {
+    JValue::from_json_str(text).expect("it is JSON")
+}
+
+/// The columns of rows: each with its type, then the rows as they read back.
+fn made(rows: &[&str]) -> (Vec<String>, Vec<String>) {
+    let mut columns = Columns::new();
+    rows.iter().for_each(|row| columns.append(&value(row)).expect("it is an object"));
+    let batch = columns.finish().expect("the columns fit");
+    let types = batch.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+    (types, Rows::new(&batch).all().map(|row| row.to_json_string().expect("it is JSON")).collect())
+}
+
+/// The type of one column of values, and what they read back as.
+fn column(values: &[&str]) -> (String, Vec<String>) {
+    let rows: Vec<String> = values.iter().map(|value| format!("{{\"v\":{value}}}")).collect();
+    let (types, rows) = made(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let bare = |row: String| row.strip_prefix("{\"v\":").and_then(|row| row.strip_suffix('}')).expect("one column").to_owned();
+    (types[0].strip_prefix("v ").expect("one column").to_owned(), rows.into_iter().map(bare).collect())
+}
+
+#[test]
+fn columns_widen_along_the_lattice_of_the_json_source() {
+    let cases: [(&[&str], &str, &[&str]); 12] = [
+        (&["null", "null"], "Null", &["null", "null"]),
+        (&["null", "true"], "Boolean", &["null", "true"]),
+        (&["1", "null", "-2"], "Int64", &["1", "null", "-2"]),
+        (&["1", "2.5"], "Float64", &["1", "2.5"]),
+        (&["2.5", "1"], "Float64", &["2.5", "1"]),
+        (&["100000000000000000", "1"], "Int64", &["\"100000000000000000\"", "1"]),
+        (&["1e300"], "Float64", &["1e+300"]),
+        (&["1", "true", "\"x\""], "Utf8", &["\"1\"", "\"true\"", "\"x\""]),
+        (&["\"x\"", "2.5", "1e21"], "Utf8", &["\"x\"", "\"2.5\"", "\"1e+21\""]),
+        (&["\"x\"", "[1]"], "Utf8", &["\"\\\"x\\\"\"", "\"[1]\""]),
+        (&["{}", "{}"], "Utf8", &["\"{}\"", "\"{}\""]),
+        (&["[1, null]", "[]", "[2.5]"], "List(Float64)", &["[1,null]", "[]", "[2.5]"]),
+    ];
+    for (values, data_type, read) in cases {
+        assert_eq!(column(values), (data_type.to_owned(), read.iter().map(|&text| text.to_owned()).collect()), "{values:?}");
+    }
+}
+
+#[test]
+fn objects_gather_their_members_and_become_text_beside_what_is_no_object() {
+    let (types, rows) = made(&["{\"o\":{\"a\":1}}", "{\"o\":{\"b\":\"x\",\"a\":2.5}}", "{}", "{\"p\":[{\"c\":true},{}]}"]);
+    assert_eq!(types, ["o Struct(\"a\": Float64, \"b\": Utf8)", "p List(Struct(\"c\": Boolean))"]);
+    assert_eq!(
+        rows,
+        [
+            "{\"o\":{\"a\":1},\"p\":null}",
+            "{\"o\":{\"a\":2.5,\"b\":\"x\"},\"p\":null}",
+            "{\"o\":null,\"p\":null}",
+            "{\"o\":null,\"p\":[{\"c\":true},{}]}"
+        ]
+    );
+    // What was absent stays so, and what was null is written.
+    assert_eq!(
+        column(&["{\"a\":1,\"n\":null}", "{\"b\":[2]}", "7"]).1,
+        ["\"{\\\"a\\\":1,\\\"n\\\":null}\"", "\"{\\\"b\\\":[2]}\"", "\"7\""]
+    );
+}
+
+#[test]
+fn what_is_too_deep_or_too_wide_for_columns_is_json_text() {
+    let deep = format!("{}1{}", "[".repeat(20), "]".repeat(20));
+    let (data_type, _) = column(&[&deep]);
+    assert_eq!(data_type.matches("List(").count(), 16);
+    assert!(data_type.contains("Utf8"), "{data_type}");
+    let wide: Vec<String> = (0..600).map(|number| format!("\"k{number}\":{number}")).collect();
+    assert_eq!(column(&[&format!("{{{}}}", wide.join(","))]).0, "Utf8");
+    let mut columns = Columns::new();
+    let many: Vec<String> = (0..5000).map(|number| format!("\"k{number}\":{number}")).collect();
+    columns.append(&value(&format!("{{{}}}", many.join(",")))).expect("it is an object");
+    let error = columns.finish().expect_err("there are too many");
+    assert_eq!(error.to_string(), "Schema error: 5000 columns came out, but a batch has at most 4096");
+}
+
+#[test]
+fn what_is_no_object_is_no_row() {
+    let mut columns = Columns::with_names(["b", "a"]);
+    assert_eq!(columns.append(&value("[1]")), Err(NoRow::NotAnObject("a list")));
+    let long = format!("{{\"{}\":1}}", "x".repeat(256));
+    assert_eq!(columns.append(&value(&long)), Err(NoRow::LongName(256)));
+    columns.append(&value("{\"a\":1}")).expect("it is an object");
+    let batch = columns.finish().expect("the columns fit");
+    let names: Vec<_> = batch.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
+    assert_eq!((batch.num_rows(), names), (1, vec!["b Null".to_owned(), "a Int64".to_owned()]));
+}

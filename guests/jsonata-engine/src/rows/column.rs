@@ -1,0 +1,222 @@
+//! One column, ready to give any of its values.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, BooleanArray, GenericStringArray, OffsetSizeTrait, StringViewArray};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
+use arrow_schema::{DataType, TimeUnit};
+use indexmap::IndexMap;
+use jsonata_core::value::JValue;
+
+use super::spell::{self, Zone};
+
+/// One column, ready to give any of its values; it shares the column's buffers.
+pub(super) struct Column {
+    nulls: Option<NullBuffer>,
+    values: Values,
+}
+
+enum Values {
+    /// Nulls, or a type that no source gives.
+    Null,
+    Bool(BooleanArray),
+    Int(ScalarBuffer<i64>),
+    UInt(ScalarBuffer<u64>),
+    Float(ScalarBuffer<f64>),
+    Decimal(Vec<i128>, i8),
+    Text(GenericStringArray<i32>),
+    LargeText(GenericStringArray<i64>),
+    TextView(StringViewArray),
+    Bytes(ArrayRef),
+    Date(Vec<i64>),
+    Time(Vec<i64>, TimeUnit),
+    Timestamp(ScalarBuffer<i64>, TimeUnit, Zone),
+    /// Where the items of each list begin and end.
+    List(Vec<(usize, usize)>, Box<Column>),
+    Object(Vec<Column>, IndexMap<String, JValue>),
+    Map(Vec<(usize, usize)>, Box<Column>, Box<Column>),
+}
+
+impl Column {
+    pub(super) fn new(array: &ArrayRef) -> Self {
+        Self { nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), values: Values::new(array) }
+    }
+
+    #[inline]
+    fn is_null(&self, index: usize) -> bool {
+        matches!(self.values, Values::Null) || self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(index))
+    }
+
+    /// One value.
+    #[inline]
+    pub(super) fn value(&self, index: usize) -> JValue {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(index)) {
+            return JValue::Null;
+        }
+        match &self.values {
+            Values::Null => JValue::Null,
+            Values::Bool(values) => JValue::Bool(values.value(index)),
+            Values::Int(values) => spell::integer(values[index]),
+            Values::UInt(values) => spell::unsigned(values[index]),
+            Values::Float(values) => match values[index] {
+                value if value.is_finite() => JValue::Number(value),
+                _ => JValue::Null,
+            },
+            Values::Decimal(values, scale) => spell::decimal(values[index], *scale),
+            Values::Text(texts) => JValue::string(texts.value(index)),
+            Values::LargeText(texts) => JValue::string(texts.value(index)),
+            Values::TextView(texts) => JValue::string(texts.value(index)),
+            Values::Bytes(array) => JValue::string(spell::base64(bytes_at(array, index))),
+            Values::Date(days) => JValue::string(spell::date(days[index])),
+            Values::Time(values, unit) => JValue::string(spell::time(values[index], *unit)),
+            Values::Timestamp(values, unit, zone) => JValue::string(spell::timestamp(values[index], *unit, *zone)),
+            Values::List(bounds, items) => {
+                let (start, end) = bounds[index];
+                JValue::array((start..end).map(|item| items.value(item)).collect())
+            }
+            Values::Object(members, template) => object(members, template, index),
+            Values::Map(bounds, keys, values) => {
+                let (start, end) = bounds[index];
+                let mut map = IndexMap::with_capacity(end - start);
+                for entry in start..end {
+                    map.insert(keys.key(entry), values.value(entry));
+                }
+                JValue::object(map)
+            }
+        }
+    }
+
+    /// A value as the key of an object.
+    fn key(&self, index: usize) -> String {
+        match self.value(index) {
+            JValue::String(text) => text.to_string(),
+            JValue::Number(number) => spell::number(number),
+            JValue::Bool(value) => value.to_string(),
+            _ => String::new(),
+        }
+    }
+}
+
+/// An object without the members that are null.
+fn object(members: &[Column], template: &IndexMap<String, JValue>, index: usize) -> JValue {
+    let absent = members.iter().filter(|member| member.is_null(index)).count();
+    if absent == 0 {
+        let mut object = template.clone();
+        for (value, member) in object.values_mut().zip(members) {
+            *value = member.value(index);
+        }
+        return JValue::object(object);
+    }
+    let mut object = IndexMap::with_capacity_and_hasher(members.len() - absent, template.hasher().clone());
+    for (name, member) in template.keys().zip(members) {
+        if !member.is_null(index) {
+            object.insert(name.clone(), member.value(index));
+        }
+    }
+    JValue::object(object)
+}
+
+fn bounds<O: OffsetSizeTrait>(offsets: &[O]) -> Vec<(usize, usize)> {
+    offsets.windows(2).map(|pair| (pair[0].as_usize(), pair[1].as_usize())).collect()
+}
+
+impl Values {
+    fn new(array: &ArrayRef) -> Self {
+        use DataType as T;
+        macro_rules! widened {
+            ($kind:ty) => {
+                array.as_primitive::<$kind>().values().iter().map(|&value| value.into()).collect()
+            };
+        }
+        match array.data_type() {
+            T::Boolean => Self::Bool(array.as_boolean().clone()),
+            T::Int8 => Self::Int(widened!(Int8Type)),
+            T::Int16 => Self::Int(widened!(Int16Type)),
+            T::Int32 => Self::Int(widened!(Int32Type)),
+            T::Int64 => Self::Int(array.as_primitive::<Int64Type>().values().clone()),
+            T::UInt8 => Self::Int(widened!(UInt8Type)),
+            T::UInt16 => Self::Int(widened!(UInt16Type)),
+            T::UInt32 => Self::Int(widened!(UInt32Type)),
+            T::UInt64 => Self::UInt(array.as_primitive::<UInt64Type>().values().clone()),
+            T::Float16 => Self::Float(widened!(Float16Type)),
+            // The shortest text of the narrow number, as it is written, not the digits that widening brings to light.
+            T::Float32 => {
+                let widen = |value: &f32| value.to_string().parse().unwrap_or(f64::from(*value));
+                Self::Float(array.as_primitive::<Float32Type>().values().iter().map(widen).collect())
+            }
+            T::Float64 => Self::Float(array.as_primitive::<Float64Type>().values().clone()),
+            T::Decimal32(_, scale) => Self::Decimal(widened!(Decimal32Type), *scale),
+            T::Decimal64(_, scale) => Self::Decimal(widened!(Decimal64Type), *scale),
+            T::Decimal128(_, scale) => Self::Decimal(widened!(Decimal128Type), *scale),
+            T::Utf8 => Self::Text(array.as_string().clone()),
+            T::LargeUtf8 => Self::LargeText(array.as_string().clone()),
+            T::Utf8View => Self::TextView(array.as_string_view().clone()),
+            T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => Self::Bytes(array.clone()),
+            T::Date32 => Self::Date(widened!(Date32Type)),
+            T::Date64 => Self::Date(array.as_primitive::<Date64Type>().values().iter().map(|ms| ms.div_euclid(86_400_000)).collect()),
+            T::Time32(TimeUnit::Second) => Self::Time(widened!(Time32SecondType), TimeUnit::Second),
+            T::Time32(unit) => Self::Time(widened!(Time32MillisecondType), *unit),
+            T::Time64(TimeUnit::Microsecond) => Self::Time(widened!(Time64MicrosecondType), TimeUnit::Microsecond),
+            T::Time64(unit) => Self::Time(widened!(Time64NanosecondType), *unit),
+            T::Timestamp(unit, zone) => {
+                let values = ScalarBuffer::new(array.to_data().buffers()[0].clone(), array.offset(), array.len());
+                Self::Timestamp(values, *unit, Zone::new(zone.as_deref()))
+            }
+            T::List(_) => {
+                let list = array.as_list::<i32>();
+                Self::List(bounds(list.offsets()), Box::new(Column::new(list.values())))
+            }
+            T::LargeList(_) => {
+                let list = array.as_list::<i64>();
+                Self::List(bounds(list.offsets()), Box::new(Column::new(list.values())))
+            }
+            T::FixedSizeList(_, size) => {
+                let (list, size) = (array.as_fixed_size_list(), *size as usize);
+                let bounds = (0..list.len()).map(|index| (index * size, (index + 1) * size)).collect();
+                Self::List(bounds, Box::new(Column::new(list.values())))
+            }
+            T::Struct(fields) => {
+                let names = fields.iter().map(|field| (field.name().clone(), JValue::Null)).collect();
+                Self::Object(array.as_struct().columns().iter().map(Column::new).collect(), names)
+            }
+            T::Map(..) => {
+                let map = array.as_map();
+                Self::Map(bounds(map.offsets()), Box::new(Column::new(map.keys())), Box::new(Column::new(map.values())))
+            }
+            // `unreadable` refuses these before a row is read.
+            _ => Self::Null,
+        }
+    }
+}
+
+/// The first type within a type that cannot be made into values.
+pub fn unreadable(data_type: &DataType) -> Option<&DataType> {
+    use DataType as T;
+    match data_type {
+        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) => unreadable(item.data_type()),
+        T::Struct(fields) => fields.iter().find_map(|field| unreadable(field.data_type())),
+        T::Map(entries, _) => unreadable(entries.data_type()),
+        T::Decimal256(..)
+        | T::Duration(_)
+        | T::Interval(_)
+        | T::Union(..)
+        | T::Dictionary(..)
+        | T::RunEndEncoded(..)
+        | T::ListView(_)
+        | T::LargeListView(_) => Some(data_type),
+        _ => None,
+    }
+}
+
+fn bytes_at(array: &ArrayRef, index: usize) -> &[u8] {
+    match array.data_type() {
+        DataType::Binary => array.as_binary::<i32>().value(index),
+        DataType::LargeBinary => array.as_binary::<i64>().value(index),
+        DataType::BinaryView => array.as_binary_view().value(index),
+        _ => array.as_fixed_size_binary().value(index),
+    }
+}
