@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod build;
 mod check;
 mod contract;
 mod inspect;
+mod new;
 mod plan;
 mod run;
 mod schema;
@@ -36,6 +38,11 @@ enum Command {
     Check(check::CheckArgs),
     /// Show what would run: source, stages, sink, limits, schemas
     Plan(plan::PlanArgs),
+    /// Make components of what a contract directory holds as source: Python and JavaScript modules, a Rust crate
+    Build(build::BuildArgs),
+    /// Start a project of your own
+    #[command(subcommand)]
+    New(new::NewCommand),
     /// Show what a component is, offers and would reach
     Inspect(inspect::InspectArgs),
     /// Print the JSON Schema of a configuration file, for editors
@@ -120,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Build(args) => build::build(&args),
+        Command::New(command) => new::new(&command),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::CompileComponent { output } => {
