@@ -77,6 +77,11 @@ fn quickstart() {
     holds("quickstart", |_| {});
 }
 
+#[test]
+fn jsonata() {
+    holds("jsonata", |_| {});
+}
+
 /// Its components are built as a user would build them, in a project of their own.
 #[test]
 fn custom_transform() {

@@ -6,6 +6,7 @@ mod cli;
 mod crash;
 mod evil;
 mod examples;
+mod jsonata;
 mod readme;
 mod review;
 mod run;

@@ -27,6 +27,11 @@ impl Expression {
         Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text) })
     }
 
+    /// Its tree.
+    pub(crate) fn tree(&self) -> &AstNode {
+        &self.tree
+    }
+
     /// Makes it ready to be evaluated on many inputs with the same variables, run and limits.
     pub fn prepare(&self, bindings: &[(String, Value)], run: &Run, limits: &Limits) -> Prepared {
         let mut context = Context::new();

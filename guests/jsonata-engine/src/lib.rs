@@ -6,6 +6,7 @@ mod failure;
 mod impure;
 mod limits;
 mod random;
+mod reading;
 mod rows;
 
 pub use columns::{Columns, NoRow, describe, number, write_json};

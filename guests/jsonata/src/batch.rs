@@ -35,7 +35,7 @@ impl Columns for Batch {
 /// Evaluates an expression on a list of rows.
 pub(crate) fn evaluate(program: &mut Program, rows: &Value, number: u64) -> Result<Made, StageError> {
     let value = program.evaluate(rows, number << 24).map_err(program::refusal).map_err(result::whole)?;
-    let mut made = Made::new();
+    let mut made = program.columns();
     result::append(&mut made, value.as_ref()).map_err(result::whole)?;
     Ok(made)
 }

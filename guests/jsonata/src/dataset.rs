@@ -45,10 +45,10 @@ impl Columns for Dataset {
             Some(limit) if self.held.len().saturating_mul(GROWTH) > limit => {
                 let mib = |bytes: usize| bytes as f64 / 1_048_576.0;
                 let message = format!(
-                    "`scope: dataset` holds all rows in memory, and {} rows of {:.1} MiB are more than fit into the {:.0} MiB that the \
-                     stage may use",
+                    "`scope: dataset` holds all rows in memory: {} rows take about {:.1} MiB there, more than the {:.0} MiB that the stage \
+                     may use",
                     self.rows,
-                    mib(self.held.len()),
+                    mib(self.held.len() * GROWTH),
                     mib(limit)
                 );
                 Err(StageError::unsupported("dataset_too_large", message)

@@ -1,6 +1,6 @@
 //! The expression of a stage, compiled, and what it takes from the run.
 
-use etl_jsonata_engine::{Expression, Failure, Limits, Prepared, Rows, Run, Value, unreadable};
+use etl_jsonata_engine::{Columns, Expression, Failure, Limits, Prepared, Rows, Run, Value, unreadable};
 use etl_sdk::arrow_schema::SchemaRef;
 use etl_sdk::{Input, Plan, Refusal, StageError};
 
@@ -11,6 +11,10 @@ pub(crate) const OPTIONS_SCHEMA: &str = r#"{"type":"object","required":["express
 pub(crate) struct Program {
     prepared: Prepared,
     seed: u64,
+    /// Columns that it reads, where that can be told.
+    reads: Option<Vec<String>>,
+    /// Columns that every row has which it gives.
+    gives: Vec<String>,
 }
 
 impl Program {
@@ -30,7 +34,12 @@ impl Program {
             StageError::options(code, message).field("expression")
         })?;
         let run = Run { now_ms: etl_sdk::now_ms(), seed: etl_sdk::seed() };
-        Ok(Self { prepared: expression.prepare(&[], &run, &Limits::default()), seed: run.seed })
+        Ok(Self {
+            prepared: expression.prepare(&[], &run, &Limits::default()),
+            seed: run.seed,
+            reads: expression.reads(),
+            gives: expression.gives(),
+        })
     }
 
     /// Evaluates the expression; `number` tells evaluations of one run apart, so that `$random()` does not repeat itself.
@@ -39,9 +48,20 @@ impl Program {
         self.prepared.evaluate(Some(input))
     }
 
-    /// Names the columns that `read` is to give.
-    pub(crate) fn plan(&self, plan: Plan, _input: &SchemaRef) -> Plan {
-        plan
+    /// Adds the columns that `read` is to give to what was found out.
+    pub(crate) fn plan(&self, plan: Plan, input: &SchemaRef) -> Plan {
+        match &self.reads {
+            Some(names) => {
+                let is_read = |index: &usize| names.iter().any(|name| name == input.field(*index).name());
+                plan.reading((0..input.fields().len()).filter(is_read).collect::<Vec<_>>())
+            }
+            None => plan,
+        }
+    }
+
+    /// Starts the columns of a batch: with those that every row has, so that batches of optional values have one schema.
+    pub(crate) fn columns(&self) -> Columns {
+        Columns::with_names(self.gives.iter().map(String::as_str))
     }
 }
 

@@ -1,6 +1,5 @@
 //! `record`: the expression once a row.
 
-use etl_jsonata_engine::Columns as Made;
 use etl_sdk::arrow_schema::SchemaRef;
 use etl_sdk::{Cardinality, Columns, Input, Output, Plan, StageError};
 use etl_steps::jsonata::Options;
@@ -26,7 +25,7 @@ impl Columns for Record {
 
     fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Result<(), StageError> {
         let rows = program::read(input)?;
-        let mut made = Made::new();
+        let mut made = self.0.columns();
         let mut origins = Vec::with_capacity(input.num_rows());
         for index in 0..input.num_rows() {
             let value = self.0.evaluate(&rows.row(index), program::number(input, index)).map_err(program::refusal);

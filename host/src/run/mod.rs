@@ -10,6 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 mod chain;
 mod process;
 mod split;
+mod spool;
 mod stages;
 
 use split::{Context, Seconds, run_split};
@@ -221,7 +222,9 @@ impl Work<'_> {
             workers: self.workers,
             stop: self.stop,
         };
-        let target = if self.stages.remembers { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
+        // The columns of a file come from the rows of all splits.
+        let together = self.stages.remembers || self.output.is_none() && self.sink.names_columns();
+        let target = if together { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
         let mut splits = self.source.splits(NonZeroUsize::new(target).unwrap_or(NonZeroUsize::MIN))?;
         if splits.is_empty() {
             // Nothing to read still makes an output, an empty one.

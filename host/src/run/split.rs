@@ -16,6 +16,7 @@ use std::time::Instant;
 use arrow_schema::SchemaRef;
 
 use super::chain::Chain;
+use super::spool::Spool;
 use super::stages::Stages;
 use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
@@ -89,7 +90,8 @@ pub(super) fn run_split(
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let encode: OnceLock<Arc<dyn Encode>> = OnceLock::new();
-    let mut appender = Appender { context, split, load: None, encode: &encode };
+    let spool = (context.output.is_none() && context.sink.names_columns()).then(Spool::open).transpose()?;
+    let mut appender = Appender { context, split, load: None, encode: &encode, spool };
     if let Some(schema) = &context.output {
         appender.begin(schema.clone())?;
     }
@@ -323,7 +325,7 @@ fn collect(
     let mut progress = Progress::default();
     let mut early: BTreeMap<usize, Finished> = BTreeMap::new();
     let mut expected = 0;
-    let mut take = |finished: Finished, report: &mut SplitReport| -> Result<()> {
+    let mut take = |appender: &mut Appender<'_>, finished: Finished, report: &mut SplitReport| -> Result<()> {
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
         appender.append(encoded, &mut rows, &mut rejects)?;
         for reject in &mut rejects {
@@ -348,14 +350,19 @@ fn collect(
         early.insert(sequence, outcome?);
         while let Some(finished) = early.remove(&expected) {
             expected += 1;
-            take(finished, &mut report)?;
+            take(appender, finished, &mut report)?;
             // The reader has left where all is read.
             places.send(()).ok();
         }
     }
     // What a stage that remembers held back comes last.
     while let Some((_, finished)) = early.pop_first() {
-        take(finished, &mut report)?;
+        take(appender, finished, &mut report)?;
+    }
+    for batches in appender.unspool()? {
+        let mut finished = Finished::new(appender.context);
+        finished.encoded = Encoding::Rows(batches?);
+        take(appender, finished, &mut report)?;
     }
     Ok(report)
 }
@@ -378,6 +385,8 @@ struct Appender<'a> {
     split: &'a Split,
     load: Option<Box<dyn Load>>,
     encode: &'a OnceLock<Arc<dyn Encode>>,
+    /// Where rows wait whose columns nobody knows yet.
+    spool: Option<Spool>,
 }
 
 impl Appender<'_> {
@@ -393,6 +402,9 @@ impl Appender<'_> {
             Encoding::Encoded(encoded) => encoded,
             Encoding::Rows(batches) => {
                 let Some(first) = batches.first() else { return Ok(()) };
+                if let Some(spool) = &mut self.spool {
+                    return spool.push(&batches);
+                }
                 if self.load.is_none() {
                     self.begin(first.rows.schema())?;
                 }
@@ -411,6 +423,16 @@ impl Appender<'_> {
             Some(load) if !empty => load.append(encoded),
             _ => Ok(()),
         }
+    }
+
+    /// Ends the waiting of rows: the columns of all of them are known now.
+    fn unspool(&mut self) -> Result<impl Iterator<Item = Result<Vec<Batch>>> + use<>> {
+        let waiting = self.spool.take().map(Spool::finish).transpose()?;
+        let (schema, batches) = waiting.unzip();
+        if let Some(schema) = schema.flatten() {
+            self.begin(schema)?;
+        }
+        Ok(batches.into_iter().flatten())
     }
 
     fn finish(mut self) -> Result<Option<Staged>> {

@@ -64,6 +64,12 @@ impl Sink for FileOutput {
         if matches!((&self.output.kind, &self.output.layout), (Kind::Excel { .. }, Layout::One)) { 1 } else { usize::MAX }
     }
 
+    fn names_columns(&self) -> bool {
+        // A line of JSON names its own.
+        let csv = |format: &TextFormat| matches!(format.syntax, Syntax::Csv(_));
+        !matches!((&self.output.kind, &self.output.layout), (Kind::Text(format), Layout::One) if !csv(format))
+    }
+
     fn begin(&self, split: usize, schema: SchemaRef) -> Result<Box<dyn Load>> {
         *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema.clone();
         if let Layout::Hive { partition, .. } = &self.output.layout {

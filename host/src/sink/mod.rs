@@ -4,6 +4,7 @@ mod conform;
 pub mod dead_letters;
 mod excel;
 mod file;
+mod join;
 mod nothing;
 mod old;
 mod output;
@@ -16,6 +17,8 @@ mod workspace;
 
 #[cfg(test)]
 mod conformance;
+
+pub(crate) use join::join;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +79,11 @@ pub trait Sink: Send + Sync {
     /// How many splits one run may stage; 1 where staged parts cannot be joined.
     fn max_splits(&self) -> usize {
         usize::MAX
+    }
+
+    /// Whether the columns that [`Sink::begin`] names are those of all rows; where not, each batch may have its own.
+    fn names_columns(&self) -> bool {
+        true
     }
 
     /// Starts to stage the output of one split, under a name that depends only on run and split: begun again, it replaces what was staged.

@@ -1,0 +1,145 @@
+//! Rows that wait on disk until all columns are known.
+//!
+//! Where no stage can tell what comes out, batches may differ: a column may come late, integers may turn out to be floats. A sink that
+//! must name its columns first gets the rows once all of them have been seen, so that none is refused for what the first ones lacked.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::sync::Arc;
+
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::SchemaRef;
+
+use crate::batch::{Batch, Origin, RowNumbers};
+use crate::error::{Context, Error, Result};
+use crate::sink;
+
+/// Rows in a file without a name, which is gone with the process.
+pub(super) struct Spool {
+    file: BufWriter<File>,
+    /// For each chunk the number of its batches.
+    chunks: Vec<usize>,
+    /// Names of sources, each once.
+    sources: Vec<Arc<str>>,
+    schema: Option<SchemaRef>,
+}
+
+/// The rows of a spool, chunk by chunk.
+pub(super) struct Spooled {
+    file: BufReader<File>,
+    chunks: std::vec::IntoIter<usize>,
+    sources: Vec<Arc<str>>,
+}
+
+fn failed(error: std::io::Error) -> Error {
+    let folder = std::env::temp_dir();
+    Error::outside(format!("rows that wait for their columns cannot be kept in `{}`", folder.display()))
+        .because(error)
+        .hint("set TMPDIR to a folder with room for the output")
+}
+
+impl Spool {
+    /// Opens an empty one.
+    pub(super) fn open() -> Result<Self> {
+        let file = tempfile::tempfile().map_err(failed)?;
+        Ok(Self { file: BufWriter::with_capacity(1 << 18, file), chunks: Vec::new(), sources: Vec::new(), schema: None })
+    }
+
+    /// Adds the batches of one chunk.
+    pub(super) fn push(&mut self, batches: &[Batch]) -> Result<()> {
+        for batch in batches {
+            let schema = batch.rows.schema();
+            self.schema = Some(self.schema.take().map_or_else(|| schema.clone(), |all| sink::join(&all, &schema)));
+            self.head(batch).map_err(failed)?;
+            let mut writer = StreamWriter::try_new(&mut self.file, &schema).bug(|| "rows cannot be spooled".into())?;
+            let written = writer.write(&batch.rows).and_then(|()| writer.finish());
+            written.outside(|| "rows that wait for their columns cannot be kept: set TMPDIR to a folder with more room".into())?;
+        }
+        self.chunks.push(batches.len());
+        Ok(())
+    }
+
+    fn head(&mut self, batch: &Batch) -> std::io::Result<()> {
+        let Batch { rows: _, origin: Origin { source, rows }, sequence } = batch;
+        let place = self.sources.iter().position(|known| known == source).unwrap_or_else(|| {
+            self.sources.push(source.clone());
+            self.sources.len() - 1
+        });
+        let (first, numbers): (u64, &[u64]) = match rows {
+            RowNumbers::From(first) => (*first, &[]),
+            RowNumbers::Each(numbers) => (u64::MAX, numbers),
+        };
+        for number in [place as u64, *sequence, first, numbers.len() as u64].iter().chain(numbers) {
+            self.file.write_all(&number.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The columns that hold all rows, and the rows; no columns where there are no rows.
+    pub(super) fn finish(self) -> Result<(Option<SchemaRef>, Spooled)> {
+        let Self { file, chunks, sources, schema } = self;
+        let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.rewind().map_err(failed)?;
+        Ok((schema, Spooled { file: BufReader::with_capacity(1 << 18, file), chunks: chunks.into_iter(), sources }))
+    }
+}
+
+impl Spooled {
+    fn number(&mut self) -> Result<u64> {
+        let mut bytes = [0; 8];
+        self.file.read_exact(&mut bytes).map_err(failed)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn batch(&mut self) -> Result<Batch> {
+        let [place, sequence, first, count] = [self.number()?, self.number()?, self.number()?, self.number()?];
+        let numbers = (0..count).map(|_| self.number()).collect::<Result<Arc<[u64]>>>()?;
+        let rows = if first == u64::MAX { RowNumbers::Each(numbers) } else { RowNumbers::From(first) };
+        let origin = Origin { source: self.sources[place as usize].clone(), rows };
+        let mut reader = StreamReader::try_new(&mut self.file, None).bug(|| "spooled rows do not read".into())?;
+        let rows = reader.next().transpose().bug(|| "spooled rows do not read".into())?;
+        let rows = rows.ok_or_else(|| Error::bug("spooled rows are missing"))?;
+        // What ends the stream stands before the next batch.
+        if reader.next().is_some() {
+            return Err(Error::bug("spooled rows have two batches in one place"));
+        }
+        Ok(Batch { rows, origin, sequence })
+    }
+}
+
+impl Iterator for Spooled {
+    type Item = Result<Vec<Batch>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batches = self.chunks.next()?;
+        Some((0..batches).map(|_| self.batch()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+
+    use super::*;
+
+    #[test]
+    fn spooled_rows_come_back_as_they_were_in_chunks() {
+        let batch = |name: &str, column: ArrayRef, rows: RowNumbers, sequence| Batch {
+            rows: RecordBatch::try_from_iter([(name, column)]).unwrap(),
+            origin: Origin { source: name.into(), rows },
+            sequence,
+        };
+        let a = batch("a", Arc::new(Int64Array::from(vec![Some(1), None])), RowNumbers::From(7), 3);
+        let b = batch("b", Arc::new(Float64Array::from(vec![1.5])), RowNumbers::Each([9].into()), 4);
+        let mut spool = Spool::open().unwrap();
+        spool.push(&[a.clone(), b.clone()]).unwrap();
+        spool.push(&[]).unwrap();
+        spool.push(std::slice::from_ref(&b)).unwrap();
+        let (schema, spooled) = spool.finish().unwrap();
+        assert_eq!(schema.unwrap().fields().len(), 2);
+        let shown = |batch: &Batch| format!("{:?} {:?}", batch.rows, (&batch.origin.source, &batch.origin.rows, batch.sequence));
+        let back: Vec<Vec<String>> = spooled.map(|chunk| chunk.unwrap().iter().map(shown).collect()).collect();
+        assert_eq!(back, [vec![shown(&a), shown(&b)], vec![], vec![shown(&b)]]);
+    }
+}
