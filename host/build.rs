@@ -1,8 +1,5 @@
 //! Builds the guests that ship inside the binary, so that `cargo build` is all there is to do.
 
-#[path = "build/sdk.rs"]
-mod sdk;
-
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
@@ -33,7 +30,6 @@ fn main() {
     ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
-    sdk::embed(root);
     let folder = target_folder().join("guests");
     build(root, &folder);
     for (_, file, variable) in GUESTS {

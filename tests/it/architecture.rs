@@ -5,8 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Heavy crates, and the only places that may name them.
-const HEAVY: [(&str, &[&str]); 4] =
-    [("wasmtime", &["sandbox/"]), ("wasmtime_wasi", &["sandbox/"]), ("clap", &["cli/"]), ("calamine", &["source/"])];
+const HEAVY: [(&str, &[&str]); 6] = [
+    ("wasmtime", &["sandbox/"]),
+    ("wasmtime_wasi", &["sandbox/"]),
+    ("clap", &["cli/"]),
+    ("calamine", &["source/"]),
+    ("reqwest", &["artifact/registry/"]),
+    ("rustls", &["artifact/registry/"]),
+];
 
 fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -95,10 +95,11 @@ fn plan_shows_what_will_run() {
       batches    1000 rows where a stage sees a batch's rows together
       schema     Order ID: Utf8, Customer: Utf8, E-Mail: Utf8, Country: Utf8, Item: Utf8, Quantity: Utf8, Unit Price: Utf8, Ordered: Utf8, Gift: Utf8, Status: Utf8, Notes: Utf8
       stage      ops: rename 10, convert 5, defaults 3, add 3, select 12
+        from     the built-in `ops`
+        digest   sha256:DIGEST
         limits   50.0 M fuel a batch + 100.0 k a row, 64 MiB, 30 s a batch, 64 MiB or 16 times the input of output a batch
         grants   nothing
         on error dead_letter, on a crash bisect
-        digest   sha256:DIGEST
         schema   order_id: Int64, ordered_on: Date32, customer: Utf8, contact: Utf8, country: Utf8, country_key: Utf8, item: Utf8, quantity: Int64, unit_price: Decimal128(12, 2), is_gift: Boolean, status: Utf8, source: Utf8
       sink       file output/orders.jsonl, overwrite
       rejects    examples/quickstart/dlq/quickstart.jsonl
@@ -163,6 +164,10 @@ fn help_names_every_command_and_exit_code() {
       check    Find every mistake in the configuration of contract directories, without touching data
       plan     Show what would run: source, stages, sink, limits, schemas
       inspect  Show what a component is, offers and would reach
+      lock     Pin the components of a pipeline to the bytes that they have now, in its lock file
+      add      Put components into the store of this machine and print their digests
+      pull     Pull a component from a registry into the store and print its digest
+      push     Push a component to a registry and print the reference that names it for ever
       schema   Print the JSON Schema of a configuration file, for editors
       help     Print this message or the help of the given subcommand(s)
 

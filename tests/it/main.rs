@@ -1,6 +1,7 @@
 //! Through the front door: the binary, run on real files.
 
 mod architecture;
+mod artifact;
 mod bad_row;
 mod cli;
 mod crash;

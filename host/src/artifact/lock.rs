@@ -30,7 +30,7 @@ pub struct Lock {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
-    /// What the pipeline calls it: the path without `./`, the module's dotted name, the reference without digest.
+    /// What the pipeline calls it: the path without `./`, the module's dotted name, the reference as it is written.
     pub name: String,
     /// How it is named.
     pub kind: PinKind,

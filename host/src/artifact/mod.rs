@@ -9,19 +9,24 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component as Part, Path, PathBuf};
 
+use chrono::DateTime;
 use serde::Serialize;
 
-pub mod build;
+mod credentials;
 mod lock;
-pub mod project;
+mod manifest;
+mod registry;
 mod store;
 
+pub use credentials::{Login, Secret};
 pub use lock::{FILE as LOCK_FILE, Lock, Pin, PinKind, SourceFile};
+pub use registry::{Pulled, Pushed, Registries};
 pub use store::Store;
 
-use crate::config::component::{Digest, Reference};
+use crate::config::component::{Component, Digest, Reference};
 use crate::error::{Context, Error, Result};
 use crate::plan::ComponentName;
+use crate::sandbox::check_component;
 
 /// A component that was found and is what it is pinned to.
 #[derive(Clone, Debug)]
@@ -48,6 +53,8 @@ pub enum Origin {
     File(PathBuf),
     /// The store.
     Store,
+    /// A registry, from which it was pulled just now.
+    Registry,
 }
 
 /// What holds a component to its digest.
@@ -64,19 +71,96 @@ pub enum Pinned {
     Nothing,
 }
 
+/// Where components come from that the contract directory does not hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Library {
+    /// Those of this machine.
+    pub store: Store,
+    /// Those of others.
+    pub registries: Registries,
+}
+
+impl Library {
+    /// Pulls a component into the store. Where there is no store it is pulled all the same.
+    ///
+    /// # Errors
+    /// As [`Registries::pull`]; outside, where it cannot be kept; config, where it is no WebAssembly component.
+    pub fn pull(&self, reference: &Reference) -> Result<Pulled> {
+        let pulled = self.registries.pull(reference)?;
+        check_component(&pulled.wasm, &reference.to_string())?;
+        if self.store.is_there() {
+            self.store.add(&pulled.wasm)?;
+            // Last: whoever finds the manifest finds the component.
+            self.store.add(&pulled.manifest)?;
+        }
+        tracing::info!(reference = %pulled.reference, digest = %pulled.digest, bytes = pulled.wasm.len(), "pulled a component");
+        Ok(pulled)
+    }
+
+    /// Adds a component's file to the store.
+    ///
+    /// # Errors
+    /// Outside, where it cannot be read or kept; config, where it is no WebAssembly component.
+    pub fn add(&self, file: &Path) -> Result<Digest> {
+        let (wasm, _) = read(file)?;
+        check_component(&wasm, &file.display().to_string())?;
+        self.store.add(&wasm)
+    }
+
+    /// Pushes a component's file under a tag. Its time is the file's, or what `SOURCE_DATE_EPOCH` says, so that a second push changes nothing.
+    ///
+    /// # Errors
+    /// As [`Registries::push`]; outside, where the file cannot be read.
+    pub fn push(&self, file: &Path, reference: &Reference) -> Result<Pushed> {
+        let (wasm, _) = read(file)?;
+        let shown = file.display().to_string();
+        check_component(&wasm, &shown)?;
+        let modified =
+            std::fs::metadata(file).and_then(|metadata| metadata.modified()).outside(|| format!("opening component `{shown}`"))?;
+        let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| DateTime::from_timestamp(seconds.parse().ok()?, 0));
+        let title = file.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+        self.registries.push(wasm, &title, given.unwrap_or_else(|| modified.into()), reference)
+    }
+
+    /// Finds a component that the command line names: a tag may name any, as nothing runs.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn find(&self, component: &Component) -> Result<Found> {
+        let name = match component {
+            Component::File(path) => ComponentName::File(path.into()),
+            Component::Digest(digest) => ComponentName::Digest(digest.clone()),
+            Component::Registry(reference) if reference.digest.is_some() => ComponentName::Oci(reference.clone()),
+            Component::Registry(reference) => {
+                let Pulled { wasm, digest, reference, .. } = self.pull(reference)?;
+                let (wasm, name) = (Cow::Owned(wasm), reference.to_string());
+                return Ok(Found { wasm, name, digest, origin: Origin::Registry, pinned: Pinned::Nothing });
+            }
+        };
+        resolve(&name, Path::new(""), &Lock::default(), self)
+    }
+
+    /// The component of a manifest, as far as both are in the store.
+    fn stored(&self, manifest: &Digest, name: &Reference) -> Result<Option<(Vec<u8>, Digest)>> {
+        let Some(manifest) = self.store.get(manifest)? else { return Ok(None) };
+        let layer = manifest::layer(&manifest, &name.to_string())?;
+        Ok(self.store.get(&layer.digest)?.map(|wasm| (wasm, layer.digest)))
+    }
+}
+
 /// Finds a component of a pipeline, and holds it to its pin. `root` is the contract directory.
 ///
 /// # Errors
 /// Outside, where it is not there or cannot be read; config, where it is not what it is pinned to, or must be pinned first.
-pub fn resolve(name: &ComponentName, root: &Path, lock: &Lock, store: &Store) -> Result<Found> {
+pub fn resolve(name: &ComponentName, root: &Path, lock: &Lock, library: &Library) -> Result<Found> {
     match name {
         ComponentName::Ops => Ok(built_in(name, crate::sandbox::OPS)),
         ComponentName::Jsonata => Ok(built_in(name, crate::sandbox::JSONATA)),
         ComponentName::Validate => Ok(built_in(name, crate::sandbox::VALIDATE)),
         ComponentName::Aggregate => Ok(built_in(name, crate::sandbox::AGGREGATE)),
         ComponentName::File(path) => by_path(path, root, lock),
-        ComponentName::Digest(digest) => by_digest(digest, root, lock, store),
-        ComponentName::Oci(reference) => by_reference(reference, lock, store),
+        ComponentName::Digest(digest) => by_digest(digest, root, lock, &library.store),
+        ComponentName::Oci(reference) => by_reference(reference, root, lock, library),
         ComponentName::Module(module) => by_module(module, root, lock),
     }
 }
@@ -86,43 +170,16 @@ fn built_in(name: &ComponentName, wasm: &'static [u8]) -> Found {
 }
 
 fn by_path(path: &Path, root: &Path, lock: &Lock) -> Result<Found> {
-    let pin = lock.find(PinKind::Path, &path_name(path, root));
-    let built = pin.is_some_and(|pin| !pin.built_from.is_empty());
-    let build = || format!("run `etl-host build {}`", root.display());
-    let opened = read(path);
-    let (wasm, digest) = match opened {
-        Err(error) if built || root.join("Cargo.toml").is_file() => return Err(error.hint(build())),
-        opened => opened?,
-    };
-    let pinned = match pin {
-        Some(pin) => {
-            held_to_sources(pin, root)?;
-            if pin.digest != digest {
-                let hint = if built { build() } else { format!("if that is meant, pin it anew with `etl-host lock {}`", root.display()) };
-                return Err(changed(&path.display().to_string(), pin, &digest, root).hint(hint));
-            }
-            Pinned::Lock
+    let (wasm, digest) = read(path)?;
+    let pinned = match lock.find(PinKind::Path, &path_name(path, root)) {
+        Some(pin) if pin.digest != digest => {
+            return Err(changed(&path.display().to_string(), pin, &digest, root)
+                .hint(format!("if that is meant, pin it anew with `etl-host lock {}`", root.display())));
         }
+        Some(_) => Pinned::Lock,
         None => Pinned::Nothing,
     };
     Ok(Found { wasm: Cow::Owned(wasm), name: path.display().to_string(), digest, origin: Origin::File(path.to_owned()), pinned })
-}
-
-/// Holds the files that a component was built from to what they were then.
-fn held_to_sources(pin: &Pin, root: &Path) -> Result<()> {
-    for source in &pin.built_from {
-        let path = root.join(&source.path);
-        let reading = || format!("reading `{}`, from which `{}` was built", path.display(), pin.name);
-        match store::read_capped(&path, reading)? {
-            Some(bytes) if Digest::of(&bytes) == source.digest => {}
-            found => {
-                let what = if found.is_some() { "has changed since" } else { "is gone since" };
-                return Err(Error::config(format!("`{}` {what} `{}` was built from it", path.display(), pin.name))
-                    .hint(format!("run `etl-host build {}`", root.display())));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn by_digest(digest: &Digest, root: &Path, lock: &Lock, store: &Store) -> Result<Found> {
@@ -139,14 +196,52 @@ fn by_digest(digest: &Digest, root: &Path, lock: &Lock, store: &Store) -> Result
     }
     match store.get(digest)? {
         Some(wasm) => Ok(found(wasm, Origin::Store)),
-        None => Err(Error::outside(format!("component `{digest}` is not in the store"))
+        None => Err(Error::outside(format!("component `{digest}` is not in the store{}", store.shown()))
             .hint("bring it there with `etl-host add FILE` or `etl-host pull oci://…`")),
     }
 }
 
-fn by_reference(reference: &Reference, lock: &Lock, store: &Store) -> Result<Found> {
-    let _ = (lock, store);
-    Err(Error::config(format!("component `{reference}` is not built yet")))
+fn by_reference(reference: &Reference, root: &Path, lock: &Lock, library: &Library) -> Result<Found> {
+    let name = reference.to_string();
+    let lock_command = format!("etl-host lock {}", root.display());
+    let pin = lock.find(PinKind::Oci, &name);
+    let pinned = pin.map(|pin| pinned_reference(pin, reference, root)).transpose()?;
+    let Some(manifest) = pinned.as_ref().unwrap_or(reference).digest.clone() else {
+        return Err(Error::config(format!("component `{name}` is not pinned: its tag may name something else tomorrow"))
+            .hint(format!("pin it with `{lock_command}`, or write `{name}@sha256:…`")));
+    };
+    let target = reference.pinned(manifest.clone());
+    // By the component's own digest first: a directory may bring its components along, or they were added by hand.
+    let known = match pin.map(|pin| library.store.get(&pin.digest)).transpose()?.flatten() {
+        Some(wasm) => Some((wasm, pin.expect("it has a digest").digest.clone())),
+        None => library.stored(&manifest, reference)?,
+    };
+    let (wasm, digest, origin) = match known {
+        Some((wasm, digest)) => (wasm, digest, Origin::Store),
+        None => {
+            let pulled = library.pull(&target)?;
+            (pulled.wasm, pulled.digest, Origin::Registry)
+        }
+    };
+    if let Some(pin) = pin.filter(|pin| pin.digest != digest) {
+        return Err(changed(&name, pin, &digest, root).hint(format!("if that is meant, pin it anew with `{lock_command} --update`")));
+    }
+    let pinned = if reference.digest.is_some() { Pinned::Name } else { Pinned::Lock };
+    Ok(Found { wasm: Cow::Owned(wasm), name, digest, origin, pinned })
+}
+
+/// The reference that a pin holds, which is that of its name with a manifest's digest.
+fn pinned_reference(pin: &Pin, name: &Reference, root: &Path) -> Result<Reference> {
+    let wrong = || {
+        let lock = root.join(LOCK_FILE);
+        Error::config(format!("`{}` pins `{}` to `{}`, which is another component", lock.display(), pin.name, pin.component))
+            .hint(format!("pin it anew with `etl-host lock {} --update`", root.display()))
+    };
+    let pinned: Reference = pin.component.parse().map_err(|error| wrong().because(error))?;
+    match &pinned.digest {
+        Some(digest) if name.pinned(digest.clone()) == pinned && name.digest.as_ref().is_none_or(|own| own == digest) => Ok(pinned),
+        _ => Err(wrong()),
+    }
 }
 
 fn by_module(module: &str, root: &Path, lock: &Lock) -> Result<Found> {
@@ -154,7 +249,17 @@ fn by_module(module: &str, root: &Path, lock: &Lock) -> Result<Found> {
     let Some(pin) = lock.find(PinKind::Module, module) else {
         return Err(Error::config(format!("the module `{module}` is not built into a component")).hint(build));
     };
-    held_to_sources(pin, root)?;
+    for source in &pin.built_from {
+        let path = root.join(&source.path);
+        let bytes = store::read_capped(&path, || format!("reading `{}`, from which `{module}` was built", path.display()))?;
+        match bytes {
+            Some(bytes) if Digest::of(&bytes) == source.digest => {}
+            found => {
+                let what = if found.is_some() { "has changed since" } else { "is gone since" };
+                return Err(Error::config(format!("`{}` {what} `{module}` was built from it", path.display())).hint(build));
+            }
+        }
+    }
     let path = root.join(&pin.component);
     let (wasm, digest) = read(&path).map_err(|error| error.hint(build.clone()))?;
     if digest != pin.digest {
@@ -179,11 +284,51 @@ fn read(path: &Path) -> Result<(Vec<u8>, Digest)> {
     Ok((wasm, digest))
 }
 
+/// Pins a component of a pipeline to what it is now; `None` where its own name does, or the program. `update` asks a tag anew.
+///
+/// # Errors
+/// As [`resolve`], but for what is not pinned yet or no longer what it was.
+pub fn pin(name: &ComponentName, root: &Path, lock: &Lock, library: &Library, update: bool) -> Result<Option<Pin>> {
+    let pinned = |name, kind, component, digest| Some(Pin { name, kind, component, digest, built_from: Vec::new(), tool: None });
+    match name {
+        ComponentName::File(path) => {
+            let (_, digest) = read(path)?;
+            let name = path_name(path, root);
+            Ok(pinned(name.clone(), PinKind::Path, name, digest))
+        }
+        ComponentName::Oci(reference) => {
+            let old = lock.find(PinKind::Oci, &reference.to_string());
+            if let Some(old) = old.filter(|_| !update) {
+                resolve(name, root, lock, library)?;
+                return Ok(Some(old.clone()));
+            }
+            let known = reference.digest.as_ref().map(|digest| library.stored(digest, reference)).transpose()?.flatten();
+            let (target, digest) = match known {
+                Some((_, digest)) => (reference.clone(), digest),
+                None => {
+                    let pulled = library.pull(reference)?;
+                    (pulled.reference, pulled.digest)
+                }
+            };
+            Ok(pinned(reference.to_string(), PinKind::Oci, target.to_string(), digest))
+        }
+        _ => resolve(name, root, lock, library).map(|_| None),
+    }
+}
+
 /// What the lock file calls a component named by path: relative to the contract directory where it is below it, without `./`.
 pub fn path_name(path: &Path, root: &Path) -> String {
     let path = path.strip_prefix(root).unwrap_or(path);
     let parts: PathBuf = path.components().filter(|part| *part != Part::CurDir).collect();
     parts.display().to_string()
+}
+
+/// Writes a component to a file, whole or not at all.
+///
+/// # Errors
+/// Outside, where it cannot be written.
+pub fn write_component(path: &Path, wasm: &[u8]) -> Result<()> {
+    write_whole(path, wasm, 0o644)
 }
 
 /// Writes a file whole or not at all, and durably.

@@ -24,14 +24,14 @@ impl Store {
     /// Reads what has a digest; `None` where it is not there.
     ///
     /// # Errors
-    /// Outside, where it cannot be read or is no longer what it was.
+    /// Outside, where it cannot be read. What is no longer what it was counts as absent.
     pub fn get(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         let Some(path) = self.path(digest) else { return Ok(None) };
         let Some(bytes) = read_capped(&path, || format!("reading `{}` of the store", path.display()))? else { return Ok(None) };
         let found = Digest::of(&bytes);
         if found != *digest {
-            return Err(Error::outside(format!("`{}` of the store is damaged: it has the digest {found}", path.display()))
-                .hint("remove the file and pull or add the component again"));
+            tracing::warn!(file = %path.display(), %found, "a component of the store is damaged, and left alone until it is pulled or added again");
+            return Ok(None);
         }
         Ok(Some(bytes))
     }
@@ -50,6 +50,16 @@ impl Store {
         std::fs::create_dir_all(folder).outside(|| format!("making the folder `{}`", folder.display()))?;
         super::write_whole(&path, bytes, 0o644)?;
         Ok(digest)
+    }
+
+    /// Whether there is one.
+    pub fn is_there(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Where it is, for a message.
+    pub(super) fn shown(&self) -> String {
+        self.folder.as_ref().map_or_else(|| ", as there is none".into(), |folder| format!(" `{}`", folder.display()))
     }
 
     /// The file that has, or would have, a digest.

@@ -22,25 +22,8 @@ pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
     Ok(typed(args)?.map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?)
 }
 
-/// As `read`, where variables need not be set: what is built does not depend on them.
-pub(super) fn read_without_variables(args: &ContractArgs) -> Result<Contract, Failures> {
-    match typed(args)? {
-        Ok(contract) => Ok(contract),
-        Err(problems) if problems.iter().all(|problem| problem.unset) => match typed_or(args, Some(""))? {
-            Ok(contract) => Ok(contract),
-            Err(_) => Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into()),
-        },
-        Err(problems) => Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into()),
-    }
-}
-
 /// As `read`, with the mistakes of the files apart from what kept them from being read.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
-    typed_or(args, None)
-}
-
-/// As `typed`, with the value of variables that are not set.
-fn typed_or(args: &ContractArgs, unset: Option<&str>) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let given = &args.directory;
     let metadata = std::fs::metadata(given).outside(|| format!("opening the contract directory `{}`", given.display()))?;
     let (root, single) = if metadata.is_dir() { (given.clone(), None) } else { (parent(given), Some(given.clone())) };
@@ -67,9 +50,7 @@ fn typed_or(args: &ContractArgs, unset: Option<&str>) -> Result<Result<Contract,
         None => {}
     }
     let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let lookup = |name: &str| {
-        vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok()).or_else(|| unset.map(str::to_owned))
-    };
+    let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
     Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
 }
 
@@ -78,6 +59,19 @@ pub(super) fn planned(args: &ContractArgs) -> Result<Plan, Failures> {
     let Contract { pipeline, root } = read(args)?;
     let overrides = Overrides { params: args.params.iter().cloned().collect(), limit: args.limit };
     Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
+}
+
+/// As `planned`, where no rows are read: parameters may be missing.
+pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Plan, Failures> {
+    let Contract { pipeline, root } = read(args)?;
+    let overrides = without_params(&pipeline);
+    Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
+}
+
+/// Stands in for parameters that only a run has.
+pub(super) fn without_params(pipeline: &Pipeline) -> Overrides {
+    let required = pipeline.extract.input_params.0.iter().filter(|(_, param)| param.required && param.default.is_none());
+    Overrides { params: required.map(|(name, _)| (name.clone(), String::new())).collect(), limit: None }
 }
 
 fn parent(file: &Path) -> PathBuf {

@@ -1,23 +1,26 @@
 //! `etl-host inspect`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::terminal::{self, size};
-use super::{CacheArgs, Outcome, setup};
+use super::{CacheArgs, LibraryArgs, Outcome, setup};
+use crate::config::component::Component;
 use crate::error::Context;
 use crate::sandbox::{CONTRACT, Description};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// The component, a .wasm file
-    component: PathBuf,
+    /// The component: a .wasm file, sha256:… of the store, or oci://registry/name:tag
+    #[arg(value_name = "COMPONENT")]
+    component: Component,
     /// Print the result as one JSON object on stdout
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    library: LibraryArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -26,7 +29,8 @@ pub(super) struct InspectArgs {
 pub(super) fn inspect(args: &InspectArgs) -> Outcome {
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let component = sandbox.load_file(&args.component)?;
+    let found = setup::library(&args.library, None).find(&args.component)?;
+    let component = sandbox.load(&found.wasm, &found.name)?;
     let description = &component.description;
     if args.json {
         terminal::data(&serde_json::to_string(description).bug(|| "writing the result as JSON".into())?);

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-mod build;
+mod add;
 mod check;
 mod contract;
 mod inspect;
-mod new;
+mod lock;
 mod plan;
+mod pull;
+mod push;
 mod run;
 mod schema;
 mod setup;
@@ -38,13 +40,16 @@ enum Command {
     Check(check::CheckArgs),
     /// Show what would run: source, stages, sink, limits, schemas
     Plan(plan::PlanArgs),
-    /// Make components of what a contract directory holds as source: Python and JavaScript modules, a Rust crate
-    Build(build::BuildArgs),
-    /// Start a project of your own
-    #[command(subcommand)]
-    New(new::NewCommand),
     /// Show what a component is, offers and would reach
     Inspect(inspect::InspectArgs),
+    /// Pin the components of a pipeline to the bytes that they have now, in its lock file
+    Lock(lock::LockArgs),
+    /// Put components into the store of this machine and print their digests
+    Add(add::AddArgs),
+    /// Pull a component from a registry into the store and print its digest
+    Pull(pull::PullArgs),
+    /// Push a component to a registry and print the reference that names it for ever
+    Push(push::PushArgs),
     /// Print the JSON Schema of a configuration file, for editors
     Schema(schema::SchemaArgs),
     /// Compile a component from stdin into a file (used by etl-host itself)
@@ -88,6 +93,31 @@ struct CacheArgs {
     cache_dir: Option<PathBuf>,
 }
 
+/// Where components come from that are named by digest or by a registry.
+#[derive(Debug, Args)]
+struct LibraryArgs {
+    /// Folder with the store of components [default: etl-host/store in the user's data folder]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STORE")]
+    store_dir: Option<PathBuf>,
+    /// Talk to registries without encryption; those on this machine are talked to so anyway
+    #[arg(long)]
+    plain_http: bool,
+    /// Give up a registry that is silent for so long
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u16).range(1..))]
+    registry_timeout: u16,
+}
+
+/// Who we are at a registry, where neither `docker login` nor the environment says it.
+#[derive(Debug, Args)]
+struct LoginArgs {
+    /// The user's name at the registry; ETL_HOST_REGISTRY, ETL_HOST_REGISTRY_USERNAME and ETL_HOST_REGISTRY_PASSWORD say it too
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    username: Option<String>,
+    /// Read the password or access token from stdin
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+}
+
 /// Errors of one command: one, or every one of a configuration.
 struct Failures(Vec<Error>);
 
@@ -127,9 +157,11 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
-        Command::Build(args) => build::build(&args),
-        Command::New(command) => new::new(&command),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Lock(args) => lock::lock(&args),
+        Command::Add(args) => add::add(&args),
+        Command::Pull(args) => pull::pull(&args),
+        Command::Push(args) => push::push(&args),
         Command::Schema(args) => schema::schema(&args),
         Command::CompileComponent { output } => {
             crate::sandbox::compile_component(&output).map(|()| ExitCode::SUCCESS).map_err(Failures::from)

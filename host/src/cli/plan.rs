@@ -6,10 +6,11 @@ use arrow_schema::Schema;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CacheArgs, ContractArgs, Outcome, contract, setup, terminal};
+use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup, terminal};
+use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::error::Context;
-use crate::plan::{DeadLetters, Grants, Plan, StagePlan};
-use crate::run::{Resolved, RunOptions, resolve};
+use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan};
+use crate::run::{Located, Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
 
 /// Arguments of `plan`.
@@ -21,6 +22,8 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    library: LibraryArgs,
+    #[command(flatten)]
     cache: CacheArgs,
 }
 
@@ -29,7 +32,8 @@ pub(super) fn plan(args: &PlanArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let resolved = resolve(&plan, &RunOptions::default(), &sandbox);
+    let options = RunOptions { library: setup::library(&args.library, None), ..RunOptions::default() };
+    let resolved = resolve(&plan, &options, &sandbox);
     if args.json {
         terminal::data(&serde_json::to_string(&as_json(&plan, resolved.as_ref().ok())).bug(|| "writing the plan as JSON".into())?);
     } else {
@@ -54,6 +58,10 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     }
     for (index, stage) in plan.stages.iter().enumerate() {
         line("stage", format!("{}: {}", stage.name, stage.steps.join(", ")));
+        line("  from", component(stage, resolved.map(|resolved| &resolved.located[index])));
+        if let Some(Resolved { located, .. }) = resolved {
+            line("  digest", located[index].digest.to_string());
+        }
         let limits = &stage.limits;
         line(
             "  limits",
@@ -69,7 +77,6 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         line("  grants", if stage.grants == Grants::default() { "nothing".into() } else { stage.grants.describe().join(", ") });
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
         if let Some(Resolved { stages, .. }) = resolved {
-            line("  digest", format!("sha256:{}", stages.reports[index].digest));
             line(
                 "  schema",
                 stages.outputs[index].as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)),
@@ -89,12 +96,15 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
 }
 
 fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
+    let located = |index: usize| resolved.map(|resolved| &resolved.located[index]);
     let stage = |(index, stage): (usize, &StagePlan)| {
         let stages = resolved.map(|resolved| &resolved.stages);
         json!({
             "name": stage.name,
             "component": stage.component,
-            "digest": stages.map(|stages| format!("sha256:{}", stages.reports[index].digest)),
+            "digest": located(index).map(|located| located.digest.clone()),
+            "origin": located(index).map(|located| located.origin.clone()),
+            "pinned_by": located(index).map(|located| located.pinned),
             "function": stage.function,
             "steps": stage.steps,
             "options": stage.options,
@@ -112,6 +122,25 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
         "sink": { "type": "file", "path": plan.sink.path },
         "dead_letters": plan.dead_letters,
     })
+}
+
+/// A component: its name, where it was found, and what holds it to its digest.
+fn component(stage: &StagePlan, located: Option<&Located>) -> String {
+    let Some(Located { origin, pinned, .. }) = located else { return stage.component.to_string() };
+    let found = match (&stage.component, origin) {
+        (_, Origin::BuiltIn) => return stage.component.to_string(),
+        (ComponentName::File(_), Origin::File(_)) => String::new(),
+        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", path.display()),
+        (_, Origin::File(path)) => format!("from {}, ", path.display()),
+        (_, Origin::Store) => "from the store, ".into(),
+        (_, Origin::Registry) => "pulled just now, ".into(),
+    };
+    let pinned = match pinned {
+        Pinned::Program | Pinned::Name => "pinned by its name".into(),
+        Pinned::Lock => format!("pinned by {LOCK_FILE}"),
+        Pinned::Nothing => "not pinned".to_owned(),
+    };
+    format!("{} ({found}{pinned})", stage.component)
 }
 
 /// A choice in the user's own word.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 
 use super::terminal::{self, Progressing};
-use super::{CacheArgs, ContractArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup};
 use crate::error::{Context, Result};
 use crate::report::Status;
 use crate::run::{RunOptions, run as run_plan};
@@ -34,6 +34,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     splits: NonZeroUsize,
     #[command(flatten)]
+    library: LibraryArgs,
+    #[command(flatten)]
     cache: CacheArgs,
 }
 
@@ -42,7 +44,8 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let mut options = RunOptions { dry_run: args.dry_run, splits: args.splits, ..RunOptions::default() };
+    let mut options =
+        RunOptions { dry_run: args.dry_run, splits: args.splits, library: setup::library(&args.library, None), ..RunOptions::default() };
     if let Some(workers) = args.workers {
         options.workers = workers;
     }

@@ -1,12 +1,18 @@
 //! What every command needs: logging, the runtime that drives time-outs, the sandbox.
 
+use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::CacheArgs;
-use crate::error::{Context, Result};
+use super::{CacheArgs, LibraryArgs, LoginArgs};
+use crate::artifact::{Library, Login, Registries, Secret, Store};
+use crate::error::{Context, Error, Result};
 use crate::sandbox::{Options, Sandbox};
+
+/// Bytes of a password or token.
+const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
 /// Starts logging to stderr: warnings and worse, or what `ETL_HOST_LOG` says (such as `debug` or `guest=info`).
 pub(super) fn logging() {
@@ -42,8 +48,32 @@ pub(super) fn sandbox(cache: &CacheArgs, runtime: &tokio::runtime::Runtime) -> R
     Sandbox::open(options, runtime.handle().clone())
 }
 
+/// Opens the library of components.
+pub(super) fn library(args: &LibraryArgs, login: Option<Login>) -> Library {
+    let LibraryArgs { store_dir, plain_http, registry_timeout } = args;
+    let folder = store_dir.clone().or_else(|| Some(user_folder("XDG_DATA_HOME", ".local/share")?.join("store")));
+    let registries = Registries { plain_http: *plain_http, silence: Duration::from_secs((*registry_timeout).into()), login };
+    Library { store: Store::new(folder), registries }
+}
+
+/// Reads the password that stdin gives.
+pub(super) fn login(args: &LoginArgs) -> Result<Option<Login>> {
+    let Some(username) = &args.username else { return Ok(None) };
+    let mut password = String::new();
+    std::io::stdin().lock().take(MAX_PASSWORD_BYTES).read_to_string(&mut password).outside(|| "reading the password from stdin".into())?;
+    match password.trim_end_matches(['\r', '\n']) {
+        "" => Err(Error::config("stdin holds no password").hint("`--password-stdin` reads it: `etl-host push … --password-stdin < FILE`")),
+        password => Ok(Some(Login { username: username.clone(), password: Secret::new(password) })),
+    }
+}
+
 /// `$XDG_CACHE_HOME/etl-host`, else `~/.cache/etl-host`.
 fn default_cache() -> Option<PathBuf> {
+    user_folder("XDG_CACHE_HOME", ".cache")
+}
+
+/// Our folder in the one that a variable names, or in one of the user's home.
+fn user_folder(variable: &str, at_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache"))).map(|folder| folder.join("etl-host"))
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(at_home))).map(|folder| folder.join("etl-host"))
 }

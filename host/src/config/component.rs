@@ -190,12 +190,6 @@ impl TryFrom<String> for Digest {
 }
 
 impl Reference {
-    /// The same without a digest: what the lock file knows it by.
-    #[must_use]
-    pub fn unpinned(&self) -> Self {
-        Self { digest: None, ..self.clone() }
-    }
-
     /// The same with the digest of a manifest.
     #[must_use]
     pub fn pinned(&self, digest: Digest) -> Self {
@@ -415,6 +409,5 @@ mod tests {
         assert_eq!(digest.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let reference: Reference = "oci://ghcr.io/clean:1".parse().unwrap();
         assert_eq!(reference.pinned(digest.clone()).to_string(), format!("oci://ghcr.io/clean:1@{digest}"));
-        assert_eq!(reference.pinned(digest).unpinned(), reference);
     }
 }

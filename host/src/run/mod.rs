@@ -17,7 +17,7 @@ use split::{Context, Seconds, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
-use crate::artifact::Store;
+use crate::artifact::Library;
 use crate::batch::Reject;
 use crate::error::{Error, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
@@ -45,8 +45,8 @@ pub struct RunOptions {
     pub splits: NonZeroUsize,
     /// Rows of a batch where no stage can tell how many there are.
     pub batch_rows: NonZeroUsize,
-    /// Where components are that are named by digest.
-    pub store: Store,
+    /// Where components come from that the contract directory does not hold.
+    pub library: Library,
 }
 
 impl Default for RunOptions {
@@ -59,7 +59,7 @@ impl Default for RunOptions {
             workers: std::thread::available_parallelism().unwrap_or(one),
             splits: one,
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
-            store: Store::default(),
+            library: Library::default(),
         }
     }
 }
@@ -79,7 +79,7 @@ pub struct Resolved {
 /// # Errors
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
-    let components = Components::load(plan, &options.store, sandbox)?;
+    let components = Components::load(plan, &options.library, sandbox)?;
     let source = open_source(plan, options, components.see_batches(), 1 << 20)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
@@ -96,7 +96,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    let components = Components::load(plan, &options.store, sandbox)?;
+    let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, options, sandbox, schema);
     run_with(plan, options, components.see_batches(), &configure, stop, on_progress)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::RunOptions;
 use super::chain::Chain;
-use crate::artifact::{self, Lock, Origin, Pinned, Store};
+use crate::artifact::{self, Library, Lock, Origin, Pinned};
 use crate::config::component::Digest;
 use crate::error::{Error, Result};
 use crate::plan::{ComponentName, Plan, StagePlan};
@@ -63,9 +63,9 @@ pub struct Located {
 
 impl Components {
     /// Finds each stage's component, holds it to the lock file, loads it and finds its function.
-    pub(super) fn load(plan: &Plan, store: &Store, sandbox: &Sandbox) -> Result<Self> {
+    pub(super) fn load(plan: &Plan, library: &Library, sandbox: &Sandbox) -> Result<Self> {
         let lock = Lock::read(&plan.root)?.unwrap_or_default();
-        plan.stages.iter().map(|stage| load(stage, &plan.root, &lock, store, sandbox)).collect::<Result<_>>().map(Self)
+        plan.stages.iter().map(|stage| load(stage, &plan.root, &lock, library, sandbox)).collect::<Result<_>>().map(Self)
     }
 
     /// Where each was found.
@@ -120,9 +120,9 @@ impl Components {
     }
 }
 
-fn load(stage: &StagePlan, root: &Path, lock: &Lock, store: &Store, sandbox: &Sandbox) -> Result<Loaded> {
+fn load(stage: &StagePlan, root: &Path, lock: &Lock, library: &Library, sandbox: &Sandbox) -> Result<Loaded> {
     let at_stage = |error: Error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone());
-    let found = artifact::resolve(&stage.component, root, lock, store).map_err(at_stage)?;
+    let found = artifact::resolve(&stage.component, root, lock, library).map_err(at_stage)?;
     let component = sandbox.load(&found.wasm, &found.name).map_err(at_stage)?;
     let function = component.function(stage.function.as_deref()).map_err(|error| error.at(stage.place.clone()))?;
     let (name, scope) = (function.name.clone(), function.state);

@@ -49,7 +49,7 @@ impl Cache {
 
     /// Loads compiled code, compiling it where it is not there.
     pub(super) fn load(&self, engine: &Engine, wasm: &[u8], digest: &str, name: &str) -> Result<Code> {
-        check(wasm, name)?;
+        check_component(wasm, name)?;
         let Some(folder) = &self.folder else { return compile_here(engine, wasm, name) };
         let file = folder.join(format!("{}.cwasm", key(engine, digest)));
         if file.exists() {
@@ -84,8 +84,11 @@ impl Cache {
     }
 }
 
-/// Refuses what is no component before a compiler sees it.
-fn check(wasm: &[u8], name: &str) -> Result<()> {
+/// Refuses what is no component before a compiler sees it. `name` is what the user calls it.
+///
+/// # Errors
+/// Config, where it is something else or too large.
+pub fn check_component(wasm: &[u8], name: &str) -> Result<()> {
     if wasm.len() > MAX_COMPONENT_BYTES {
         return Err(Error::config(format!("component `{name}` is {} bytes, the limit is {MAX_COMPONENT_BYTES}", wasm.len())));
     }
@@ -205,7 +208,7 @@ pub fn compile_component(output: &Path) -> Result<()> {
     setrlimit(Resource::Cpu, cap(2 * COMPILE_TIME.as_secs())).outside(|| "limiting time".into())?;
     let mut wasm = Vec::new();
     std::io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1).read_to_end(&mut wasm).outside(|| "reading stdin".into())?;
-    check(&wasm, "stdin")?;
+    check_component(&wasm, "stdin")?;
     let engine = super::engine::open(true)?;
     let code = engine.precompile_component(&wasm).map_err(|error| does_not_compile("stdin").because(error))?;
     std::fs::write(output, code).outside(|| format!("writing `{}`", output.display()))

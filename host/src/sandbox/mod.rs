@@ -26,7 +26,7 @@ mod wasi;
 pub use access::Access;
 pub use bindings::types::Cardinality;
 pub use builtin::{AGGREGATE, JSONATA, OPS, VALIDATE};
-pub use cache::{MAX_COMPONENT_BYTES, compile_component};
+pub use cache::{MAX_COMPONENT_BYTES, check_component, compile_component};
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
