@@ -157,7 +157,7 @@ fn lines(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
 }
 
 fn tell(processed: &Processed) -> String {
-    let Processed { emitted, rejected, filtered, expanded } = processed;
+    let Processed { emitted, rejected, filtered, expanded, later: _ } = processed;
     let out: usize = emitted.iter().map(|(rows, _)| rows.count()).sum();
     let mut text = format!(", {out} rows");
     for (count, what) in [(*filtered, "filtered"), (*expanded, "expanded")] {

@@ -82,6 +82,11 @@ fn jsonata() {
     holds("jsonata", |_| {});
 }
 
+#[test]
+fn market() {
+    holds("market", |_| {});
+}
+
 /// Its components are built as a user would build them, in a project of their own.
 #[test]
 fn custom_transform() {

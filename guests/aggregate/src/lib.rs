@@ -1,22 +1,30 @@
 //! Aggregates, de-duplication, sorting and windows: the guest behind those steps.
+//!
+//! All four remember: rows are worked into a state that is a few flat vectors, bounded by the stage's memory, and written as they stand into a
+//! snapshot. Keys are rows encoded to bytes that compare as the values do, held in one arena and found through one hash table.
 
-use etl_sdk::arrow_schema::SchemaRef;
-use etl_sdk::{Columns, Input, NoOptions, Output, Plan, StageError};
+mod aggregate;
+mod columns;
+mod dedupe;
+mod groups;
+mod keys;
+mod memory;
+mod metric;
+mod quantile;
+mod slots;
+mod sort;
+mod state;
+mod store;
+mod sums;
+mod values;
+mod window;
 
-/// Not built yet.
-pub struct Later;
+pub use aggregate::Aggregate;
+pub use dedupe::{Dedupe, DedupeHeld};
+pub use sort::Sort;
+pub use window::Window;
 
-impl Columns for Later {
-    const NAME: &'static str = "aggregate";
-    type Options = NoOptions;
+etl_sdk::export_columns!(Aggregate, Dedupe, DedupeHeld, Sort, Window);
 
-    fn configure(_options: NoOptions, _input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        Err(vec![StageError::options("not_built", "`aggregate` is not built yet")])
-    }
-
-    fn process(&mut self, _input: &Input<'_>, _output: &mut Output<'_>) -> Result<(), StageError> {
-        Ok(())
-    }
-}
-
-etl_sdk::export_columns!(Later);
+#[cfg(test)]
+mod tests;

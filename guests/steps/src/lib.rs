@@ -3,10 +3,13 @@
 //! The host lowers a `transform.yaml` to [`Options`] and hands them to the guest as JSON; both ends use these types,
 //! so that a text (a type's name, an expression) is read by one parser.
 
+pub mod aggregate;
+mod duration;
 pub mod expr;
 pub mod jsonata;
 mod types;
 
+pub use duration::{Duration, ParseDurationError};
 pub use types::{ParseTypeError, Type};
 
 use serde::{Deserialize, Serialize};

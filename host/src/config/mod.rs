@@ -1,5 +1,6 @@
 //! What the user wrote: text in, structs out. No files, no network, no environment.
 
+pub mod aggregates;
 pub mod cloud;
 pub mod component;
 pub mod database;

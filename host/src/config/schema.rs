@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::aggregates::{WrittenAggregate, WrittenDedupe, WrittenSort, WrittenWindow};
 use super::canonical::{self, Names};
 use super::cloud::{CloudSink, CloudSource};
 use super::database::{DatabaseSink, DatabaseSource};
@@ -93,14 +94,14 @@ struct Operations {
     filter: Option<WrittenFilter>,
     /// Rules that rows must satisfy.
     validate: Option<Map<String, Value>>,
-    /// De-duplication by key.
-    dedupe: Option<Value>,
-    /// Group by, and aggregates.
-    aggregate: Option<Map<String, Value>>,
-    /// Windows of time.
-    window: Option<Map<String, Value>>,
-    /// Sorting.
-    sort: Option<Value>,
+    /// Of rows with the same key one is kept: options, or the columns of the key, or `true` for all columns.
+    dedupe: Option<WrittenDedupe>,
+    /// Rows of the same group become one row with what is measured of them.
+    aggregate: Option<WrittenAggregate>,
+    /// Rows fall into windows of event time side by side, each of which is measured.
+    window: Option<WrittenWindow>,
+    /// All rows in order: columns, `-column` from greatest to least, or options.
+    sort: Option<WrittenSort>,
     /// A JSONata expression.
     jsonata: Option<Jsonata>,
     /// A component or function of your own.
@@ -304,10 +305,37 @@ fn settings() -> Value {
     schema
 }
 
+/// Metrics may be `count`.
+fn metrics(metrics: &mut Value) {
+    let value = inner(metrics);
+    let one = value["additionalProperties"].take();
+    value["additionalProperties"] = json!({ "anyOf": [{ "const": "count" }, one] });
+}
+
+/// Columns of an order may be names, and one needs no list.
+fn short_columns(columns: &mut Value) {
+    let list = inner(columns);
+    let one = list["items"].take();
+    list["items"] = json!({ "anyOf": [{ "type": "string" }, one] });
+    either(columns, json!({ "type": "string" }));
+}
+
 /// What `transform` may hold: a mapping of operations, or a list of steps.
 fn body() -> Value {
     let mut operations = object(vec![of::<Operations>()]);
     change(&mut operations, "flatten", |flatten| either(flatten, json!({ "type": ["array", "boolean", "object"] })));
+    for name in ["aggregate", "window"] {
+        change(&mut operations, name, |step| change(inner(step), "metrics", metrics));
+    }
+    change(&mut operations, "dedupe", |dedupe| {
+        change(inner(dedupe), "order_by", short_columns);
+        either(dedupe, json!({ "type": ["string", "array", "boolean"], "items": { "type": "string" } }));
+    });
+    change(&mut operations, "sort", |sort| {
+        change(inner(sort), "by", short_columns);
+        let by = inner(sort)["properties"]["by"].clone();
+        either(sort, by);
+    });
     older(&mut operations, &[("type", "convert")]);
     let mut step = operations.clone();
     properties(&mut step).retain(|name, _| name != "limits" && name != "grants");

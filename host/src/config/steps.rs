@@ -41,6 +41,10 @@ impl Lowering<'_> {
                 }
                 return;
             }
+            "aggregate" => return self.aggregate(node),
+            "dedupe" => return self.dedupe(node),
+            "sort" => return self.sort(node),
+            "window" => return self.window(node),
             later => return self.later(later, node),
         };
         if let Some(step) = step.filter(|step| !is_idle(step)) {
@@ -145,7 +149,7 @@ impl Lowering<'_> {
         Some(values)
     }
 
-    fn columns(&mut self, name: &str, node: &Node) -> Option<Vec<String>> {
+    pub(super) fn columns(&mut self, name: &str, node: &Node) -> Option<Vec<String>> {
         let Value::List(items) = &node.value else {
             let message = format!("`{name}` is {}, but must be a list of columns", node.describe());
             let example = node.text().unwrap_or("column");
@@ -352,10 +356,6 @@ impl Lowering<'_> {
     fn later(&mut self, name: &str, node: &Node) {
         let kind = match name {
             "validate" => Later::Validate,
-            "aggregate" => Later::Aggregate,
-            "dedupe" => Later::Dedupe,
-            "sort" => Later::Sort,
-            "window" => Later::Window,
             other => unreachable!("`{other}` is not among the operations"),
         };
         self.findings.not_built(node, &format!("transform.{name}"));

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::aggregates::Gathering;
 use super::component::Component;
 use super::grants::Grants;
 use super::settings::{Limits, ratio};
@@ -41,6 +42,8 @@ pub enum Step {
     Keep(String),
     /// The user's own component or function.
     Custom(Box<CustomFunction>),
+    /// A step that sees rows of many batches.
+    Gather(Box<Gathering>),
     /// A step whose options are kept as they stand until it is built.
     Later(Later, serde_json::Value),
 }
@@ -50,14 +53,6 @@ pub enum Step {
 pub enum Later {
     /// Rules that rows must satisfy.
     Validate,
-    /// Group by, and aggregates.
-    Aggregate,
-    /// De-duplication by key.
-    Dedupe,
-    /// Sorting.
-    Sort,
-    /// Windows of time.
-    Window,
 }
 
 /// A JSONata expression.

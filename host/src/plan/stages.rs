@@ -13,6 +13,9 @@ use crate::config::settings;
 use crate::config::transform::{CustomFunction, Jsonata, Mode, OnError, OnTrap, Scope, Step, Target};
 use crate::error::{Error, Place, Result};
 
+/// Memory of a step that holds rows or groups, where the user does not say.
+const GATHER_MEMORY_BYTES: usize = 512 << 20;
+
 /// Fuses neighbouring simple operations and lowers every step to a stage.
 pub(super) fn stages(
     pipeline: &Pipeline,
@@ -80,6 +83,15 @@ pub(super) fn stages(
                 let limits = expression_limits(&transform.limits, &pipeline.settings.limits, limits(&transform.limits));
                 let options = etl_steps::jsonata::Options { expression, memory_bytes: None };
                 stages.push(expression_stage("filter", "filter by expression", options, limits, pipeline.settings.max_error_ratio, place));
+            }
+            Step::Gather(gathering) => {
+                close(fused.take(), &mut stages);
+                let own = gathering.limits.or(&transform.limits);
+                let mut limits = limits(&own);
+                if own.or(&pipeline.settings.limits).memory_mb.is_none() {
+                    limits.memory_bytes = GATHER_MEMORY_BYTES;
+                }
+                stages.push(super::gather::stage(gathering.gather, limits, pipeline.settings.max_error_ratio, place));
             }
             // Those are listed as not built.
             Step::Later(_, _) => {}

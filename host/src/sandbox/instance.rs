@@ -26,6 +26,9 @@ use crate::plan::Limits;
 /// Times that a guest may read a whole batch.
 const READS: usize = 16;
 
+/// Bytes of a snapshot that stand for a row, where the rows behind it were seen by another instance: what is done with it has fuel by them.
+const SNAPSHOT_ROW_BYTES: usize = 64;
+
 /// What it takes to open an instance, as often as need be.
 #[derive(Clone)]
 pub struct Recipe {
@@ -88,6 +91,8 @@ pub struct Processed {
     pub filtered: u64,
     /// Rows more than went in.
     pub expanded: u64,
+    /// Whether rows that are left out may come out later, for themselves or within others.
+    pub later: bool,
 }
 
 /// Rows in either world's form.
@@ -133,7 +138,8 @@ impl Recipe {
     pub fn open(&self, schema: &Schema, snapshot: Option<&[u8]>) -> Result<Instance, Vec<Failure>> {
         let mut store = new_store(&self.component, &self.access, &self.limits, &self.stage, self.now_ms, self.seed);
         let limits = self.limits;
-        let fuel = limits.fuel(1000);
+        let rows_seen = snapshot.map_or(0, |state| state.len() / SNAPSHOT_ROW_BYTES);
+        let fuel = limits.fuel(1000 + rows_seen);
         let input = ipc::schema_message(schema).map_err(|error| vec![Failure::new(FailureKind::Host, "bug", error.one_line())])?;
         let (function, options) = (&self.function, &self.options);
         let opened: Result<Result<(Calls, Plan), Vec<StageError>>, Failure> = match &self.component.program {
@@ -174,7 +180,7 @@ impl Recipe {
             Ok(Err(problems)) => return Err(problems.into_iter().take(100).map(Failure::from_stage_error).collect()),
             Err(failure) => return Err(vec![failure]),
         };
-        Ok(Instance { store, calls, plan, limits, handle: self.handle.clone(), rows_seen: 0, fuel_used: 0, fuel_share: 0.0 })
+        Ok(Instance { store, calls, plan, limits, handle: self.handle.clone(), rows_seen: rows_seen as u64, fuel_used: 0, fuel_share: 0.0 })
     }
 }
 
@@ -182,7 +188,7 @@ impl Recipe {
 pub(super) fn new_store(component: &Component, access: &Access, limits: &Limits, stage: &Arc<str>, now_ms: i64, seed: u64) -> Store<State> {
     let mut store = Store::new(component.engine(), State::new(stage.clone(), access, limits, now_ms, seed));
     store.limiter(|state| &mut state.meter);
-    store.set_hostcall_fuel(EMIT_BYTES + (4 << 20));
+    store.set_hostcall_fuel(EMIT_BYTES.max(limits.memory_bytes) + (4 << 20));
     // Before every call of the host, WASI's too: it costs a guest next to no fuel, and the time-out around the call acts only when fuel has burned.
     store.call_hook(|store, hook| match hook {
         CallHook::CallingHost => Ok(store.data().check_time()?),
@@ -259,7 +265,9 @@ impl Instance {
 
     /// Says that no more rows come.
     pub fn finish(&mut self) -> Result<Processed, Failure> {
-        let output = self.output(0, 0);
+        // What it held back it held in its memory.
+        let bytes_limit = self.limits.output_bytes.unwrap_or_else(|| self.limits.output(0).max(self.limits.memory_bytes));
+        let output = Output { bytes_limit, ..self.output(0, 0) };
         let fuel = self.limits.fuel(self.rows_seen as usize);
         self.store.data_mut().start_batch(u64::MAX, 0);
         let (_, output) = self.lend(None, output)?;
@@ -278,7 +286,10 @@ impl Instance {
                 "broken_contract",
                 "emitted rows at the end although it says that it emits one for each row",
             )),
-            _ => settle(output, 0, Cardinality::Aggregate),
+            cardinality => {
+                let processed = settle(output, 0, Cardinality::Aggregate)?;
+                Ok(Processed { later: cardinality == Cardinality::Aggregate, ..processed })
+            }
         }
     }
 
@@ -292,10 +303,16 @@ impl Instance {
         });
         self.meter(fuel);
         let state = outcome?.map_err(Failure::from_stage_error)?;
-        if state.len() > EMIT_BYTES {
-            return Err(Failure::from_exceeded(&Exceeded::Output { asked: state.len(), limit: EMIT_BYTES }));
+        let limit = EMIT_BYTES.max(self.limits.memory_bytes);
+        if state.len() > limit {
+            return Err(Failure::from_exceeded(&Exceeded::Output { asked: state.len(), limit }));
         }
         Ok(state)
+    }
+
+    /// Bytes of memory that it holds now.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().meter.memory()
     }
 
     /// What it has used since it was last asked.
@@ -438,7 +455,7 @@ fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result
                 emitted[0].1 = origins;
             }
             let (filtered, expanded) = (input_rows.saturating_sub(done_rows) as u64, done_rows.saturating_sub(input_rows) as u64);
-            Ok(Processed { emitted, rejected, filtered, expanded })
+            Ok(Processed { emitted, rejected, filtered, expanded, later: cardinality == Cardinality::Aggregate })
         }
     }
 }

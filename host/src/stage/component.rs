@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::SchemaRef;
 
@@ -17,7 +17,7 @@ use crate::sandbox::{Failure, FailureKind, Instance, Processed, Recipe, Rows, Sc
 /// Schemas for which a stateless stage keeps an instance open.
 const OPEN_INSTANCES: usize = 4;
 
-/// Batches between two snapshots of a stage that remembers; after a crash that many are worked through again.
+/// Batches between two snapshots of a stage that remembers, at least; after a crash those since the last one are worked through again.
 const SNAPSHOT_BATCHES: usize = 16;
 
 /// Tries of a batch whose guest says that trying again may help.
@@ -63,6 +63,17 @@ pub struct ComponentStage {
 struct Memory {
     snapshot: Option<Vec<u8>>,
     since: Vec<Batch>,
+    /// Bytes of the batches since.
+    bytes: usize,
+    /// Rows that went in and have not been accounted for, since they may come out later, for themselves or within others.
+    held: u64,
+}
+
+impl Memory {
+    /// Whether it is time for a snapshot: not before as many bytes came as the last one has, or a state that grows would be written over and over.
+    fn is_due(&self) -> bool {
+        self.since.len() >= SNAPSHOT_BATCHES && self.bytes >= self.snapshot.as_ref().map_or(0, Vec::len)
+    }
 }
 
 impl ComponentStage {
@@ -117,7 +128,8 @@ impl ComponentStage {
         let stage = &self.recipe.stage;
         let mut problems = problems.into_iter();
         let first = problems.next().expect("a refusal has a reason");
-        let rest: Vec<String> = problems.map(|problem| problem.full_message()).collect();
+        let at = |problem: &Failure| problem.field.as_ref().map(|field| format!("`{field}`: ")).unwrap_or_default();
+        let rest: Vec<String> = problems.map(|problem| format!("{}{}", at(&problem), problem.full_message())).collect();
         let field = first.field.as_ref().map(|field| format!(", `{field}`")).unwrap_or_default();
         let error = first.into_error(format!("stage `{stage}`{field}"));
         if rest.is_empty() { error } else { error.because(anyhow::anyhow!("and {}", rest.join("; and "))) }
@@ -130,7 +142,7 @@ impl ComponentStage {
                 let snapshot = instance
                     .snapshot()
                     .map_err(|failure| failure.into_error(format!("taking a snapshot of stage `{}`", self.recipe.stage)))?;
-                self.memory = Memory { snapshot: Some(snapshot.clone()), since: Vec::new() };
+                self.memory = Memory { snapshot: Some(snapshot.clone()), since: Vec::new(), bytes: 0, held: self.memory.held };
                 Ok(Some(snapshot))
             }
             None => Ok(self.memory.snapshot.clone()),
@@ -175,12 +187,17 @@ impl ComponentStage {
         let mut tries = 0;
         loop {
             let instance = self.instance(&schema)?;
+            let held_bytes = instance.memory_bytes();
             let lines = lines_of(instance, rows);
             let outcome = instance.process(rows, lines, sequence, first_row as u32).and_then(|mut processed| {
                 read_emitted(&mut processed, self.read_lines)?;
                 Ok(processed)
             });
             let Err(failure) = outcome else { return Ok(outcome) };
+            if self.scope == Scope::Stream && failure.code == "memory_limit" && held_bytes > self.recipe.limits.memory_bytes / 2 {
+                // What it remembers has grown too large: no row of this batch is to blame.
+                return Err(failure.into_error(format!("stage `{}` remembers too much", self.recipe.stage)));
+            }
             match failure.kind {
                 FailureKind::Options | FailureKind::Unsupported | FailureKind::Host => {
                     return Err(failure.into_error(format!("stage `{}`", self.recipe.stage)));
@@ -393,9 +410,17 @@ impl ComponentStage {
     }
 
     /// Turns what came out of a batch, or of its part from `first_row` on, into the stage's output.
-    fn output(&self, batch: &Batch, processed: Processed) -> Result<Output> {
-        let Processed { emitted, rejected, filtered, expanded } = processed;
-        let mut output = Output { filtered, expanded, ..Output::default() };
+    fn output(&mut self, batch: &Batch, processed: Processed) -> Result<Output> {
+        let Processed { emitted, rejected, filtered, expanded, later } = processed;
+        let mut output = match later {
+            true => {
+                // Rows that come out stand for some that went in before; what is left in the end was left out.
+                let held = self.memory.held + filtered;
+                self.memory.held = held.saturating_sub(expanded);
+                Output { expanded: expanded.saturating_sub(held), ..Output::default() }
+            }
+            false => Output { filtered, expanded, ..Output::default() },
+        };
         for (rows, origins) in emitted {
             let Rows::Batch(rows) = rows else { return Err(Error::bug("JSON lines came this far unread")) };
             if rows.num_rows() == 0 {
@@ -403,7 +428,7 @@ impl ComponentStage {
             }
             let numbers = match origins {
                 Some(origins) => batch.origin.rows.take(origins.into_iter().map(|row| row as usize)),
-                None if rows.num_rows() == batch.rows.num_rows() => batch.origin.rows.clone(),
+                None if rows.num_rows() == batch.rows.num_rows() && !later => batch.origin.rows.clone(),
                 None => RowNumbers::Each(vec![0; rows.num_rows()].into()),
             };
             let origin = Origin { source: batch.origin.source.clone(), rows: numbers };
@@ -434,7 +459,8 @@ impl ComponentStage {
             return Ok(());
         }
         self.memory.since.push(batch.clone());
-        if self.memory.since.len() >= SNAPSHOT_BATCHES {
+        self.memory.bytes += bytes_of(&batch.rows);
+        if self.memory.is_due() {
             self.state_now()?;
         }
         Ok(())
@@ -491,19 +517,32 @@ impl Stage for ComponentStage {
             gather(&mut self.usage, &mut instance);
             add(&mut output, self.output(&nowhere(schema), processed?)?);
         }
+        output.filtered += std::mem::take(&mut self.memory.held);
         Ok(output)
     }
 
     fn snapshot(&mut self) -> Result<Vec<u8>> {
-        match self.scope {
-            Scope::Stream => Ok(self.state_now()?.unwrap_or_default()),
-            _ => Ok(Vec::new()),
+        if self.scope != Scope::Stream {
+            return Ok(Vec::new());
         }
+        // Our own count stands before what the guest remembers.
+        let mut state = self.memory.held.to_le_bytes().to_vec();
+        if let Some(guest) = self.state_now()? {
+            state.push(1);
+            state.extend(guest);
+        }
+        Ok(state)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<()> {
         self.open.clear();
-        self.memory = Memory { snapshot: (!state.is_empty()).then(|| state.to_vec()), since: Vec::new() };
+        self.memory = Memory::default();
+        if let Some((held, guest)) = state.split_first_chunk::<8>() {
+            self.memory.held = u64::from_le_bytes(*held);
+            self.memory.snapshot = guest.split_first().map(|(_, guest)| guest.to_vec());
+        } else if !state.is_empty() {
+            return Err(Error::data(format!("the snapshot of stage `{}` is cut off", self.recipe.stage)));
+        }
         Ok(())
     }
 
@@ -543,6 +582,11 @@ fn lines_of(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
         json::write_lines(rows, &mut lines);
         lines
     })
+}
+
+/// Bytes of the rows themselves, without what else stands in the buffers that they share.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }
 
 fn filter(batch: &Batch, keep: &BooleanBuffer) -> Result<Batch> {
