@@ -2,6 +2,7 @@
 
 mod ends;
 mod grants;
+mod http;
 mod load;
 mod sinks;
 
@@ -71,6 +72,8 @@ fn limits(function: &str) -> Limits {
         // Its lines are looked through for their ends.
         "stdout_flood" => Limits { fuel_per_batch: 4_000_000_000, ..limits },
         "sleep" => Limits { timeout: Duration::from_millis(300), ..limits },
+        // Its fuel would last for minutes.
+        "loop_random" => Limits { timeout: Duration::from_millis(300), fuel_per_batch: 4_000_000_000, ..limits },
         // Each turn is a call of the host, which takes longer than its fuel.
         "loop_host_calls" | "loop_read" | "loop_clock" | "schema_flood" | "derived_flood" => Limits { fuel_per_batch: 5_000_000, ..limits },
         _ => limits,
@@ -99,7 +102,7 @@ fn recipe(component: &Arc<Component>, function: &str, options: &str, grants: &Gr
         function: function.into(),
         options: options.into(),
         limits: limits(function),
-        access: sandbox().access(grants),
+        access: sandbox().access(grants).unwrap(),
         stage: "evil".into(),
         now_ms: 1_700_000_000_000,
         seed: 7,

@@ -17,6 +17,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::process("loop_host_calls", "asks the host for the number of rows for ever", "process: out_of_fuel", |input, _| ask(input)),
     Attack::process("loop_read", "reads the whole batch for ever", "process: out_of_fuel or timeout", |input, _| read(input)),
     Attack::process("loop_clock", "waits for a clock that stands still", "process: out_of_fuel", |_, _| wait()),
+    Attack::process("loop_random", "draws 60 KiB of random bytes for ever", "process: timeout", |_, _| draw()),
     Attack::process("sleep", "sleeps for an hour", "process: timeout or ok at once", |input, out| {
         std::thread::sleep(std::time::Duration::from_secs(3600));
         crate::attack::pass_on(input, out)
@@ -52,5 +53,18 @@ fn read(input: &Batch) -> Result<(), StageError> {
 fn wait() -> Result<(), StageError> {
     let start = std::time::Instant::now();
     while start.elapsed().as_secs() < 3600 {}
+    Ok(())
+}
+
+/// Each turn costs the host much and the guest next to nothing.
+#[cfg(target_arch = "wasm32")]
+fn draw() -> Result<(), StageError> {
+    loop {
+        black_box(wasip2::random::insecure::get_insecure_random_bytes(60 << 10));
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn draw() -> Result<(), StageError> {
     Ok(())
 }

@@ -8,6 +8,8 @@
 //! is unit-tested natively with `testing`.
 
 pub mod bindings;
+#[cfg(feature = "http")]
+pub mod http;
 
 mod context;
 mod error;

@@ -155,6 +155,12 @@ impl Emit for Collect<'_> {
     }
 }
 
+/// Answers the HTTP requests of this thread's transforms from now on.
+#[cfg(feature = "http")]
+pub fn serve(answer: impl FnMut(&crate::http::Request) -> Result<crate::http::Response, crate::http::Error> + 'static) {
+    crate::http::imp::SERVE.set(Some(Box::new(answer)));
+}
+
 /// What came out of a batch of records.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MadeRecords {

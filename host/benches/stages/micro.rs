@@ -36,7 +36,9 @@ pub(crate) fn table() -> Result<Table> {
     let folder = tempfile::tempdir()?;
     let open = |metered| -> Result<Sandbox> {
         let cache = folder.path().join(if metered { "metered" } else { "unmetered" });
-        let sandbox = || Sandbox::open(Options { cache: Some(cache.clone()), compiler: None, metered }, runtime.handle().clone());
+        let sandbox = || {
+            Sandbox::open(Options { cache: Some(cache.clone()), compiler: None, metered, ..Options::default() }, runtime.handle().clone())
+        };
         // The first compiles, the second finds what it kept.
         sandbox()?.load(OPS, "ops")?;
         Ok(sandbox()?)

@@ -28,7 +28,8 @@ pub(crate) fn run(kind: &str, directory: &Path, cache: &Path) -> Result<()> {
         _ => bail!("`{kind}` is none of `sandboxed`, `native` and `unmetered`"),
     };
     let runtime = runtime()?;
-    let sandbox = Sandbox::open(Options { cache: Some(cache.to_owned()), compiler: None, metered }, runtime.handle().clone())?;
+    let sandbox =
+        Sandbox::open(Options { cache: Some(cache.to_owned()), compiler: None, metered, ..Options::default() }, runtime.handle().clone())?;
     etl_host::run::run(&plan, &options, &sandbox, &stop, &mut on_progress)?;
     Ok(())
 }

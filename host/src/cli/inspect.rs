@@ -8,6 +8,7 @@ use super::terminal::{self, size};
 use super::{CacheArgs, LibraryArgs, Outcome, setup};
 use crate::config::component::Component;
 use crate::error::Context;
+use crate::sandbox::imports::{Capability, meaning};
 use crate::sandbox::{CONTRACT, Description};
 
 /// Arguments of `inspect`.
@@ -54,26 +55,11 @@ fn text(description: &Description) -> String {
         }
         text.push('\n');
     }
+    if imports.iter().any(|import| Capability::of(import) == Some(Capability::Http)) {
+        text.push_str("  needs      `grants: {http: [HOST]}`: it calls hosts by HTTP, and is refused without\n");
+    }
     for import in imports {
         text.push_str(&format!("  imports    {import}: {}\n", meaning(import)));
     }
     text
-}
-
-/// What an import gives a guest.
-fn meaning(import: &str) -> &'static str {
-    match import.split('@').next().unwrap_or_default() {
-        name if name.starts_with("etl:transform/") => "rows, log, counters",
-        "wasi:cli/environment" => "an empty environment",
-        "wasi:cli/exit" => "ends the call as a crash",
-        "wasi:cli/stdin" => "closed",
-        "wasi:cli/stdout" | "wasi:cli/stderr" => "the last 8 KiB are shown with an error",
-        name if name.starts_with("wasi:cli/terminal") => "no terminal",
-        name if name.starts_with("wasi:clocks/") => "stands still at the run's start",
-        name if name.starts_with("wasi:filesystem/") => "no folder",
-        name if name.starts_with("wasi:random/") => "drawn from the run's id, the same at every try",
-        name if name.starts_with("wasi:sockets/") => "refused",
-        name if name.starts_with("wasi:io/") => "streams of the above",
-        _ => "unknown",
-    }
 }

@@ -19,6 +19,7 @@ mod setup;
 mod terminal;
 
 use crate::error::{Error, Fault};
+use crate::sandbox::{Network, PrivateHost};
 
 /// Runs extract, transform, load pipelines; every transform is a sandboxed WebAssembly component.
 ///
@@ -116,6 +117,20 @@ struct LoginArgs {
     /// Read the password or access token from stdin
     #[arg(long, requires = "username")]
     password_stdin: bool,
+}
+
+/// What the operator allows on the network, beside what the stages were granted.
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    /// Let transforms that were granted this host call it though its address is not public (this machine, a private network)
+    #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_PRIVATE_NETWORK", value_delimiter = ',')]
+    allow_private_network: Vec<PrivateHost>,
+}
+
+impl NetworkArgs {
+    fn network(&self) -> Network {
+        Network { private_hosts: self.allow_private_network.clone() }
+    }
 }
 
 /// Errors of one command: one, or every one of a configuration.

@@ -12,6 +12,7 @@ use crate::error::Context;
 use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan};
 use crate::run::{Located, Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
+use crate::sandbox::imports::Capability;
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -76,7 +77,11 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         );
         line("  grants", if stage.grants == Grants::default() { "nothing".into() } else { stage.grants.describe().join(", ") });
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
-        if let Some(Resolved { stages, .. }) = resolved {
+        if let Some(Resolved { stages, located, .. }) = resolved {
+            // What ships with the host asks for no more than its library does, and gets nothing.
+            if !matches!(stage.component, ComponentName::Ops | ComponentName::Jsonata | ComponentName::Validate | ComponentName::Aggregate) {
+                line("  reaches", reaches(&located[index].imports, &stage.grants));
+            }
             line(
                 "  schema",
                 stages.outputs[index].as_ref().map_or_else(|| "known once rows have come out".to_owned(), |schema| columns(schema)),
@@ -95,6 +100,16 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     text
 }
 
+/// What a stage's component asks for beside what it gets of it, and grants that it does not ask for.
+fn reaches(imports: &[String], grants: &Grants) -> String {
+    let asked = Capability::all(imports);
+    let mut told: Vec<String> = asked.iter().map(|capability| format!("{} ({})", capability.name(), capability.behind(grants))).collect();
+    let granted = [(Capability::Clock, grants.clock), (Capability::Random, grants.random), (Capability::Http, !grants.http.is_empty())];
+    let unused = granted.iter().filter(|(capability, granted)| *granted && !asked.contains(capability));
+    told.extend(unused.map(|(capability, _)| format!("{} (granted, but the component does not ask for it)", capability.name())));
+    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}
+
 fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
     let located = |index: usize| resolved.map(|resolved| &resolved.located[index]);
     let stage = |(index, stage): (usize, &StagePlan)| {
@@ -110,6 +125,7 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
             "options": stage.options,
             "limits": stage.limits,
             "grants": stage.grants,
+            "imports": resolved.map(|resolved| &resolved.located[index].imports),
             "schema": stages.and_then(|stages| stages.outputs[index].as_ref().map(|schema| fields(schema))),
         })
     };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 
 use super::terminal::{self, Progressing};
-use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
 use crate::error::{Context, Result};
 use crate::report::Status;
 use crate::run::{RunOptions, run as run_plan};
@@ -36,6 +36,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     library: LibraryArgs,
     #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
     cache: CacheArgs,
 }
 
@@ -43,7 +45,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: RunArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox(&args.cache, &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
     let mut options =
         RunOptions { dry_run: args.dry_run, splits: args.splits, library: setup::library(&args.library, None), ..RunOptions::default() };
     if let Some(workers) = args.workers {

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::{CacheArgs, LibraryArgs, LoginArgs};
 use crate::artifact::{Library, Login, Registries, Secret, Store};
 use crate::error::{Context, Error, Result};
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{Network, Options, Sandbox};
 
 /// Bytes of a password or token.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
@@ -42,9 +42,15 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
         .outside(|| "starting the runtime".into())
 }
 
-/// Opens the sandbox with the cache of compiled components.
+/// Opens the sandbox with the cache of compiled components; guests reach no address that is not public.
 pub(super) fn sandbox(cache: &CacheArgs, runtime: &tokio::runtime::Runtime) -> Result<Sandbox> {
-    let options = Options { cache: cache.cache_dir.clone().or_else(default_cache), compiler: std::env::current_exe().ok(), metered: true };
+    sandbox_reaching(cache, Network::default(), runtime)
+}
+
+/// As [`sandbox`], with what the operator allows on the network.
+pub(super) fn sandbox_reaching(cache: &CacheArgs, network: Network, runtime: &tokio::runtime::Runtime) -> Result<Sandbox> {
+    let folder = cache.cache_dir.clone().or_else(default_cache);
+    let options = Options { cache: folder, compiler: std::env::current_exe().ok(), metered: true, network };
     Sandbox::open(options, runtime.handle().clone())
 }
 

@@ -293,12 +293,7 @@ pub(super) fn grants(mut node: Node, findings: &mut Findings) -> Grants {
     }
     check_env(&node, findings);
     check_http(&node, findings);
-    let http = node.given("http").cloned();
-    let typed = typed::<Grants>(node, findings).unwrap_or_default();
-    if let Some(http) = http.filter(|_| !typed.http.is_empty()) {
-        findings.not_built(&http, "grants.http");
-    }
-    typed
+    typed::<Grants>(node, findings).unwrap_or_default()
 }
 
 /// Grants of the simple operations, which use none but `env`.

@@ -13,7 +13,7 @@ use crate::config::component::Digest;
 use crate::error::{Error, Result};
 use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::StageReport;
-use crate::sandbox::{Component, Recipe, Sandbox, Scope};
+use crate::sandbox::{Component, Recipe, Sandbox, Scope, imports};
 use crate::source::read_lines;
 use crate::stage::{ComponentStage, Policy, Stage};
 
@@ -59,6 +59,8 @@ pub struct Located {
     pub origin: Origin,
     /// What holds it to its digest.
     pub pinned: Pinned,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
 }
 
 impl Components {
@@ -90,7 +92,7 @@ impl Components {
                 function: function.clone(),
                 options: options_of(stage).to_string(),
                 limits: stage.limits,
-                access: sandbox.access(&stage.grants),
+                access: sandbox.access(&stage.grants).map_err(|error| error.at(stage.place.clone()))?,
                 stage: Arc::from(stage.name.as_str()),
                 now_ms: options.started.timestamp_millis(),
                 seed,
@@ -126,7 +128,9 @@ fn load(stage: &StagePlan, root: &Path, lock: &Lock, library: &Library, sandbox:
     let component = sandbox.load(&found.wasm, &found.name).map_err(at_stage)?;
     let function = component.function(stage.function.as_deref()).map_err(|error| error.at(stage.place.clone()))?;
     let (name, scope) = (function.name.clone(), function.state);
-    let located = Located { digest: found.digest, origin: found.origin, pinned: found.pinned };
+    let imports = component.description.imports.clone();
+    imports::check(&found.name, &imports, &stage.grants).map_err(at_stage)?;
+    let located = Located { imports, digest: found.digest, origin: found.origin, pinned: found.pinned };
     Ok(Loaded { component, function: name, scope, located })
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::http::{Egress, Network};
+use crate::error::Result;
 use crate::plan::Grants;
 
 /// What the guests of one stage may reach beyond their rows. The default is nothing.
@@ -13,13 +15,19 @@ pub struct Access {
     pub(super) random: bool,
     /// Their environment.
     pub(super) env: Vec<(String, String)>,
+    /// What they may ask for by HTTP, where that is anything.
+    pub(super) http: Option<Arc<Egress>>,
 }
 
 impl Access {
     /// Makes ready what a stage was granted.
-    pub(super) fn new(grants: &Grants) -> Arc<Self> {
-        let Grants { clock, random, env, http: _ } = grants;
+    ///
+    /// # Errors
+    /// Outside, where HTTP cannot be made ready.
+    pub(super) fn new(grants: &Grants, network: &Network) -> Result<Arc<Self>> {
+        let Grants { clock, random, env, http } = grants;
         let env = env.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
-        Arc::new(Self { clock: *clock, random: *random, env })
+        let http = if http.is_empty() { None } else { Some(Arc::new(Egress::new(http, network)?)) };
+        Ok(Arc::new(Self { clock: *clock, random: *random, env, http }))
     }
 }

@@ -12,6 +12,7 @@ use super::bindings::columnar::{Transform, TransformPre};
 use super::bindings::records::{TransformRecords, TransformRecordsPre};
 use super::bindings::types;
 use super::failure::Failure;
+use super::imports;
 use super::instance::{call, new_store};
 use super::state::{HasState, State, clip};
 use crate::error::{Context, Error, Result};
@@ -104,6 +105,7 @@ impl Linkers {
         let mut records = Linker::new(engine);
         for linker in [&mut columns, &mut records] {
             wasmtime_wasi::p2::add_to_linker_async(linker).bug(|| "linking WASI".into())?;
+            super::http::link(linker).bug(|| "linking HTTP".into())?;
         }
         Transform::add_to_linker::<_, HasState>(&mut columns, |state| state).bug(|| "linking the contract".into())?;
         TransformRecords::add_to_linker::<_, HasState>(&mut records, |state| state).bug(|| "linking the contract".into())?;
@@ -123,17 +125,19 @@ impl Component {
         handle: &tokio::runtime::Handle,
     ) -> Result<Self> {
         let (world, contract) = find_world(engine, code, name)?;
-        let mut imports: Vec<String> = code.component_type().imports(engine).map(|(import, _)| import.to_owned()).collect();
-        imports.sort();
-        let ungranted =
-            || imports.iter().filter(|import| !is_granted(import)).map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", ");
+        let mut imported: Vec<String> = code.component_type().imports(engine).map(|(import, _)| import.to_owned()).collect();
+        imported.sort();
+        let ungranted = || {
+            imported.iter().filter(|import| !imports::is_known(import)).map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", ")
+        };
         let unlinkable = |error: wasmtime::Error| {
             let list = ungranted();
             if list.is_empty() {
                 Error::config(format!("component `{name}` does not fit world `{}` of {CONTRACT}@{contract}", world.name())).because(error)
             } else {
-                Error::config(format!("component `{name}` imports {list}, which is not granted"))
-                    .hint("a transform may import `etl:transform` and the WASI 0.2 basics; it can be granted nothing else yet")
+                Error::config(format!("component `{name}` imports {list}, which this host has not")).hint(
+                    "a transform may import `etl:transform`, the WASI 0.2 basics and, where it is granted, `wasi:http/outgoing-handler`",
+                )
             }
         };
         let program = match world {
@@ -142,8 +146,16 @@ impl Component {
                 Program::Records(linkers.records.instantiate_pre(code).and_then(TransformRecordsPre::new).map_err(unlinkable)?)
             }
         };
-        let description =
-            Description { digest, bytes, world, contract, name: String::new(), version: String::new(), functions: Vec::new(), imports };
+        let description = Description {
+            digest,
+            bytes,
+            world,
+            contract,
+            name: String::new(),
+            version: String::new(),
+            functions: Vec::new(),
+            imports: imported,
+        };
         let mut component = Self { engine: engine.clone(), program, description };
         component.describe(handle).map_err(|failure| {
             // No user can raise these limits, and no row is to blame.
@@ -254,11 +266,4 @@ fn find_world(engine: &Engine, code: &Code, name: &str) -> Result<(World, String
     let has = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
     Err(Error::config(format!("component `{name}` is no transform: it exports {has}"))
         .hint(format!("a transform exports `{CONTRACT}/stage@{0}` or `{CONTRACT}/record-stage@{0}`", VERSIONS[0])))
-}
-
-/// Whether an import is one that every component may have: answered, but with nothing behind it.
-fn is_granted(import: &str) -> bool {
-    ["etl:transform/", "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"]
-        .iter()
-        .any(|prefix| import.starts_with(prefix))
 }

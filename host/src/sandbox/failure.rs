@@ -92,6 +92,15 @@ impl Failure {
         }
     }
 
+    /// Adds what went wrong with HTTP requests before, of which the guest knows only the kind.
+    pub(super) fn after(mut self, requests: Vec<String>) -> Self {
+        for request in requests {
+            self.message.push_str("; etl-host on ");
+            self.message.push_str(&request);
+        }
+        self
+    }
+
     /// The sentence with the guest's last words behind it.
     pub fn full_message(&self) -> String {
         let mut text = self.message.clone();

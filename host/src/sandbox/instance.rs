@@ -177,7 +177,11 @@ impl Recipe {
             Ok(Err(problems)) if problems.is_empty() => {
                 return Err(vec![Failure::new(FailureKind::Contract, "broken_contract", "refused its options without a reason")]);
             }
-            Ok(Err(problems)) => return Err(problems.into_iter().take(100).map(Failure::from_stage_error).collect()),
+            Ok(Err(problems)) => {
+                let mut failures: Vec<Failure> = problems.into_iter().take(100).map(Failure::from_stage_error).collect();
+                failures[0] = failures[0].clone().after(store.data().http.take_notes());
+                return Err(failures);
+            }
             Err(failure) => return Err(vec![failure]),
         };
         Ok(Instance { store, calls, plan, limits, handle: self.handle.clone(), rows_seen: rows_seen as u64, fuel_used: 0, fuel_share: 0.0 })
@@ -213,10 +217,11 @@ pub(super) fn call<T>(
     }
     store.data_mut().start_call(limits.timeout);
     let outcome = handle.block_on(timed(limits, body(store)));
+    let state = store.data();
     match outcome {
         Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(Failure::from_trap(&error, fuel, store.data().last_words.take())),
-        None => Err(Failure::timeout(limits.timeout, store.data().last_words.take())),
+        Some(Err(error)) => Err(Failure::from_trap(&error, fuel, state.last_words.take()).after(state.http.take_notes())),
+        None => Err(Failure::timeout(limits.timeout, state.last_words.take()).after(state.http.take_notes())),
     }
 }
 
@@ -259,7 +264,7 @@ impl Instance {
         });
         self.meter(fuel);
         let output = self.take_back(Some(input), output)?;
-        outcome?.map_err(Failure::from_stage_error)?;
+        outcome?.map_err(|error| self.refusal(error))?;
         settle(output, rows.num_rows(), self.plan.cardinality)
     }
 
@@ -279,7 +284,7 @@ impl Instance {
         });
         self.meter(fuel);
         let output = self.take_back(None, output)?;
-        outcome?.map_err(Failure::from_stage_error)?;
+        outcome?.map_err(|error| self.refusal(error))?;
         match self.plan.cardinality {
             Cardinality::Map | Cardinality::Filter if output.emitted.iter().any(|emitted| emitted.rows() > 0) => Err(Failure::new(
                 FailureKind::Contract,
@@ -302,7 +307,7 @@ impl Instance {
             Calls::Records(guest, instance) => guest.etl_transform_record_stage().instance().call_snapshot(store, *instance).await,
         });
         self.meter(fuel);
-        let state = outcome?.map_err(Failure::from_stage_error)?;
+        let state = outcome?.map_err(|error| self.refusal(error))?;
         let limit = EMIT_BYTES.max(self.limits.memory_bytes);
         if state.len() > limit {
             return Err(Failure::from_exceeded(&Exceeded::Output { asked: state.len(), limit }));
@@ -318,13 +323,21 @@ impl Instance {
     /// What it has used since it was last asked.
     pub fn used(&mut self) -> Used {
         let state = self.store.data_mut();
-        let counters = std::mem::take(&mut state.counters);
+        let mut counters = std::mem::take(&mut state.counters);
+        for (name, count) in state.http.take_counters() {
+            *counters.entry(name.into()).or_default() += count;
+        }
         Used {
             fuel: std::mem::take(&mut self.fuel_used),
             fuel_share: std::mem::take(&mut self.fuel_share),
             memory_bytes: state.meter.memory(),
             counters,
         }
+    }
+
+    /// Reads what a guest returned in place of rows, with what went wrong with its requests before.
+    fn refusal(&self, error: StageError) -> Failure {
+        Failure::from_stage_error(error).after(self.store.data().http.take_notes())
     }
 
     fn output(&self, input_rows: usize, input_bytes: usize) -> Output {

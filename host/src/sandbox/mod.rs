@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
+pub mod imports;
+
 mod access;
 mod bindings;
 mod builtin;
@@ -17,6 +19,7 @@ mod cache;
 mod component;
 mod engine;
 mod failure;
+mod http;
 mod instance;
 mod ipc;
 mod limits;
@@ -30,6 +33,7 @@ pub use cache::{MAX_COMPONENT_BYTES, check_component, compile_component};
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
+pub use http::{Network, PrivateHost};
 pub use instance::{Instance, Plan, Processed, Recipe, RejectedRow, Rows, Used};
 
 use crate::error::{Context, Error, Result};
@@ -44,11 +48,13 @@ pub struct Options {
     pub compiler: Option<PathBuf>,
     /// Whether fuel is counted. Off only to measure what that costs.
     pub metered: bool,
+    /// What the operator allows on the network, for guests that were granted it.
+    pub network: Network,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: None, compiler: None, metered: true }
+        Self { cache: None, compiler: None, metered: true, network: Network::default() }
     }
 }
 
@@ -58,6 +64,7 @@ pub struct Sandbox {
     linkers: component::Linkers,
     cache: cache::Cache,
     handle: Handle,
+    network: Network,
     loaded: Mutex<HashMap<String, Arc<Component>>>,
 }
 
@@ -67,10 +74,10 @@ impl Sandbox {
     /// # Errors
     /// Bug, where the engine cannot be set up.
     pub fn open(options: Options, handle: Handle) -> Result<Self> {
-        let Options { cache, compiler, metered } = options;
+        let Options { cache, compiler, metered, network } = options;
         let engine = engine::open(metered)?;
         let linkers = component::Linkers::new(&engine)?;
-        Ok(Self { engine, linkers, cache: cache::Cache::open(cache, compiler), handle, loaded: Mutex::default() })
+        Ok(Self { engine, linkers, cache: cache::Cache::open(cache, compiler), handle, network, loaded: Mutex::default() })
     }
 
     /// Loads a component from its bytes; `name` is what the user calls it. The same bytes are loaded once.
@@ -109,8 +116,11 @@ impl Sandbox {
     }
 
     /// Makes ready what a stage was granted, for all of its instances.
-    pub fn access(&self, grants: &Grants) -> Arc<Access> {
-        Access::new(grants)
+    ///
+    /// # Errors
+    /// Outside, where HTTP is granted and no certificates are found to check servers by.
+    pub fn access(&self, grants: &Grants) -> Result<Arc<Access>> {
+        Access::new(grants, &self.network)
     }
 
     /// What drives the calls' time-outs.

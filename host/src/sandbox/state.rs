@@ -9,9 +9,11 @@ use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_schema::{Field, Schema, SchemaRef};
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::access::Access;
 use super::bindings::{data, host, records_data, types};
+use super::http::{self, Guest};
 use super::ipc;
 use super::limits::{Exceeded, Meter};
 use super::wasi::{self, Dice, LastWords};
@@ -28,7 +30,7 @@ const MAX_COUNTERS: usize = 256;
 const SCHEMA_BYTES: usize = 4 << 10;
 
 /// Handles that a guest may hold: each is some of the host's memory, which no meter of the guest's sees.
-const MAX_HANDLES: usize = 10_000;
+const MAX_HANDLES: usize = 1_000;
 
 /// Bytes of an error's text.
 const MAX_TEXT: usize = 8 << 10;
@@ -95,6 +97,8 @@ pub(super) struct Rejected {
 /// What a store holds.
 pub(super) struct State {
     wasi: WasiCtx,
+    http_context: WasiHttpCtx,
+    pub(super) http: Guest,
     pub(super) table: ResourceTable,
     pub(super) meter: Meter,
     pub(super) last_words: LastWords,
@@ -120,6 +124,8 @@ impl State {
         table.set_max_capacity(MAX_HANDLES);
         Self {
             wasi: wasi::context(access, now_ms, &dice, &last_words),
+            http_context: http::context(),
+            http: Guest::new(stage.clone(), access.http.clone()),
             table,
             meter: Meter::new(limits),
             last_words,
@@ -137,6 +143,7 @@ impl State {
     /// Notes that a call into the guest begins, which may take so long.
     pub(super) fn start_call(&mut self, timeout: Duration) {
         self.deadline = (Instant::now(), timeout);
+        self.http.start_call(timeout);
     }
 
     /// Holds a guest that calls the host to its time.
@@ -155,6 +162,12 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http_context, table: &mut self.table, hooks: &mut self.http }
     }
 }
 
@@ -186,7 +199,11 @@ impl host::Host for State {
     }
 
     fn count(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
-        let name = clip(name, ipc::MAX_NAME);
+        let mut name = clip(name, ipc::MAX_NAME);
+        if name.starts_with("http.") {
+            // Those are the host's own.
+            name.insert_str(0, "guest.");
+        }
         if self.counters.len() >= MAX_COUNTERS && !self.counters.contains_key(&name) {
             *self.counters.entry("counters_dropped".into()).or_default() += 1;
             return Ok(());

@@ -11,6 +11,7 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("loop_host_calls", "process: out_of_fuel: used all of its 5.0 M fuel"),
     ("loop_read", "process: out_of_fuel: used all of its 5.0 M fuel"),
     ("loop_clock", "process: out_of_fuel: used all of its 5.0 M fuel"),
+    ("loop_random", "process: timeout: did not return within 0.3 s"),
     ("sleep", "process: timeout: did not return within 0.3 s"),
     ("allocate_for_ever", "process: memory_limit: asked for 64.1 MiB of memory, the limit is 64.0 MiB"),
     ("allocate_in_configure", "configure: memory_limit: asked for 64.1 MiB of memory, the limit is 64.0 MiB"),
