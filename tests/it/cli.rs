@@ -119,7 +119,7 @@ fn inspect_shows_what_a_component_is_and_reaches() {
       imports    etl:transform/data@1.0.0: rows, log, counters
       imports    etl:transform/host@1.0.0: rows, log, counters
       imports    etl:transform/types@1.0.0: rows, log, counters
-      imports    wasi:cli/environment@0.2.6: an empty environment
+      imports    wasi:cli/environment@0.2.6: empty, unless `grants: {env: [NAME]}`
       imports    wasi:cli/exit@0.2.6: ends the call as a crash
       imports    wasi:cli/stderr@0.2.6: the last 8 KiB are shown with an error
       imports    wasi:cli/stdin@0.2.6: closed
@@ -132,7 +132,7 @@ fn inspect_shows_what_a_component_is_and_reaches() {
       imports    wasi:io/error@0.2.6: streams of the above
       imports    wasi:io/poll@0.2.6: streams of the above
       imports    wasi:io/streams@0.2.6: streams of the above
-      imports    wasi:random/insecure-seed@0.2.6: drawn from the run's id, the same at every try
+      imports    wasi:random/insecure-seed@0.2.6: drawn from the run's id, the same at every try, unless `grants: {random: true}`
     ");
 }
 

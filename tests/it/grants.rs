@@ -112,7 +112,6 @@ fn inspect_and_plan_show_what_is_asked_for_beside_what_is_granted() {
     let host = format!("{} (GET; adds authorization)", server.url("127.0.0.1"));
     let expected = [
         "    grants   nothing".to_owned(),
-        format!("    reaches  {own}, env (empty)"),
         format!("    grants   clock, env HOME_REGION, http {host}"),
         format!("    reaches  {own}, env (HOME_REGION), http ({host}), {unused}"),
     ];
