@@ -79,7 +79,8 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
         if let Some(Resolved { stages, located, .. }) = resolved {
             // What ships with the host asks for no more than its library does, and gets nothing.
-            if !matches!(stage.component, ComponentName::Ops | ComponentName::Jsonata | ComponentName::Validate | ComponentName::Aggregate) {
+            if !matches!(stage.component, ComponentName::Ops | ComponentName::Jsonata | ComponentName::Validate | ComponentName::Aggregate)
+            {
                 line("  reaches", reaches(&located[index].imports, &stage.grants));
             }
             line(
