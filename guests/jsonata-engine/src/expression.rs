@@ -7,6 +7,7 @@ use jsonata_core::evaluator::{Context, Evaluator, EvaluatorOptions};
 use jsonata_core::parser;
 
 use crate::random::Random;
+use crate::surrogate::shelter;
 use crate::{Failure, Limits, Run, Value, impure};
 
 /// A compiled expression; cheap to clone.
@@ -23,7 +24,7 @@ impl Expression {
     /// # Errors
     /// Where it is not well formed, with the reference's code (`S…`).
     pub fn compile(text: &str) -> Result<Self, Failure> {
-        let tree = parser::parse(text).map_err(|error| Failure::of_message(&error.to_string(), "S0201"))?;
+        let tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_message(&error.to_string(), "S0201"))?;
         Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text) })
     }
 

@@ -4,14 +4,17 @@ mod columns;
 mod expression;
 mod failure;
 mod impure;
+mod json;
 mod limits;
 mod random;
 mod reading;
 mod rows;
+pub mod surrogate;
 
 pub use columns::{Columns, NoRow, describe, number, write_json};
 pub use expression::{Expression, Prepared};
 pub use failure::Failure;
+pub use json::{from_json, to_json};
 pub use limits::{Limits, Run};
 pub use rows::{Rows, unreadable};
 
