@@ -10,6 +10,7 @@ mod duckdb;
 mod evil;
 mod examples;
 mod jsonata;
+mod jsonata_suite;
 mod readme;
 mod review;
 mod run;

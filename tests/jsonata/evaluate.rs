@@ -1,11 +1,11 @@
 //! Evaluates cases of the language natively, and through the real component in the real sandbox.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
-use etl_host::plan::Limits;
+use etl_host::plan::{Grants, Limits};
 use etl_host::sandbox::{Instance, JSONATA, Options, Recipe, Rows, Sandbox};
 use etl_jsonata_engine::surrogate::shelter;
 use etl_jsonata_engine::{Expression, Failure, Run, Value, from_json, to_json};
@@ -13,8 +13,11 @@ use tokio::runtime::Runtime;
 
 use super::suite::Outcome;
 
-/// The time of every run.
-const NOW_MS: i64 = 1_700_000_000_000;
+/// The time of the run: now, since a case may compare it with what else asks the clock.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or_default()
+}
 
 /// What is evaluated.
 #[derive(Clone, Copy)]
@@ -49,7 +52,7 @@ fn try_natively(question: Question<'_>) -> Result<Option<String>, Failure> {
     if let Some(depth) = depth {
         limits.depth = depth as usize;
     }
-    let run = Run { now_ms: NOW_MS, seed: 0 };
+    let run = Run { now_ms: now_ms(), seed: 0 };
     expression.evaluate(input.as_ref(), &bindings, &run, &limits)?.map(|value| to_json(&value)).transpose()
 }
 
@@ -83,8 +86,10 @@ impl Sandboxed {
                 timeout: Duration::from_secs(60),
                 ..Limits::default()
             },
+            // So that a bound of time is one of time, not of fuel.
+            access: sandbox.access(&Grants { clock: true, ..Grants::default() }),
             stage: Arc::from("suite"),
-            now_ms: NOW_MS,
+            now_ms: now_ms(),
             seed: 0,
             handle: runtime.handle().clone(),
         };
@@ -95,7 +100,7 @@ impl Sandboxed {
     pub(crate) fn evaluate(&mut self, questions: &[Question<'_>]) -> Result<Vec<Outcome>> {
         match self.batch(questions)? {
             Ok(outcomes) => Ok(outcomes),
-            Err(message) if questions.len() < 2 => Ok(vec![Outcome::Crash(message)]),
+            Err(crash) if questions.len() < 2 => Ok(vec![crash]),
             Err(_) => {
                 let (first, last) = questions.split_at(questions.len() / 2);
                 let mut outcomes = self.evaluate(first)?;
@@ -105,7 +110,7 @@ impl Sandboxed {
         }
     }
 
-    fn batch(&mut self, questions: &[Question<'_>]) -> Result<Result<Vec<Outcome>, String>> {
+    fn batch(&mut self, questions: &[Question<'_>]) -> Result<Result<Vec<Outcome>, Outcome>> {
         let rows = rows(questions)?;
         let instance = match &mut self.instance {
             Some(instance) => instance,
@@ -118,7 +123,7 @@ impl Sandboxed {
             Ok(processed) => processed,
             Err(failure) => {
                 self.instance = None;
-                return Ok(Err(format!("{}: {}", failure.code, failure.full_message())));
+                return Ok(Err(Outcome::Crash(format!("{}: {}", failure.code, failure.full_message()))));
             }
         };
         let mut outcomes: Vec<Option<Outcome>> = questions.iter().map(|_| None).collect();

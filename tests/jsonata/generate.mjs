@@ -119,7 +119,7 @@ export function expression(d) {
       () => call('number', of(d.pick(['string', 'number', 'boolean', 'string']), n)),
       () => call('number', literal(d.pick(['12', '-0.5', '1e3', '0x1F', '0b101', '0o17', 'abc', '', ' 1', '1_0', '+1', '.5', '1e400']))),
       () => call('length', s()),
-      () => call('parseInteger', literal(d.pick(['123', 'twelve', 'XIV', '1,234', 'two thousand and one', 'third', '21st', 'c', 'iv'])), literal(d.pick(INTEGERS))),
+      () => call('parseInteger', ...(d.chance(0.9) ? d.pick([['123', '0'], ['twelve', 'w'], ['XIV', 'I'], ['1,234', '#,##0'], ['two thousand and one', 'w'], ['third', 'w;o'], ['21st', '0;o'], ['c', 'a'], ['iv', 'i'], ['TWELVE', 'W'], ['007', '000']]) : [d.pick(['123', 'twelve', 'XIV']), d.pick(INTEGERS)]).map(literal)),
       () => call('toMillis', literal(d.pick(['2024-02-29T12:34:56.789Z', '2024-02-29', '2024', '2024-13-01', '12th March 2020', 'nonsense', '2018-03-27T10:00:00+02:00', '201803', '29/02/2024 10:11'])), ...(d.chance(0.5) ? [literal(d.pick(DATES))] : [])),
       () => `$reduce(${of('array', n)}, function($i, $j) { $i ${d.pick(['+', '*', '&'])} $j }${d.chance(0.3) ? `, ${x()}` : ''})`,
       () => `-(${x()})`,
@@ -243,7 +243,7 @@ export function expression(d) {
       () => `function($v, $i, $a) { ${d.pick(['$i', '[$v, $i]', '$count($a)', '$v & $i', '$v = $a[$i]'])} }`,
       () => d.pick(['$uppercase', '$string', '$sum', '$count', '$not', '$substring(?, 1)', '$append(?, 0)', '$power(2, ?)', '$type', '$exists', '$number', '$formatNumber(?, "0.0")', '$keys', '$lowercase', '$abs']),
       () => `function($v)<${d.pick(['n:n', 's:s', 'x:x', 'a:a', 'a<n>:n', 'n-:n', 'j:j', '(ns):s', 's?:x', 'o:x', 'b:b', 'x+:x', 'f:f', 'l:l'])}> { ${d.pick(['$v', '$string($v)', '[$v]', '$v + 1'])} }`,
-      () => d.pick(['($uppercase ~> $trim)', '($string ~> $length)', '(function($v) { $v } ~> $count)', '$map(?, $string)']),
+      () => d.pick(['($uppercase ~> $trim)', '($string ~> $length)', '(function($v) { $v } ~> $count)', '$join(?, "-")']),
     ])();
   }
 

@@ -115,7 +115,10 @@ impl Case {
                     })
             }
             (Outcome::Value(expected), Outcome::Value(found)) => same(expected, found),
-            (Outcome::Error(expected, _), Outcome::Error(found, _)) => expected == found,
+            // The reference's own runner bounds time and depth from outside and calls both U1001; its evaluator has a code for each.
+            (Outcome::Error(expected, _), Outcome::Error(found, _)) => {
+                expected == found || expected == "U1001" && matches!(found.as_str(), "D1011" | "D1012")
+            }
             (expected, found) => expected == found,
         }
     }

@@ -8,7 +8,7 @@ use jsonata_core::parser;
 
 use crate::random::Random;
 use crate::surrogate::shelter;
-use crate::{Failure, Limits, Run, Value, impure};
+use crate::{Failure, Limits, Run, Value, impure, mended};
 
 /// A compiled expression; cheap to clone.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Expression {
     tree: Rc<AstNode>,
     /// Whether it may ask for the time or for chance.
     impure: bool,
+    /// Functions that it may name and that are ours.
+    mended: Rc<[usize]>,
 }
 
 impl Expression {
@@ -24,8 +26,8 @@ impl Expression {
     /// # Errors
     /// Where it is not well formed, with the reference's code (`S…`).
     pub fn compile(text: &str) -> Result<Self, Failure> {
-        let tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_message(&error.to_string(), "S0201"))?;
-        Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text) })
+        let tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_parser(&error, text))?;
+        Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text), mended: mended::named(text).into() })
     }
 
     /// Its tree.
@@ -39,6 +41,7 @@ impl Expression {
         if self.impure {
             impure::bind(&mut context, run.now_ms);
         }
+        mended::bind(&mut context, &self.mended);
         for (name, value) in bindings {
             context.bind(name.clone(), value.clone());
         }
@@ -52,6 +55,7 @@ impl Expression {
         random.seed(run.seed);
         let mut evaluator = Evaluator::with_options(context, options);
         impure::register(&mut evaluator, &random);
+        mended::register(&mut evaluator, &self.mended);
         Prepared { tree: self.tree.clone(), evaluator, random }
     }
 

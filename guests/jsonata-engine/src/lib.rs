@@ -6,10 +6,12 @@ mod failure;
 mod impure;
 mod json;
 mod limits;
+mod mended;
 mod random;
 mod reading;
 mod rows;
 pub mod surrogate;
+mod text;
 
 pub use columns::{Columns, NoRow, describe, number, write_json};
 pub use expression::{Expression, Prepared};
