@@ -72,7 +72,10 @@ fn is_code(text: &str) -> bool {
 }
 
 /// Evaluates all pairs; answers how many there were, and those that differ by how they do.
-pub(crate) fn compare<'a>(lines: impl Iterator<Item = Result<String>> + 'a, mut tell: impl FnMut(&Pair, &str, &Outcome)) -> Result<(usize, BTreeMap<String, usize>)> {
+pub(crate) fn compare<'a>(
+    lines: impl Iterator<Item = Result<String>> + 'a,
+    mut tell: impl FnMut(&Pair, &str, &Outcome),
+) -> Result<(usize, BTreeMap<String, usize>)> {
     let mut classes = BTreeMap::new();
     let mut count = 0;
     for line in lines {

@@ -7,6 +7,7 @@ use jsonata_core::evaluator::{Context, Evaluator, EvaluatorOptions};
 use jsonata_core::parser;
 
 use crate::random::Random;
+use crate::rewrite::rewrite;
 use crate::surrogate::shelter;
 use crate::{Failure, Limits, Run, Value, impure, mended};
 
@@ -26,7 +27,11 @@ impl Expression {
     /// # Errors
     /// Where it is not well formed, with the reference's code (`S…`).
     pub fn compile(text: &str) -> Result<Self, Failure> {
-        let tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_parser(&error, text))?;
+        let mut tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_parser(&error, text))?;
+        let called = mended::called(text);
+        if !called.is_empty() {
+            rewrite(&mut tree, &called);
+        }
         Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text), mended: mended::named(text).into() })
     }
 
@@ -54,8 +59,8 @@ impl Expression {
         let random = Rc::new(Random::default());
         random.seed(run.seed);
         let mut evaluator = Evaluator::with_options(context, options);
-        impure::register(&mut evaluator, &random);
-        mended::register(&mut evaluator, &self.mended);
+        impure::register(&mut evaluator, &random, run.now_ms);
+        mended::register(&mut evaluator);
         Prepared { tree: self.tree.clone(), evaluator, random }
     }
 

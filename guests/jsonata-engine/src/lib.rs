@@ -9,6 +9,7 @@ mod limits;
 mod mended;
 mod random;
 mod reading;
+mod rewrite;
 mod rows;
 pub mod surrogate;
 mod text;

@@ -7,8 +7,12 @@ use jsonata_core::ast::AstNode;
 use jsonata_core::evaluator::{Context, Evaluator, EvaluatorError};
 use jsonata_core::value::JValue as Value;
 
+use crate::rewrite::only_called;
 use crate::surrogate::has_lone;
 use crate::text;
+
+/// What a function of the host does.
+type Call = fn(&[Value]) -> Result<Value, EvaluatorError>;
 
 /// A function by its name, signature, parameters, and what it does.
 struct Mended {
@@ -16,7 +20,7 @@ struct Mended {
     signature: &'static str,
     parameters: &'static [&'static str],
     host_name: &'static str,
-    call: fn(&[Value]) -> Result<Value, EvaluatorError>,
+    call: Call,
 }
 
 const MENDED: [Mended; 11] = [
@@ -69,11 +73,19 @@ const ROMAN: f64 = 10_000_000.0;
 /// Characters that `$pad` may make.
 const PAD: f64 = 10_000_000.0;
 
-/// Which of the functions an expression may name; `$eval` may name anything.
+/// Which of the functions an expression may name otherwise than to call them; `$eval` may name anything.
 pub(crate) fn named(text: &str) -> Vec<usize> {
     let any = text.contains("eval");
-    let names = MENDED.iter().map(|mended| mended.name).chain(["reduce"]);
-    names.enumerate().filter(|(_, name)| any || text.contains(name)).map(|(index, _)| index).collect()
+    names().enumerate().filter(|(_, name)| any || text.contains(name) && !only_called(text, name)).map(|(index, _)| index).collect()
+}
+
+/// Which of the functions an expression only calls.
+pub(crate) fn called(text: &str) -> Vec<&'static str> {
+    names().chain(["now", "millis", "random", "shuffle"]).filter(|name| text.contains(name) && only_called(text, name)).collect()
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    MENDED.iter().map(|mended| mended.name).chain(["reduce"])
 }
 
 /// Binds the functions of those indices.
@@ -119,10 +131,42 @@ fn function(parameters: &[&str], signature: &str, body: AstNode) -> Value {
     Evaluator::new().evaluate(&function, &Value::Undefined).expect("a function evaluates to itself")
 }
 
-/// Gives an evaluator what those functions call.
-pub(crate) fn register(evaluator: &mut Evaluator, indices: &[usize]) {
-    for mended in indices.iter().filter_map(|&index| MENDED.get(index)) {
-        evaluator.register_fn(mended.host_name, mended.call).expect("no function of the language has a space in its name");
+/// What an argument becomes before the crate's own function gets it.
+const ARGUMENTS: [(&str, Call); 5] = [
+    ("host number of", number_of),
+    ("host reduce of", |arguments| {
+        Ok(match arguments {
+            [Value::Array(items)] if items.is_empty() => Value::Undefined,
+            _ => argument(arguments),
+        })
+    }),
+    ("host formatBase of", |arguments| {
+        Ok(match arguments {
+            [Value::Number(value)] if value.fract() != 0.0 => Value::Number(value.round_ties_even() + 0.0),
+            _ => argument(arguments),
+        })
+    }),
+    ("host fromMillis of", |arguments| {
+        Ok(match arguments {
+            [Value::Number(value)] if value.fract() != 0.0 => Value::Number(value.trunc()),
+            _ => argument(arguments),
+        })
+    }),
+    ("host pad of", |arguments| match arguments {
+        [Value::Number(width)] if width.abs() > PAD || width.is_nan() => Err(too_wide(*width)),
+        _ => Ok(argument(arguments)),
+    }),
+];
+
+fn argument(arguments: &[Value]) -> Value {
+    arguments.first().cloned().unwrap_or(Value::Undefined)
+}
+
+/// Gives an evaluator what those functions call, and what calls were rewritten to.
+pub(crate) fn register(evaluator: &mut Evaluator) {
+    let mended = MENDED.iter().map(|mended| (mended.host_name, mended.call));
+    for (name, call) in mended.chain(ARGUMENTS) {
+        evaluator.register_fn(name, call).expect("no function of the language has a space in its name");
     }
 }
 
@@ -153,19 +197,22 @@ fn is(error: &EvaluatorError, code: &str) -> bool {
 
 /// `$number`: what JSON takes for a number, or an integer with `0x`, `0o` or `0b`.
 fn number(arguments: &[Value]) -> Result<Value, EvaluatorError> {
-    let Some(Value::String(text)) = arguments.first() else { return original("number", arguments) };
+    original("number", &[number_of(arguments)?])
+}
+
+/// The argument of `$number`, where it is no text that the reference refuses.
+fn number_of(arguments: &[Value]) -> Result<Value, EvaluatorError> {
+    let value = argument(arguments);
+    let Some(text) = value.as_str() else { return Ok(value) };
     let radix = |prefix: [&str; 2], radix: u32| {
-        let digits = prefix.iter().find_map(|prefix| text.strip_prefix(prefix))?;
-        let all = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
-        all.then(|| {
-            digits.chars().filter_map(|digit| digit.to_digit(radix)).fold(0.0, |sum, digit| sum * f64::from(radix) + f64::from(digit))
-        })
+        let digits = prefix.iter().find_map(|prefix| text.strip_prefix(prefix));
+        digits.is_some_and(|digits| !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix)))
     };
     let read = match text::is_json_number(text.as_bytes()) {
-        true => text.parse().ok().filter(|number: &f64| number.is_finite()),
-        false => radix(["0x", "0X"], 16).or_else(|| radix(["0o", "0O"], 8)).or_else(|| radix(["0b", "0B"], 2)),
+        true => text.parse().is_ok_and(|number: f64| number.is_finite()),
+        false => radix(["0x", "0X"], 16) || radix(["0o", "0O"], 8) || radix(["0b", "0B"], 2),
     };
-    read.map(Value::Number).ok_or_else(|| failure("D3030", format!("unable to cast value to a number: {text:?}")))
+    if read { Ok(value) } else { Err(failure("D3030", format!("unable to cast value to a number: {text:?}"))) }
 }
 
 /// `$parseInteger`: what is no number by the picture is NaN. Digits of other families become the usual ones.
@@ -220,21 +267,21 @@ fn format_base(arguments: &[Value]) -> Result<Value, EvaluatorError> {
 }
 
 /// A function of a text alone; of nothing comes nothing.
-fn of_text(arguments: &[Value], call: impl Fn(&str) -> Result<String, EvaluatorError>) -> Result<Value, EvaluatorError> {
+fn of_text(name: &str, arguments: &[Value], call: impl Fn(&str) -> Result<String, EvaluatorError>) -> Result<Value, EvaluatorError> {
     match arguments {
         [Value::String(text), ..] => call(text).map(Value::string),
-        _ => Ok(Value::Undefined),
+        _ => original(name, arguments),
     }
 }
 
 /// `$base64encode`: the low byte of each UTF-16 unit, as the reference has it.
 fn base64_encode(arguments: &[Value]) -> Result<Value, EvaluatorError> {
-    of_text(arguments, |text| Ok(text::base64_encode(text)))
+    of_text("base64encode", arguments, |text| Ok(text::base64_encode(text)))
 }
 
 /// `$base64decode`: each byte is a character, as the reference has it.
 fn base64_decode(arguments: &[Value]) -> Result<Value, EvaluatorError> {
-    of_text(arguments, |text| Ok(text::base64_decode(text)))
+    of_text("base64decode", arguments, |text| Ok(text::base64_decode(text)))
 }
 
 fn encode_url(arguments: &[Value]) -> Result<Value, EvaluatorError> {
@@ -247,7 +294,7 @@ fn encode_url_component(arguments: &[Value]) -> Result<Value, EvaluatorError> {
 
 /// A lone surrogate has no UTF-8.
 fn encode(name: &str, kept: &str, arguments: &[Value]) -> Result<Value, EvaluatorError> {
-    of_text(arguments, |text| match has_lone(text) {
+    of_text(name, arguments, |text| match has_lone(text) {
         true => Err(failure("D3140", format!("malformed URL passed to ${name}()"))),
         false => Ok(text::percent_encode(text, kept)),
     })
@@ -267,9 +314,11 @@ fn from_millis(arguments: &[Value]) -> Result<Value, EvaluatorError> {
 /// `$pad`: bounded, since a width is a number that anyone can write.
 fn pad(arguments: &[Value]) -> Result<Value, EvaluatorError> {
     match arguments {
-        [Value::String(_), Value::Number(width), ..] if width.abs() > PAD || width.is_nan() => {
-            Err(failure("D2015", format!("a text padded to {width} characters is longer than {PAD}")))
-        }
+        [_, Value::Number(width), ..] if width.abs() > PAD || width.is_nan() => Err(too_wide(*width)),
         _ => original("pad", arguments),
     }
+}
+
+fn too_wide(width: f64) -> EvaluatorError {
+    failure("D2015", format!("a text padded to {width} characters is longer than {PAD}"))
 }
