@@ -11,6 +11,7 @@ mod evil;
 mod examples;
 mod grants;
 mod jsonata;
+mod jsonata_suite;
 mod readme;
 mod review;
 mod run;

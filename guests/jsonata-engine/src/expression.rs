@@ -7,7 +7,9 @@ use jsonata_core::evaluator::{Context, Evaluator, EvaluatorOptions};
 use jsonata_core::parser;
 
 use crate::random::Random;
-use crate::{Failure, Limits, Run, Value, impure};
+use crate::rewrite::rewrite;
+use crate::surrogate::shelter;
+use crate::{Failure, Limits, Run, Value, impure, mended};
 
 /// A compiled expression; cheap to clone.
 #[derive(Clone)]
@@ -15,6 +17,8 @@ pub struct Expression {
     tree: Rc<AstNode>,
     /// Whether it may ask for the time or for chance.
     impure: bool,
+    /// Functions that it may name and that are ours.
+    mended: Rc<[usize]>,
 }
 
 impl Expression {
@@ -23,8 +27,12 @@ impl Expression {
     /// # Errors
     /// Where it is not well formed, with the reference's code (`S…`).
     pub fn compile(text: &str) -> Result<Self, Failure> {
-        let tree = parser::parse(text).map_err(|error| Failure::of_message(&error.to_string(), "S0201"))?;
-        Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text) })
+        let mut tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_parser(&error, text))?;
+        let called = mended::called(text);
+        if !called.is_empty() {
+            rewrite(&mut tree, &called);
+        }
+        Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text), mended: mended::named(text).into() })
     }
 
     /// Its tree.
@@ -38,6 +46,7 @@ impl Expression {
         if self.impure {
             impure::bind(&mut context, run.now_ms);
         }
+        mended::bind(&mut context, &self.mended);
         for (name, value) in bindings {
             context.bind(name.clone(), value.clone());
         }
@@ -50,7 +59,8 @@ impl Expression {
         let random = Rc::new(Random::default());
         random.seed(run.seed);
         let mut evaluator = Evaluator::with_options(context, options);
-        impure::register(&mut evaluator, &random);
+        impure::register(&mut evaluator, &random, run.now_ms);
+        mended::register(&mut evaluator);
         Prepared { tree: self.tree.clone(), evaluator, random }
     }
 

@@ -7,14 +7,17 @@ use jsonata_core::evaluator::{Context, Evaluator, EvaluatorError};
 use jsonata_core::value::JValue as Value;
 
 use crate::random::Random;
+use crate::rewrite::only_called;
 
 /// Names of the host's functions. They hold a space, so no expression can spell them.
 const RANDOM: &str = "host random";
 const SHUFFLE: &str = "host shuffle";
 
-/// Whether an expression may name one of these functions. `$eval` may name anything.
+const NO_SPACE: &str = "no function of the language has a space in its name";
+
+/// Whether an expression may name one of these functions otherwise than to call it. `$eval` may name anything.
 pub(crate) fn may_use(text: &str) -> bool {
-    ["now", "millis", "random", "shuffle", "eval", "toMillis"].iter().any(|name| text.contains(name))
+    text.contains("eval") || ["now", "millis", "random", "shuffle"].iter().any(|name| text.contains(name) && !only_called(text, name))
 }
 
 /// Binds the functions as values, so that they are ours wherever an expression names them.
@@ -33,20 +36,29 @@ pub(crate) fn bind(context: &mut Context, now_ms: i64) {
 }
 
 /// Gives an evaluator what the functions draw from.
-pub(crate) fn register(evaluator: &mut Evaluator, random: &Rc<Random>) {
+pub(crate) fn register(evaluator: &mut Evaluator, random: &Rc<Random>, now_ms: i64) {
     let drawn = random.clone();
-    evaluator
-        .register_fn(RANDOM, move |_: &[Value]| Ok(Value::Number(drawn.fraction())))
-        .expect("no function of the language has a space in its name");
+    evaluator.register_fn(RANDOM, move |_: &[Value]| Ok(Value::Number(drawn.fraction()))).expect(NO_SPACE);
+    evaluator.register_fn("host millis", move |_: &[Value]| Ok(Value::Number(now_ms as f64))).expect(NO_SPACE);
+    let now = now_text(now_ms);
+    evaluator.register_fn("host now", move |_: &[Value]| Ok(now.clone())).expect(NO_SPACE);
     let drawn = random.clone();
-    evaluator
-        .register_fn(SHUFFLE, move |arguments: &[Value]| shuffle(arguments, &drawn))
-        .expect("no function of the language has a space in its name");
+    evaluator.register_fn(SHUFFLE, move |arguments: &[Value]| shuffle(arguments, &drawn)).expect(NO_SPACE);
+}
+
+/// The time as `$now()` writes it.
+fn now_text(now_ms: i64) -> Value {
+    let text = call("fromMillis", vec![AstNode::number(now_ms as f64)]);
+    Evaluator::new().evaluate(&text, &Value::Undefined).unwrap_or(Value::Undefined)
 }
 
 /// Fisher and Yates, inside out, as the reference does it.
 fn shuffle(arguments: &[Value], random: &Random) -> Result<Value, EvaluatorError> {
-    let Some(items) = arguments.first().and_then(Value::as_array) else { return Ok(Value::Undefined) };
+    let items = match arguments.first() {
+        Some(Value::Array(items)) => items,
+        Some(Value::Undefined) | None => return Ok(Value::Undefined),
+        Some(item) => return Ok(Value::array(vec![item.clone()])),
+    };
     let mut shuffled: Vec<Value> = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let place = (random.fraction() * (index + 1) as f64) as usize;

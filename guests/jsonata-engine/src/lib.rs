@@ -4,14 +4,20 @@ mod columns;
 mod expression;
 mod failure;
 mod impure;
+mod json;
 mod limits;
+mod mended;
 mod random;
 mod reading;
+mod rewrite;
 mod rows;
+pub mod surrogate;
+mod text;
 
 pub use columns::{Columns, NoRow, describe, number, write_json};
 pub use expression::{Expression, Prepared};
 pub use failure::Failure;
+pub use json::{from_json, to_json};
 pub use limits::{Limits, Run};
 pub use rows::{Rows, unreadable};
 

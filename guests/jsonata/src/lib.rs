@@ -1,10 +1,11 @@
 //! JSONata expressions over rows: the guest behind `jsonata` and `filter: {expression}`.
 //!
 //! `record` evaluates once a row, `batch` once a batch, `dataset` once at the end, and `filter` keeps the rows for which the expression
-//! is true.
+//! is true. `evaluate` is for tests of the language.
 
 mod batch;
 mod dataset;
+mod evaluate;
 mod filter;
 mod program;
 mod record;
@@ -12,10 +13,11 @@ mod result;
 
 pub use batch::Batch;
 pub use dataset::Dataset;
+pub use evaluate::Evaluate;
 pub use filter::Filter;
 pub use record::Record;
 
-etl_sdk::export_columns!(Record, Batch, Dataset, Filter);
+etl_sdk::export_columns!(Record, Batch, Dataset, Filter, Evaluate);
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ pub const FUEL_SCHEDULE: u32 = 1;
 /// Fuel between two yields to the executor, so that a time-out around a call can act: some milliseconds.
 pub(super) const YIELD_INTERVAL: u64 = 10_000_000;
 
-/// Stack of a guest, in bytes.
-const STACK_BYTES: usize = 512 << 10;
+/// Stack of a guest, in bytes: a level of a JSONata expression takes up to 5 KiB, and 500 of them are allowed. Pages are taken as they are used.
+const STACK_BYTES: usize = 3 << 20;
 
 /// Largest memory that a slot of the pool can hold, whatever a stage's own limit is.
 pub(super) const MAX_MEMORY_BYTES: usize = 2 << 30;
@@ -43,7 +43,7 @@ fn config(metered: bool) -> Config {
         .consume_fuel(metered)
         .operator_cost(fuel_costs())
         .max_wasm_stack(STACK_BYTES)
-        .async_stack_size(2 << 20)
+        .async_stack_size(STACK_BYTES + (1 << 20))
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         // Same input, same bytes.
         .cranelift_nan_canonicalization(true)

@@ -159,7 +159,7 @@ impl Failure {
                     Self::new(FailureKind::Limit, "out_of_fuel", format!("used all of its {} fuel", amount(fuel_limit)))
                         .help("does it loop for ever on some row? else raise `limits: {fuel_per_row: …}` of the stage")
                 }
-                (_, Some(Trap::StackOverflow), _) => Self::new(FailureKind::Trap, "stack_overflow", "overflowed its stack of 512 KiB"),
+                (_, Some(Trap::StackOverflow), _) => Self::new(FailureKind::Trap, "stack_overflow", "overflowed its stack of 3 MiB"),
                 (_, Some(Trap::UnreachableCodeReached), _) => {
                     Self::new(FailureKind::Trap, "crash", "crashed (a panic, an abort or `unreachable`)")
                 }

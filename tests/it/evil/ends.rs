@@ -17,7 +17,7 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ("allocate_in_configure", "configure: memory_limit: asked for 64.1 MiB of memory, the limit is 64.0 MiB"),
     ("allocate_at_once", "process: memory_limit: asked for 1025.1 MiB of memory, the limit is 64.0 MiB"),
     ("grow_memory", "process: memory_limit: asked for 64.1 MiB of memory, the limit is 64.0 MiB"),
-    ("recurse", "process: stack_overflow: overflowed its stack of 512 KiB"),
+    ("recurse", "process: stack_overflow: overflowed its stack of 3 MiB"),
     ("recurse_on_shadow_stack", "process: memory_out_of_bounds: reached outside its memory"),
     (
         "panic_configure",
@@ -243,7 +243,7 @@ pub(super) const COLUMNS: &[(&str, &str)] = &[
     ),
     ("on_row memory", "process: memory_limit: asked for 1025.1 MiB of memory, the limit is 64.0 MiB"),
     ("on_row exit", "process: exit: exited in mid-call with failure"),
-    ("on_row recurse", "process: stack_overflow: overflowed its stack of 512 KiB"),
+    ("on_row recurse", "process: stack_overflow: overflowed its stack of 3 MiB"),
     ("on_row output", "process: output_limit: emitted 64.9 MiB, the limit is 64.0 MiB"),
     ("on_row contract", "process: broken_contract: emitted rows before it named their schema"),
     ("on_row reject", "ok, 2 rows, row 1 rejected with 7 + 14 + 0 bytes"),

@@ -1,0 +1,31 @@
+// Evaluates made-up pairs with the reference implementation: `node reference.mjs COUNT SEED` prints a pair a line.
+//
+// Each line is `{class, expression, input, value | undefined: true | code}`. The reference is npm `jsonata` 2.2, found from the current folder.
+import { createRequire } from 'node:module';
+import { dice, expression, input } from './generate.mjs';
+
+const jsonata = createRequire(`${process.cwd()}/`)('jsonata');
+const [count, seed] = process.argv.slice(2).map(Number);
+
+/** JSON as it is: what a caller would get by writing the result. */
+async function evaluate(text, data) {
+  try {
+    const compiled = jsonata(text, { timeout: 2000, stack: 300, sequence: 100000 });
+    const value = await compiled.evaluate(data);
+    if (value === undefined) return { undefined: true };
+    if (typeof value === 'function' || value?._jsonata_lambda || value?._jsonata_function) return { function: true };
+    const json = JSON.stringify(value, (key, item) => (typeof item === 'function' || item?._jsonata_lambda || item?._jsonata_function ? '' : item));
+    return { value: JSON.parse(json) };
+  } catch (error) {
+    return { code: error.code ?? String(error.message).slice(0, 80) };
+  }
+}
+
+for (let number = 0; number < count; number += 1) {
+  const d = dice(seed * 1_000_003 + number);
+  const data = input(d);
+  const made = expression(d);
+  const outcome = await evaluate(made.text, structuredClone(data));
+  const line = JSON.stringify({ number, class: made.class, expression: made.text, input: data, ...outcome });
+  if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+}
