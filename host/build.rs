@@ -24,6 +24,7 @@ fn main() {
         "guests/aggregate",
         "guests/sdk",
         "guests/steps",
+        "vendor",
         "wit",
         "Cargo.toml",
         "Cargo.lock",

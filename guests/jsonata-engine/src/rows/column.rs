@@ -9,7 +9,7 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, BooleanArray, GenericStringArray, OffsetSizeTrait, StringViewArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
-use indexmap::IndexMap;
+use jsonata_core::map::IndexMap;
 use jsonata_core::value::JValue;
 
 use super::spell::{self, Zone};
@@ -81,7 +81,7 @@ impl Column {
             Values::Object(members, template) => object(members, template, index),
             Values::Map(bounds, keys, values) => {
                 let (start, end) = bounds[index];
-                let mut map = IndexMap::with_capacity(end - start);
+                let mut map = IndexMap::with_capacity_and_hasher(end - start, Default::default());
                 for entry in start..end {
                     map.insert(keys.key(entry), values.value(entry));
                 }

@@ -9,7 +9,7 @@ mod column;
 mod spell;
 
 use arrow_array::RecordBatch;
-use indexmap::IndexMap;
+use jsonata_core::map::IndexMap;
 use jsonata_core::value::JValue;
 
 use column::Column;
