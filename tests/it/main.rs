@@ -10,6 +10,7 @@ mod duckdb;
 mod evil;
 mod examples;
 mod jsonata;
+mod params;
 mod readme;
 mod review;
 mod run;
