@@ -15,3 +15,4 @@ mod readme;
 mod review;
 mod run;
 mod support;
+mod warnings;
