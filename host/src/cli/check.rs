@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
 use crate::config::Problem;
 use crate::error::{Context, Error};
-use crate::plan::Plan;
+use crate::plan::{Overrides, Plan};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 
 /// What only shows once the whole is planned; parameters that are missing are no mistake of the files.
 fn contradictions(contract: &contract::Contract) -> Vec<Error> {
-    let overrides = contract::without_params(&contract.pipeline);
+    let overrides = Overrides::without_params(&contract.pipeline);
     Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()).err().unwrap_or_default()
 }
 

@@ -64,14 +64,8 @@ pub(super) fn planned(args: &ContractArgs) -> Result<Plan, Failures> {
 /// As `planned`, where no rows are read: parameters may be missing.
 pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Plan, Failures> {
     let Contract { pipeline, root } = read(args)?;
-    let overrides = without_params(&pipeline);
+    let overrides = Overrides::without_params(&pipeline);
     Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
-}
-
-/// Stands in for parameters that only a run has.
-pub(super) fn without_params(pipeline: &Pipeline) -> Overrides {
-    let required = pipeline.extract.input_params.0.iter().filter(|(_, param)| param.required && param.default.is_none());
-    Overrides { params: required.map(|(name, _)| (name.clone(), String::new())).collect(), limit: None }
 }
 
 fn parent(file: &Path) -> PathBuf {

@@ -129,10 +129,6 @@ impl Reading<'_> {
         let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
         let load = load.and_then(|section| self.typed(section, true, sections::load));
         let (extract, load, settings) = (extract?, load?, settings?);
-        if transform.params_become_columns && !extract.input_params.0.is_empty() {
-            let place = transform.steps.first().map(|step| step.place.clone()).unwrap_or_default();
-            self.not_built.push(Problem::new(place, "`input_params` that become columns are not built yet"));
-        }
         let Information { description, version } = information.unwrap_or_default();
         let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
         let mut not_built = std::mem::take(&mut self.not_built);

@@ -10,6 +10,7 @@ use serde_json::Value;
 mod gather;
 mod grants;
 mod limits;
+mod params;
 mod stages;
 
 pub use grants::Grants;
@@ -142,7 +143,7 @@ impl Plan {
     /// Config: everything that is used and not built yet, unknown and missing parameters.
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
         let mut errors: Vec<Error> = pipeline.not_built().iter().cloned().map(Error::from).collect();
-        let params = match parameters(pipeline, &overrides.params) {
+        let params = match params::parameters(pipeline, &overrides.params) {
             Ok(params) => params,
             Err(wrong) => {
                 errors.extend(wrong);
@@ -172,37 +173,6 @@ impl Plan {
             converted,
         })
     }
-}
-
-/// The run's parameters, held to what the pipeline says it takes.
-fn parameters(pipeline: &Pipeline, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, Value>, Vec<Error>> {
-    let known = &pipeline.extract.input_params.0;
-    let mut errors = Vec::new();
-    for name in given.keys().filter(|name| !known.iter().any(|(known, _)| known == *name)) {
-        let error = Error::config(format!("the pipeline takes no parameter `{name}`"));
-        errors.push(match crate::error::did_you_mean(name, known.iter().map(|(name, _)| name.as_str())) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None if known.is_empty() => error.hint("it takes none; parameters stand in `input_params` of extract.yaml"),
-            None => error.hint(format!("it takes {}", known.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
-        });
-    }
-    let mut params = BTreeMap::new();
-    for (name, param) in known {
-        match (given.get(name), &param.default) {
-            (Some(text), _) => {
-                params.insert(name.clone(), Value::from(text.as_str()));
-            }
-            (None, Some(default)) => {
-                params.insert(name.clone(), default.clone());
-            }
-            (None, None) if param.required => {
-                let what = param.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-                errors.push(Error::config(format!("parameter `{name}` is missing{what}")).hint(format!("pass `--param {name}=…`")));
-            }
-            (None, None) => {}
-        }
-    }
-    if errors.is_empty() { Ok(params) } else { Err(errors) }
 }
 
 fn dead_letters(pipeline: &Pipeline, root: &Path) -> DeadLetters {

@@ -31,7 +31,8 @@ pub(super) fn stages(
     if transform.params_become_columns && !params.is_empty() {
         // Not `add`, in which a text would be an expression.
         let columns = params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        steps.insert(0, (Step::Simple(etl_steps::Step::Defaults(columns)), Place::default()));
+        let place = steps.first().map(|(_, place)| place.clone()).unwrap_or_default();
+        steps.insert(0, (Step::Simple(etl_steps::Step::Defaults(columns)), place));
     }
     let mut stages: Vec<StagePlan> = Vec::new();
     let mut fused: Option<(etl_steps::Options, StagePlan)> = None;

@@ -141,6 +141,7 @@ pub fn run_with(
         }
     })?;
     let Done { rows, stages, seconds, output, dead_letters } = done;
+    warn_of_missing(&stages);
     let usage = process::usage();
     Ok(RunReport {
         run_id: options.run_id.clone(),
@@ -158,6 +159,17 @@ pub fn run_with(
         peak_memory_mb: usage.peak_memory_mb,
         workers,
     })
+}
+
+/// Tells of columns that steps name and rows have not: once a run, however many rows.
+fn warn_of_missing(stages: &[StageReport]) {
+    for stage in stages {
+        for (counter, rows) in &stage.counters {
+            if let Some(column) = counter.strip_prefix("missing_column.") {
+                tracing::warn!(stage = stage.name, column, rows, "a step names a column that is not there");
+            }
+        }
+    }
 }
 
 /// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.

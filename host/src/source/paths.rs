@@ -43,6 +43,9 @@ pub(super) fn resolve(source: &FileSource, root: &Path) -> Result<(Vec<Input>, O
             Error::outside(format!("`{}` matches no file", source.path)).hint("`fail_on_empty: false` takes that as an empty source")
         );
     }
+    if inputs.is_empty() {
+        tracing::warn!(path = source.path, "no file matches, so that there is nothing to read; `fail_on_empty: true` makes that an error");
+    }
     let lines = source.json_options.lines;
     let format = match format.or_else(|| format_of(&source.path)) {
         Some(Format::Json) if lines == Some(true) => Some(Format::Jsonl),
