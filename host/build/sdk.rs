@@ -21,7 +21,8 @@ pub(crate) fn embed(root: &Path) {
         writeln!(code, "    ({name:?}, {text:?}),").expect("writing to a string does not fail");
     }
     let lock = read(&root.join("Cargo.lock"));
-    write!(code, "];\n\n/// What the workspace is locked to.\npub(super) const CARGO_LOCK: &str = {lock:?};\n").expect("writing to a string does not fail");
+    write!(code, "];\n\n/// What the workspace is locked to.\npub(super) const CARGO_LOCK: &str = {lock:?};\n")
+        .expect("writing to a string does not fail");
     fs::write(out.join("sdk.rs"), code).expect("our own folder can be written");
 }
 

@@ -74,7 +74,10 @@ fn text(built: &Built) -> String {
         count => format!("{} and {} more", from[..5].join(", "), count - 5),
     };
     let tool = tool.as_deref().unwrap_or_default();
-    format!("{name}: {state}\n  component  {component}, {}\n  digest     {digest}\n  from       {from}\n  tool       {tool}", size(*bytes as u64))
+    format!(
+        "{name}: {state}\n  component  {component}, {}\n  digest     {digest}\n  from       {from}\n  tool       {tool}",
+        size(*bytes as u64)
+    )
 }
 
 fn as_json(built: &Built) -> serde_json::Value {

@@ -67,7 +67,9 @@ fn typed_or(args: &ContractArgs, unset: Option<&str>) -> Result<Result<Contract,
         None => {}
     }
     let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok()).or_else(|| unset.map(str::to_owned));
+    let lookup = |name: &str| {
+        vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok()).or_else(|| unset.map(str::to_owned))
+    };
     Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
 }
 

@@ -57,7 +57,8 @@ const JAVASCRIPT: [(&str, &str); 6] = [
 /// Config, where the folder is there or has no fit name; outside, where it cannot be written.
 pub fn create(folder: &Path, language: Language) -> Result<Vec<String>> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let fits = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
+    let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
     if !fits {
         return Err(Error::config(format!("`{name}` is no name for a project"))
             .hint("a name starts with a small letter and has small letters, digits, `-` and `_`"));
