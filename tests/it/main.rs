@@ -5,6 +5,7 @@ mod artifact;
 mod bad_row;
 mod cli;
 mod crash;
+mod custom;
 mod evil;
 mod examples;
 mod jsonata;

@@ -48,7 +48,7 @@ TEXT_BYTES = 1 << 20
 MAX_DEPTH = 32
 
 # What the standard library imports only when it is used; a component has no files to import from.
-LATE = ["_strptime", "encodings.ascii", "encodings.cp1252", "encodings.latin_1", "encodings.utf_16", "encodings.utf_8_sig", "linecache"]
+LATE = ["_strptime", "encodings.ascii", "encodings.cp1252", "encodings.idna", "encodings.latin_1", "encodings.utf_16", "encodings.utf_8_sig", "linecache"]
 
 
 # --- Where it went wrong ---------------------------------------------------------------------------------------------
