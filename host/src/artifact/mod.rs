@@ -313,7 +313,9 @@ pub fn pin(name: &ComponentName, root: &Path, lock: &Lock, library: &Library, up
         ComponentName::File(path) => {
             let (_, digest) = read(path)?;
             let name = path_name(path, root);
-            Ok(pinned(name.clone(), PinKind::Path, name, digest))
+            // What it was built from is not forgotten as long as it is the same.
+            let same = lock.find(PinKind::Path, &name).filter(|old| old.digest == digest).cloned();
+            Ok(same.or_else(|| pinned(name.clone(), PinKind::Path, name, digest)))
         }
         ComponentName::Oci(reference) => {
             let old = lock.find(PinKind::Oci, &reference.to_string());
