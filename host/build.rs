@@ -1,5 +1,8 @@
 //! Builds the guests that ship inside the binary, so that `cargo build` is all there is to do.
 
+#[path = "build/sdk.rs"]
+mod sdk;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
@@ -31,6 +34,7 @@ fn main() {
     ] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
+    sdk::embed(root);
     let folder = target_folder().join("guests");
     build(root, &folder);
     for (_, file, variable) in GUESTS {

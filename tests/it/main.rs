@@ -7,6 +7,7 @@ mod bad_row;
 mod cli;
 mod crash;
 mod duckdb;
+mod custom;
 mod evil;
 mod examples;
 mod grants;

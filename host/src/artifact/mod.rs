@@ -12,9 +12,11 @@ use std::path::{Component as Part, Path, PathBuf};
 use chrono::DateTime;
 use serde::Serialize;
 
+pub mod build;
 mod credentials;
 mod lock;
 mod manifest;
+pub mod project;
 mod registry;
 mod store;
 
@@ -170,16 +172,43 @@ fn built_in(name: &ComponentName, wasm: &'static [u8]) -> Found {
 }
 
 fn by_path(path: &Path, root: &Path, lock: &Lock) -> Result<Found> {
-    let (wasm, digest) = read(path)?;
-    let pinned = match lock.find(PinKind::Path, &path_name(path, root)) {
-        Some(pin) if pin.digest != digest => {
-            return Err(changed(&path.display().to_string(), pin, &digest, root)
-                .hint(format!("if that is meant, pin it anew with `etl-host lock {}`", root.display())));
+    let pin = lock.find(PinKind::Path, &path_name(path, root));
+    let built = pin.is_some_and(|pin| !pin.built_from.is_empty());
+    let build = || format!("run `etl-host build {}`", root.display());
+    let opened = read(path);
+    let (wasm, digest) = match opened {
+        Err(error) if built || root.join("Cargo.toml").is_file() => return Err(error.hint(build())),
+        opened => opened?,
+    };
+    let pinned = match pin {
+        Some(pin) => {
+            held_to_sources(pin, root)?;
+            if pin.digest != digest {
+                let hint = if built { build() } else { format!("if that is meant, pin it anew with `etl-host lock {}`", root.display()) };
+                return Err(changed(&path.display().to_string(), pin, &digest, root).hint(hint));
+            }
+            Pinned::Lock
         }
-        Some(_) => Pinned::Lock,
         None => Pinned::Nothing,
     };
     Ok(Found { wasm: Cow::Owned(wasm), name: path.display().to_string(), digest, origin: Origin::File(path.to_owned()), pinned })
+}
+
+/// Holds the files that a component was built from to what they were then.
+fn held_to_sources(pin: &Pin, root: &Path) -> Result<()> {
+    for source in &pin.built_from {
+        let path = root.join(&source.path);
+        let reading = || format!("reading `{}`, from which `{}` was built", path.display(), pin.name);
+        match store::read_capped(&path, reading)? {
+            Some(bytes) if Digest::of(&bytes) == source.digest => {}
+            found => {
+                let what = if found.is_some() { "has changed since" } else { "is gone since" };
+                return Err(Error::config(format!("`{}` {what} `{}` was built from it", path.display(), pin.name))
+                    .hint(format!("run `etl-host build {}`", root.display())));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn by_digest(digest: &Digest, root: &Path, lock: &Lock, store: &Store) -> Result<Found> {
@@ -249,17 +278,7 @@ fn by_module(module: &str, root: &Path, lock: &Lock) -> Result<Found> {
     let Some(pin) = lock.find(PinKind::Module, module) else {
         return Err(Error::config(format!("the module `{module}` is not built into a component")).hint(build));
     };
-    for source in &pin.built_from {
-        let path = root.join(&source.path);
-        let bytes = store::read_capped(&path, || format!("reading `{}`, from which `{module}` was built", path.display()))?;
-        match bytes {
-            Some(bytes) if Digest::of(&bytes) == source.digest => {}
-            found => {
-                let what = if found.is_some() { "has changed since" } else { "is gone since" };
-                return Err(Error::config(format!("`{}` {what} `{module}` was built from it", path.display())).hint(build));
-            }
-        }
-    }
+    held_to_sources(pin, root)?;
     let path = root.join(&pin.component);
     let (wasm, digest) = read(&path).map_err(|error| error.hint(build.clone()))?;
     if digest != pin.digest {
@@ -294,7 +313,9 @@ pub fn pin(name: &ComponentName, root: &Path, lock: &Lock, library: &Library, up
         ComponentName::File(path) => {
             let (_, digest) = read(path)?;
             let name = path_name(path, root);
-            Ok(pinned(name.clone(), PinKind::Path, name, digest))
+            // What it was built from is not forgotten as long as it is the same.
+            let same = lock.find(PinKind::Path, &name).filter(|old| old.digest == digest).cloned();
+            Ok(same.or_else(|| pinned(name.clone(), PinKind::Path, name, digest)))
         }
         ComponentName::Oci(reference) => {
             let old = lock.find(PinKind::Oci, &reference.to_string());

@@ -22,8 +22,25 @@ pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
     Ok(typed(args)?.map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?)
 }
 
+/// As `read`, where variables need not be set: what is built does not depend on them.
+pub(super) fn read_without_variables(args: &ContractArgs) -> Result<Contract, Failures> {
+    match typed(args)? {
+        Ok(contract) => Ok(contract),
+        Err(problems) if problems.iter().all(|problem| problem.unset) => match typed_or(args, Some(""))? {
+            Ok(contract) => Ok(contract),
+            Err(_) => Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into()),
+        },
+        Err(problems) => Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into()),
+    }
+}
+
 /// As `read`, with the mistakes of the files apart from what kept them from being read.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
+    typed_or(args, None)
+}
+
+/// As `typed`, with the value of variables that are not set.
+fn typed_or(args: &ContractArgs, unset: Option<&str>) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let given = &args.directory;
     let metadata = std::fs::metadata(given).outside(|| format!("opening the contract directory `{}`", given.display()))?;
     let (root, single) = if metadata.is_dir() { (given.clone(), None) } else { (parent(given), Some(given.clone())) };
@@ -50,7 +67,9 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
         None => {}
     }
     let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
+    let lookup = |name: &str| {
+        vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok()).or_else(|| unset.map(str::to_owned))
+    };
     Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
 }
 

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 mod add;
+mod build;
 mod check;
 mod contract;
 mod inspect;
 mod lock;
+mod new;
 mod plan;
 mod pull;
 mod push;
@@ -41,6 +43,11 @@ enum Command {
     Check(check::CheckArgs),
     /// Show what would run: source, stages, sink, limits, schemas
     Plan(plan::PlanArgs),
+    /// Make components of what a contract directory holds as source: Python and JavaScript modules, a Rust crate
+    Build(build::BuildArgs),
+    /// Start a project of your own
+    #[command(subcommand)]
+    New(new::NewCommand),
     /// Show what a component is, offers and would reach
     Inspect(inspect::InspectArgs),
     /// Pin the components of a pipeline to the bytes that they have now, in its lock file
@@ -172,6 +179,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
+        Command::Build(args) => build::build(&args),
+        Command::New(command) => new::new(&command),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Lock(args) => lock::lock(&args),
         Command::Add(args) => add::add(&args),

@@ -313,10 +313,10 @@ impl Lowering<'_> {
                 let node = node.get("component").unwrap_or(node);
                 Target::Component { component: self.component(node, &component)?, function }
             }
-            (None, Some(module), Some(function), None) => Target::Python { module, function },
+            (None, Some(module), Some(function), None) => Target::Module { module, function },
             (None, None, None, Some(callable)) => match callable.rsplit_once('.') {
                 Some((module, function)) if !module.is_empty() && !function.is_empty() => {
-                    Target::Python { module: module.to_owned(), function: function.to_owned() }
+                    Target::Module { module: module.to_owned(), function: function.to_owned() }
                 }
                 _ => {
                     let at = node.get("callable").unwrap_or(node);
@@ -330,10 +330,6 @@ impl Lowering<'_> {
             (None, None, None, None) => return self.wrong_target(node, "`custom_function` does not say what runs"),
             _ => return self.wrong_target(node, "`custom_function` says more than once what runs"),
         };
-        if let Target::Python { .. } = target {
-            let key = if node.get("callable").is_some() { "callable" } else { "module" };
-            self.findings.not_built(node.get(key).unwrap_or(node), &format!("custom_function.{key}"));
-        }
         Some(CustomFunction { target, mode, kwargs, limits, grants, on_error, on_trap, max_error_ratio })
     }
 

@@ -105,7 +105,7 @@ pub enum Scope {
 pub struct CustomFunction {
     /// What runs.
     pub target: Target,
-    /// What a Python function is applied to; a component says it itself. Default: `batch`.
+    /// What a module's function is applied to; a component says it itself. Default: `batch`.
     pub mode: Mode,
     /// Options that it gets, under the run's parameters.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
@@ -131,9 +131,9 @@ pub enum Target {
         /// Name of the function, where the component has several.
         function: Option<String>,
     },
-    /// A Python function, which is built into a component first.
-    Python {
-        /// Dotted name of the module.
+    /// A function in Python or JavaScript, which `etl-host build` makes a component of.
+    Module {
+        /// Dotted name of the module, or the path of a `.js` file.
         module: String,
         /// Name of the function.
         function: String,
@@ -146,13 +146,14 @@ pub enum Target {
 pub(super) struct WrittenCustomFunction {
     /// The component that runs: a file relative to the contract directory, `sha256:…`, or `oci://registry/name:tag`.
     pub(super) component: Option<String>,
-    /// Python module, with `function`.
+    /// Module in Python or JavaScript, with `function`: its dotted name, as `package.module`, or the path of a `.js` file. `etl-host build` makes
+    /// a component of it.
     pub(super) module: Option<String>,
-    /// Function of the Python module; or of the component, where it has several.
+    /// Function of the module; or of the component, where it has several.
     pub(super) function: Option<String>,
-    /// Python function as `package.module.function`, in place of `module` and `function`.
+    /// Function as `package.module.function`, in place of `module` and `function`.
     pub(super) callable: Option<String>,
-    /// What a Python function is applied to; a component says it itself. Default: `batch`.
+    /// What a module's function is applied to; a component says it itself. Default: `batch`.
     pub(super) mode: Mode,
     /// Options that it gets, under the run's parameters.
     pub(super) kwargs: serde_json::Map<String, serde_json::Value>,

@@ -35,6 +35,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The defaults for a component that was built of a module in Python or JavaScript, with an interpreter inside: 1 G fuel a batch and
+    /// 5 M a row, 512 MiB, 100,000 elements.
+    pub fn of_module() -> Self {
+        Self { fuel_per_batch: 1_000_000_000, fuel_per_row: 5_000_000, memory_bytes: 512 << 20, table_elements: 100_000, ..Self::default() }
+    }
+
     /// Fuel for a batch of `rows`.
     pub fn fuel(&self, rows: usize) -> u64 {
         self.fuel_per_batch.saturating_add(self.fuel_per_row.saturating_mul(rows as u64))

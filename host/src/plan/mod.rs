@@ -15,6 +15,7 @@ mod stages;
 
 pub use grants::Grants;
 pub use limits::Limits;
+pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
 use crate::config::extract::{FileSource, Reading, Source};
@@ -150,7 +151,7 @@ impl Plan {
                 BTreeMap::new()
             }
         };
-        let stages = stages::stages(pipeline, root, &params, env, &mut errors);
+        let stages = stages::stages(pipeline, root, &params, env);
         let (Source::File(source), Sink::File(sink), true) = (&pipeline.extract.source, &pipeline.load.sink, errors.is_empty()) else {
             if errors.is_empty() {
                 errors.push(Error::config("this pipeline's source or sink is not built yet"));

@@ -11,7 +11,13 @@ use crate::config::component::Component;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings;
 use crate::config::transform::{CustomFunction, Jsonata, Mode, OnError, OnTrap, Scope, Step, Target};
-use crate::error::{Error, Place, Result};
+use crate::error::Place;
+
+/// What follows the name of a module's function that gets one row after the other.
+pub const BY_RECORD: &str = "@record";
+
+/// The option that tells a module which of its options are parameters of the run only.
+const PARAMS: &str = "@params";
 
 /// Memory of a step that holds rows or groups, where the user does not say.
 const GATHER_MEMORY_BYTES: usize = 512 << 20;
@@ -22,10 +28,10 @@ pub(super) fn stages(
     root: &Path,
     params: &BTreeMap<String, Value>,
     env: &dyn Fn(&str) -> Option<String>,
-    errors: &mut Vec<Error>,
 ) -> Vec<StagePlan> {
     let transform = &pipeline.transform;
-    let limits = |own: &settings::Limits| limits(&own.or(&pipeline.settings.limits));
+    let limits_over = |own: &settings::Limits, defaults: Limits| limits(&own.or(&pipeline.settings.limits), defaults);
+    let limits = |own: &settings::Limits| limits_over(own, Limits::default());
     let grants = Grants::new(&transform.grants, env);
     let mut steps: Vec<(Step, Place)> = transform.steps.iter().map(|placed| (placed.step.clone(), placed.place.clone())).collect();
     if transform.params_become_columns && !params.is_empty() {
@@ -69,10 +75,19 @@ pub(super) fn stages(
             }
             Step::Custom(custom) => {
                 close(fused.take(), &mut stages);
-                match custom_stage(&custom, root, params, env, limits(&custom.limits), pipeline.settings.max_error_ratio, place) {
-                    Ok(stage) => stages.push(stage),
-                    Err(error) => errors.push(error),
-                }
+                let defaults = match &custom.target {
+                    Target::Component { .. } => Limits::default(),
+                    Target::Module { .. } => Limits::of_module(),
+                };
+                stages.push(custom_stage(
+                    &custom,
+                    root,
+                    params,
+                    env,
+                    limits_over(&custom.limits, defaults),
+                    pipeline.settings.max_error_ratio,
+                    place,
+                ));
             }
             Step::Jsonata(jsonata) => {
                 close(fused.take(), &mut stages);
@@ -171,22 +186,21 @@ fn custom_stage(
     limits: Limits,
     max_error_ratio: f64,
     place: Place,
-) -> Result<StagePlan> {
-    let CustomFunction { target, mode: _, kwargs, limits: _, grants, on_error, on_trap, max_error_ratio: own_ratio } = custom;
-    let (component, own_name, function) = match target {
+) -> StagePlan {
+    let CustomFunction { target, mode, kwargs, limits: _, grants, on_error, on_trap, max_error_ratio: own_ratio } = custom;
+    let (component, name, function) = match target {
         Target::Component { component, function } => {
             let (named, own_name) = match component {
                 Component::File(path) => (ComponentName::File(root.join(path).components().collect()), file_stem(path)),
                 Component::Digest(digest) => (ComponentName::Digest(digest.clone()), digest.hex()[..12].to_owned()),
                 Component::Registry(reference) => (ComponentName::Oci(reference.clone()), file_stem(&reference.repository)),
             };
-            (named, own_name, function.clone())
+            (named, function.clone().unwrap_or(own_name), function.clone())
         }
-        Target::Python { module, function } => {
-            return Err(Error::config(format!(
-                "the Python function `{module}.{function}` is not built into a component, which is not built yet"
-            ))
-            .at(place));
+        Target::Module { module, function } => {
+            // A component that is built of a module offers each function in both modes.
+            let in_mode = if *mode == Mode::Record { format!("{function}{BY_RECORD}") } else { function.clone() };
+            (ComponentName::Module(module.clone()), function.clone(), Some(in_mode))
         }
     };
     // kwargs are under the run's parameters: those win.
@@ -194,10 +208,21 @@ fn custom_stage(
     for (name, value) in params {
         options.insert(name.clone(), value.clone());
     }
-    Ok(StagePlan {
-        steps: vec![format!("custom_function {component}")],
+    if matches!(target, Target::Module { .. }) {
+        // A parameter may be meant for the source alone: a function that does not take it goes without.
+        let only_params: Vec<&str> = params.keys().filter(|name| !kwargs.contains_key(*name)).map(String::as_str).collect();
+        if !only_params.is_empty() {
+            options.insert(PARAMS.into(), only_params.into());
+        }
+    }
+    let shown = match target {
+        Target::Component { .. } => component.to_string(),
+        Target::Module { module, function } => format!("{module}.{function}"),
+    };
+    StagePlan {
+        steps: vec![format!("custom_function {shown}")],
         places: vec![place.clone()],
-        name: function.clone().unwrap_or(own_name),
+        name,
         component,
         function,
         options: Value::Object(options),
@@ -207,7 +232,7 @@ fn custom_stage(
         on_trap: *on_trap,
         max_error_ratio: own_ratio.unwrap_or(max_error_ratio),
         place,
-    })
+    }
 }
 
 /// The last part of a path, without its ending.
@@ -216,9 +241,9 @@ fn file_stem(path: &str) -> String {
 }
 
 /// The limits that hold: what the user says, then the defaults.
-fn limits(written: &settings::Limits) -> Limits {
+fn limits(written: &settings::Limits, defaults: Limits) -> Limits {
     let settings::Limits { fuel_per_row, fuel_per_batch, memory_mb, timeout_ms, output_mb } = written;
-    let mut limits = Limits::default();
+    let mut limits = defaults;
     match (fuel_per_row, fuel_per_batch) {
         (Some(row), None) => limits.fuel_per_row = row.get(),
         (None, Some(batch)) => {

@@ -177,12 +177,14 @@ impl Component {
     /// Config, listing the right names.
     pub fn function(&self, name: Option<&str>) -> Result<&Function> {
         let functions = &self.description.functions;
-        let list = || functions.iter().map(|function| format!("`{}`", function.name)).collect::<Vec<_>>().join(", ");
+        // A module offers each function once more as `name@record`; it is the mode that chooses between them.
+        let names = || functions.iter().map(|function| function.name.as_str()).filter(|name| !name.contains('@'));
+        let list = || names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         match name {
             Some(name) => functions.iter().find(|function| function.name == name).ok_or_else(|| {
-                let near = crate::error::did_you_mean(name, functions.iter().map(|function| function.name.as_str()));
+                let name = name.split('@').next().unwrap_or(name);
                 let error = Error::config(format!("the component has no function `{name}`; it has {}", list()));
-                match near {
+                match crate::error::did_you_mean(name, names()) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error,
                 }

@@ -258,7 +258,9 @@ impl ComponentStage {
         }
         let mut output = Output::default();
         let mut search = Search { batch, failed: 0, allowed: self.allowed(batch) };
-        if fatal && self.policy.on_trap == OnTrap::FailBatch || !fatal && self.scope == Scope::BatchLocal && failure.row.is_none() {
+        // A guest that says that the batch is wrong means all of it; one that broke on it broke on some row, as if it had crashed.
+        let refused = failure.kind == FailureKind::Data && self.scope == Scope::BatchLocal && failure.row.is_none();
+        if fatal && self.policy.on_trap == OnTrap::FailBatch || refused {
             self.refuse_all(batch, &failure, &mut output);
         } else if self.scope == Scope::Stateless {
             self.narrow(&mut search, failure, &mut output)?;
