@@ -6,15 +6,19 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 mod build;
+mod change;
 mod check;
 mod contract;
 mod inspect;
 mod new;
 mod plan;
+mod preview;
 mod run;
 mod schema;
 mod setup;
+mod table;
 mod terminal;
+mod test;
 
 use crate::error::{Error, Fault};
 
@@ -36,6 +40,10 @@ enum Command {
     Run(run::RunArgs),
     /// Find every mistake in the configuration of contract directories, without touching data
     Check(check::CheckArgs),
+    /// Run the cases of a contract directory: rows in, rows expected; without source, sink and network
+    Test(test::TestArgs),
+    /// Show the first rows after each step, and what each step changed; writes nothing
+    Preview(preview::PreviewArgs),
     /// Show what would run: source, stages, sink, limits, schemas
     Plan(plan::PlanArgs),
     /// Make components of what a contract directory holds as source: Python and JavaScript modules, a Rust crate
@@ -56,7 +64,7 @@ enum Command {
 }
 
 /// What names a pipeline.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct ContractArgs {
     /// Contract directory: extract.yaml, load.yaml and, where rows are changed, transform.yaml; or one pipeline.yaml
     directory: PathBuf,
@@ -126,6 +134,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Preview(args) => preview::preview(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Build(args) => build::build(&args),
         Command::New(command) => new::new(&command),

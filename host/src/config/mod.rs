@@ -1,5 +1,6 @@
 //! What the user wrote: text in, structs out. No files, no network, no environment.
 
+pub mod cases;
 pub mod cloud;
 pub mod component;
 pub mod database;
@@ -15,6 +16,7 @@ pub mod transform;
 
 mod canonical;
 mod de;
+mod expectation;
 mod jsonata;
 mod lower;
 mod problem;
