@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::support::{Answer, Pipeline, answer, program, root};
 
 /// The answer as one text, without what differs from run to run.
-fn shown(answer: &Answer) -> String {
+pub(crate) fn shown(answer: &Answer) -> String {
     let mut text = format!("exit code {}\n", answer.code);
     for (name, stream) in [("stdout", &answer.stdout), ("stderr", &answer.stderr)] {
         if !stream.is_empty() {
@@ -162,6 +162,9 @@ fn help_names_every_command_and_exit_code() {
     Commands:
       run      Run the pipeline of a contract directory
       check    Find every mistake in the configuration of contract directories, without touching data
+      test     Run the cases of a contract directory: rows in, rows expected; without source, sink and
+               network
+      preview  Show the first rows after each step, and what each step changed; writes nothing
       plan     Show what would run: source, stages, sink, limits, schemas
       inspect  Show what a component is, offers and would reach
       lock     Pin the components of a pipeline to the bytes that they have now, in its lock file

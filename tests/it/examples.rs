@@ -1,4 +1,4 @@
-//! Each folder of `examples/` runs, and gives what stands in its `expected/`.
+//! Each folder of `examples/` runs, and gives what stands in its `expected/`; its own cases pass.
 
 use std::fs;
 use std::path::Path;
@@ -31,6 +31,8 @@ fn holds(example: &str, prepare: impl FnOnce(&Path)) {
     prepare(&copied);
     let ran = answer(program().arg("run").arg(&copied).arg("--quiet"));
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let tested = answer(program().arg("test").arg(&copied));
+    assert_eq!((tested.code, tested.stderr.as_str()), (0, ""), "{}", tested.stdout);
     let expected = example.join("expected");
     let mut compared = 0;
     for entry in fs::read_dir(&expected).unwrap() {

@@ -41,7 +41,7 @@ pub(super) fn build(args: &BuildArgs) -> Outcome {
         params: Vec::new(),
         limit: None,
     };
-    let contract = contract::read_without_variables(&contract)?;
+    let contract = contract::read_without_ends(&contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
     let options = BuildOptions { search: args.search.clone(), force: args.force };

@@ -48,7 +48,7 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
             }
             Ok(Err(problems)) => {
                 // A variable may be set where the pipeline runs, and seldom where it is checked.
-                let (unset, wrong): (Vec<Problem>, Vec<Problem>) = problems.into_iter().partition(|problem| problem.unset);
+                let (unset, wrong): (Vec<Problem>, Vec<Problem>) = problems.into_iter().partition(|problem| problem.unset.is_some());
                 let as_errors = |problems: Vec<Problem>| problems.into_iter().map(Error::from).collect();
                 (as_errors(wrong), as_errors(unset))
             }
@@ -88,6 +88,7 @@ fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()).err().unwrap_or_default()
 }
 
-fn as_json(error: &Error) -> serde_json::Value {
+/// An error as JSON.
+pub(super) fn as_json(error: &Error) -> serde_json::Value {
     json!({ "place": error.place(), "message": error.one_line(), "hint": error.find_hint(), "fault": error.fault() })
 }

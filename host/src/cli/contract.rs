@@ -22,25 +22,49 @@ pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
     Ok(typed(args)?.map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?)
 }
 
-/// As `read`, where variables need not be set: what is built does not depend on them.
-pub(super) fn read_without_variables(args: &ContractArgs) -> Result<Contract, Failures> {
-    match typed(args)? {
-        Ok(contract) => Ok(contract),
-        Err(problems) if problems.iter().all(|problem| problem.unset) => match typed_or(args, Some(""))? {
-            Ok(contract) => Ok(contract),
-            Err(_) => Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into()),
-        },
-        Err(problems) => Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into()),
+/// What stands in for a variable of source or sink that is not set, where neither is used: the first that fits its key.
+const STAND_INS: [&str; 5] = ["unset", "https://unset.invalid", "postgresql://unset.invalid/unset", "1", "true"];
+
+/// As `read`, where neither source nor sink is used: a variable that is not set does not matter.
+pub(super) fn read_without_ends(args: &ContractArgs) -> Result<Contract, Failures> {
+    stand_in(args, &|_| true)
+}
+
+/// As `read`, for rows that go nowhere: a variable of the file of the sink that is not set does not matter.
+pub(super) fn read_without_sink(args: &ContractArgs) -> Result<Contract, Failures> {
+    let load = |file: &str| Path::new(file).file_stem().is_some_and(|stem| stem == "load");
+    stand_in(args, &|file| load(file) || args.load.as_ref().is_some_and(|path| Path::new(file) == path))
+}
+
+fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contract, Failures> {
+    let problems = match typed(args)? {
+        Ok(contract) => return Ok(contract),
+        Err(problems) => problems,
+    };
+    let mut chosen: Vec<(&Problem, usize)> = problems.iter().map(|problem| (problem, 0)).collect();
+    while problems.iter().all(|problem| problem.unset.is_some() && within(&problem.place.file)) {
+        let mut vars = args.vars.clone();
+        vars.extend(chosen.iter().filter_map(|(problem, choice)| Some((problem.unset.clone()?, STAND_INS[*choice].to_owned()))));
+        let wrong = match typed(&ContractArgs { vars, ..args.clone() })? {
+            Ok(contract) => return Ok(contract),
+            Err(wrong) => wrong,
+        };
+        let mut changed = false;
+        for (problem, choice) in &mut chosen {
+            if *choice + 1 < STAND_INS.len() && wrong.iter().any(|other| other.place == problem.place) {
+                *choice += 1;
+                changed = true;
+            }
+        }
+        if !changed {
+            break;
+        }
     }
+    Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into())
 }
 
 /// As `read`, with the mistakes of the files apart from what kept them from being read.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
-    typed_or(args, None)
-}
-
-/// As `typed`, with the value of variables that are not set.
-fn typed_or(args: &ContractArgs, unset: Option<&str>) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let given = &args.directory;
     let metadata = std::fs::metadata(given).outside(|| format!("opening the contract directory `{}`", given.display()))?;
     let (root, single) = if metadata.is_dir() { (given.clone(), None) } else { (parent(given), Some(given.clone())) };
@@ -67,9 +91,7 @@ fn typed_or(args: &ContractArgs, unset: Option<&str>) -> Result<Result<Contract,
         None => {}
     }
     let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let lookup = |name: &str| {
-        vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok()).or_else(|| unset.map(str::to_owned))
-    };
+    let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
     Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
 }
 
@@ -115,7 +137,8 @@ fn find_text(root: &Path, name: &str) -> Result<Option<Text>> {
     }
 }
 
-fn read_text(path: &Path, shown: &str) -> Result<Text> {
+/// Reads a configuration file; `shown` is what messages call it.
+pub(super) fn read_text(path: &Path, shown: &str) -> Result<Text> {
     let reading = || format!("reading `{shown}`");
     let metadata = std::fs::metadata(path).outside(reading)?;
     if metadata.len() > MAX_BYTES {

@@ -7,18 +7,22 @@ use clap::{Args, Parser, Subcommand};
 
 mod add;
 mod build;
+mod change;
 mod check;
 mod contract;
 mod inspect;
 mod lock;
 mod new;
 mod plan;
+mod preview;
 mod pull;
 mod push;
 mod run;
 mod schema;
 mod setup;
+mod table;
 mod terminal;
+mod test;
 
 use crate::error::{Error, Fault};
 use crate::sandbox::{Network, PrivateHost};
@@ -41,6 +45,10 @@ enum Command {
     Run(run::RunArgs),
     /// Find every mistake in the configuration of contract directories, without touching data
     Check(check::CheckArgs),
+    /// Run the cases of a contract directory: rows in, rows expected; without source, sink and network
+    Test(test::TestArgs),
+    /// Show the first rows after each step, and what each step changed; writes nothing
+    Preview(preview::PreviewArgs),
     /// Show what would run: source, stages, sink, limits, schemas
     Plan(plan::PlanArgs),
     /// Make components of what a contract directory holds as source: Python and JavaScript modules, a Rust crate
@@ -69,7 +77,7 @@ enum Command {
 }
 
 /// What names a pipeline.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct ContractArgs {
     /// Contract directory: extract.yaml, load.yaml and, where rows are changed, transform.yaml; or one pipeline.yaml
     directory: PathBuf,
@@ -178,6 +186,8 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Preview(args) => preview::preview(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Build(args) => build::build(&args),
         Command::New(command) => new::new(&command),

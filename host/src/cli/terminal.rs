@@ -20,6 +20,11 @@ pub(super) fn data(text: &str) {
 
 /// Prints talk. Text of files and guests may hold control characters, which could rewrite the screen: they are shown as `\u{1b}`.
 pub(super) fn talk(text: &str) {
+    writeln!(io::stderr().lock(), "{}", printable(text)).ok();
+}
+
+/// A text whose control characters are shown, line ends and tabs aside.
+pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -28,13 +33,45 @@ pub(super) fn talk(text: &str) {
             _ => shown.push(character),
         }
     }
-    writeln!(io::stderr().lock(), "{shown}").ok();
+    shown
+}
+
+/// A colour of data on a terminal; what it says stands in the text too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Green,
+    Red,
+    Yellow,
+    Bold,
+}
+
+impl Colour {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Green => "\u{1b}[32m",
+            Self::Red => "\u{1b}[31m",
+            Self::Yellow => "\u{1b}[33m",
+            Self::Bold => "\u{1b}[1m",
+        }
+    }
+}
+
+/// A text in a colour, where stdout takes colours.
+pub(super) fn paint(colour: Colour, text: &str) -> String {
+    if colours(false) { format!("{}{text}\u{1b}[0m", colour.code()) } else { text.to_owned() }
 }
 
 /// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn colours(stderr: bool) -> bool {
     let terminal = if stderr { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Columns of the terminal that data goes to: what `COLUMNS` says, else the terminal, else 120.
+pub(super) fn columns() -> usize {
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    given.or_else(terminal).filter(|columns| *columns > 0).unwrap_or(120)
 }
 
 /// Where logs go.

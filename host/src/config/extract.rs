@@ -221,6 +221,24 @@ pub struct FileSource {
     pub response_path: Option<String>,
 }
 
+impl FileSource {
+    /// One file or pattern, everything else as by default.
+    pub fn of(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            format: None,
+            csv_options: CsvOptions::default(),
+            json_options: JsonOptions::default(),
+            excel_options: ExcelOptions::default(),
+            xml_options: XmlOptions::default(),
+            columns: None,
+            sort_files: true,
+            fail_on_empty: false,
+            response_path: None,
+        }
+    }
+}
+
 /// What holds for every kind of source.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

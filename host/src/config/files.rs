@@ -2,7 +2,7 @@
 
 use super::canonical::{self, Information};
 use super::lower;
-use super::pipeline::Pipeline;
+use super::pipeline::{Part, Pipeline};
 use super::problem::{Findings, Problem, suggest};
 use super::sections;
 use super::settings::Settings;
@@ -68,17 +68,18 @@ pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Probl
 }
 
 fn sort(problems: &mut [Problem]) {
-    problems.sort_by(|one, two| {
-        let order = |problem: &Problem| (problem.place.file.clone(), problem.place.line, problem.place.column);
-        order(one).cmp(&order(two))
-    });
+    problems.sort_by_key(order);
+}
+
+fn order(problem: &Problem) -> (String, usize, usize) {
+    (problem.place.file.clone(), problem.place.line, problem.place.column)
 }
 
 struct Reading<'a> {
     variables: Lookup<'a>,
     secrets: Secrets,
     problems: Vec<Problem>,
-    not_built: Vec<Problem>,
+    not_built: Vec<(Part, Problem)>,
 }
 
 /// A section, and the file that it stands in.
@@ -109,8 +110,8 @@ impl Reading<'_> {
             Some(text) => self.tree(text),
             None => parts.transform,
         };
-        let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, true, sections::settings));
-        let inline = parts.settings.map(|section| self.typed(section, true, sections::settings));
+        let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, Part::Sink, sections::settings));
+        let inline = parts.settings.map(|section| self.typed(section, Part::Sink, sections::settings));
         let settings = match (shared, inline) {
             (Some(shared), Some(inline)) => shared.zip(inline).map(|(shared, inline)| over(inline, shared)),
             (Some(settings), None) | (None, Some(settings)) => settings,
@@ -118,23 +119,24 @@ impl Reading<'_> {
         };
         for text in rules {
             if let Some(section) = self.tree(text) {
-                self.typed(section, false, |node, findings| {
+                self.typed(section, Part::Stages, |node, findings| {
                     let place = Place { file: findings.file.clone(), line: node.line, column: node.column, key: String::new() };
                     findings.not_built.push(Problem::new(place, "the rules of this file are not built yet"));
                 });
             }
         }
         let information = extract.as_ref().map(|_| parts.information);
-        let extract = extract.and_then(|section| self.typed(section, true, sections::extract));
+        let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));
         let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
-        let load = load.and_then(|section| self.typed(section, true, sections::load));
+        let load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
         let (extract, load, settings) = (extract?, load?, settings?);
         let Information { description, version } = information.unwrap_or_default();
         let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
         let mut not_built = std::mem::take(&mut self.not_built);
-        sort(&mut not_built);
+        not_built.sort_by_key(|(_, problem)| order(problem));
+        let (not_built_parts, not_built) = not_built.into_iter().unzip();
         let secrets = std::mem::take(&mut self.secrets);
-        Some(Pipeline { name, version, description, extract, transform, load, settings, secrets, not_built })
+        Some(Pipeline { name, version, description, extract, transform, load, settings, secrets, not_built, not_built_parts })
     }
 
     /// A section that there must be: from its own file, else from `pipeline.yaml`.
@@ -170,16 +172,16 @@ impl Reading<'_> {
         node.map(|node| Section { file: text.name.clone(), node })
     }
 
-    /// Types a section, with variables where it may have some.
-    fn typed<T>(&mut self, section: Section, variables: bool, work: impl FnOnce(Node, &mut Findings) -> T) -> T {
+    /// Types a section, with variables unless it is about stages, where `${…}` is a column.
+    fn typed<T>(&mut self, section: Section, part: Part, work: impl FnOnce(Node, &mut Findings) -> T) -> T {
         let Section { file, mut node } = section;
         let mut findings = Findings::of(file);
-        if variables {
+        if part != Part::Stages {
             substitute(&mut node, self.variables, &mut self.secrets, &mut findings);
         }
         let typed = work(node, &mut findings);
         self.problems.append(&mut findings.problems);
-        self.not_built.append(&mut findings.not_built);
+        self.not_built.extend(findings.not_built.into_iter().map(|problem| (part, problem)));
         typed
     }
 
@@ -189,7 +191,7 @@ impl Reading<'_> {
         let mut findings = Findings::of(&file);
         substitute_grants(&mut node, self.variables, &mut self.secrets, &mut findings);
         self.problems.append(&mut findings.problems);
-        self.typed(Section { file, node }, false, lower::transform)
+        self.typed(Section { file, node }, Part::Stages, lower::transform)
     }
 
     /// Takes `pipeline.yaml` apart.

@@ -121,6 +121,23 @@ pub struct FileSink {
     pub max_rows_per_file: Option<NonZeroU64>,
 }
 
+impl FileSink {
+    /// One file, everything else as by default.
+    pub fn of(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            format: None,
+            write_mode: WriteMode::default(),
+            csv_options: CsvOptions::default(),
+            json_options: JsonOptions::default(),
+            excel_options: ExcelOptions::default(),
+            compression: None,
+            partition_by: Vec::new(),
+            max_rows_per_file: None,
+        }
+    }
+}
+
 /// What becomes of output that is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

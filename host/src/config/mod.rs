@@ -1,6 +1,7 @@
 //! What the user wrote: text in, structs out. No files, no network, no environment.
 
 pub mod aggregates;
+pub mod cases;
 pub mod cloud;
 pub mod component;
 pub mod database;
@@ -16,6 +17,7 @@ pub mod transform;
 
 mod canonical;
 mod de;
+mod expectation;
 mod jsonata;
 mod lower;
 mod problem;

@@ -1,7 +1,7 @@
 //! A whole pipeline, typed.
 
-use super::extract::Extract;
-use super::load::Load;
+use super::extract::{Extract, FileSource, Source};
+use super::load::{FileSink, Load, Sink};
 use super::problem::Problem;
 use super::settings::{DeadLetters, Settings};
 use super::transform::Transform;
@@ -27,12 +27,49 @@ pub struct Pipeline {
     /// Values that must not be printed.
     pub secrets: Secrets,
     pub(super) not_built: Vec<Problem>,
+    /// For each of `not_built`, the part that it is about.
+    pub(super) not_built_parts: Vec<Part>,
+}
+
+/// A part of a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Where rows come from.
+    Source,
+    /// What is done to them.
+    Stages,
+    /// Where they go to, refused ones too.
+    Sink,
 }
 
 impl Pipeline {
     /// What is used and cannot run yet, with the places.
     pub fn not_built(&self) -> &[Problem] {
         &self.not_built
+    }
+
+    /// The pipeline with a source of one file that is never read: for rows that come from elsewhere.
+    #[must_use]
+    pub fn without_source(&self) -> Self {
+        let mut pipeline = self.without_part(Part::Source);
+        pipeline.extract.source = Source::File(FileSource::of("input"));
+        pipeline
+    }
+
+    /// The pipeline with a sink of one file that is never written: for rows that go nowhere.
+    #[must_use]
+    pub fn without_sink(&self) -> Self {
+        let mut pipeline = self.without_part(Part::Sink);
+        pipeline.load.sink = Sink::File(FileSink::of("output.jsonl"));
+        pipeline
+    }
+
+    fn without_part(&self, part: Part) -> Self {
+        let mut pipeline = self.clone();
+        let kept = |(of, _): &(Part, Problem)| *of != part;
+        let parts = self.not_built_parts.iter().copied().zip(self.not_built.iter().cloned()).filter(kept);
+        (pipeline.not_built_parts, pipeline.not_built) = parts.unzip();
+        pipeline
     }
 
     /// Where rows go that are refused: what `load` says, else the settings; `None` = nothing was said.

@@ -16,15 +16,15 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Whether it is only that a variable is not set here, which a check away from the server cannot know better.
+    /// The variable, where it is only that one is not set here, which a check away from the server cannot know better.
     #[serde(skip)]
-    pub unset: bool,
+    pub unset: Option<String>,
 }
 
 impl Problem {
     /// Makes a problem at a place.
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), hint: None, unset: false }
+        Self { place, message: message.into(), hint: None, unset: None }
     }
 
     /// Adds what to do about it.

@@ -140,8 +140,8 @@ fn is_secret(name: &str) -> bool {
 struct Wrong {
     message: String,
     hint: String,
-    /// Whether it is only that the variable is not set.
-    unset: bool,
+    /// The variable, where it is only that it is not set.
+    unset: Option<String>,
 }
 
 /// Puts variables into one text; the error is everything that is wrong with it.
@@ -161,7 +161,7 @@ fn replace(text: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usize) 
             wrongs.push(Wrong {
                 message: "a `${` is not closed".into(),
                 hint: "close it with `}`, or write `$${` for `${` itself".into(),
-                unset: false,
+                unset: None,
             });
             return Err(wrongs);
         };
@@ -200,7 +200,7 @@ fn variable(inside: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usiz
     let known = rest.is_empty() || rest.starts_with(":-") || rest.starts_with(":?");
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !known || depth > 8 {
         let hint = "write `${NAME}`, `${NAME:-default}` or `${NAME:?message}`; `$${` stands for `${` itself".into();
-        return Err(vec![Wrong { message: format!("`${{{inside}}}` is not a variable"), hint, unset: false }]);
+        return Err(vec![Wrong { message: format!("`${{{inside}}}` is not a variable"), hint, unset: None }]);
     }
     if let Some(value) = lookup(name) {
         if is_secret(name) {
@@ -216,5 +216,5 @@ fn variable(inside: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usiz
         Some(message) if !message.is_empty() => format!("`${{{name}}}` is not set: {message}"),
         _ => format!("`${{{name}}}` is not set"),
     };
-    Err(vec![Wrong { message, hint, unset: true }])
+    Err(vec![Wrong { message, hint, unset: Some(name.to_owned()) }])
 }

@@ -198,15 +198,10 @@ pub(super) fn shorten(text: &str) -> String {
 ///
 /// What is wrong is noted; the answer is absent where nothing can be said about the rest of the file.
 pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.len() > MAX_BYTES {
-        let place = Place { file: findings.file.clone(), ..Place::default() };
-        findings.wrong_at(place, format!("the file has {} bytes, but must have at most {MAX_BYTES}", text.len()));
-        return None;
-    }
-    let mut builder = Builder { text, parser: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0, findings };
+    let mut builder = Builder::new(text, findings)?;
     match builder.document() {
-        Ok(mut node) => {
+        Ok(node) => {
+            let mut node = node.unwrap_or(Node { value: Value::Null, raw: None, block: None, line: 1, column: 1, path: String::new() });
             if node.is_null() {
                 node.value = Value::Map(Vec::new());
             }
@@ -220,6 +215,29 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     }
 }
 
+/// Reads all documents of a text; empty ones are left out.
+///
+/// What is wrong is noted; the answer is absent where nothing can be said about the rest of the file.
+pub(super) fn parse_all(text: &str, findings: &mut Findings) -> Option<Vec<Node>> {
+    let mut builder = Builder::new(text, findings)?;
+    let mut nodes = Vec::new();
+    loop {
+        match builder.document() {
+            Ok(Some(mut node)) => {
+                assign_paths(&mut node, "");
+                nodes.push(node);
+            }
+            Ok(None) => break,
+            Err(problem) => {
+                findings.problems.push(*problem);
+                return None;
+            }
+        }
+    }
+    nodes.retain(|node| !node.is_null());
+    Some(nodes)
+}
+
 type Built<T> = Result<T, Box<Problem>>;
 
 struct Builder<'a> {
@@ -230,20 +248,30 @@ struct Builder<'a> {
     findings: &'a mut Findings,
 }
 
-impl Builder<'_> {
-    fn document(&mut self) -> Built<Node> {
+impl<'a> Builder<'a> {
+    /// Starts with a text, unless it is too long, which is noted.
+    fn new(text: &'a str, findings: &'a mut Findings) -> Option<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.len() > MAX_BYTES {
+            let place = Place { file: findings.file.clone(), ..Place::default() };
+            findings.wrong_at(place, format!("the file has {} bytes, but must have at most {MAX_BYTES}", text.len()));
+            return None;
+        }
+        Some(Self { text, parser: Parser::new_from_str(text), anchors: Vec::new(), nodes: 0, findings })
+    }
+
+    /// The next document; none where there are no more.
+    fn document(&mut self) -> Built<Option<Node>> {
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => {
-                    return Ok(Node { value: Value::Null, raw: None, block: None, line: 1, column: 1, path: String::new() });
-                }
-                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
+                Event::StreamEnd => return Ok(None),
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
                 event => {
                     let node = self.node(event, span, 0)?;
                     // What follows within the document must be sound too.
                     self.next()?;
-                    return Ok(node);
+                    return Ok(Some(node));
                 }
             }
         }

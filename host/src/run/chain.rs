@@ -5,6 +5,9 @@ use crate::error::Result;
 use crate::report::StageReport;
 use crate::stage::{Output, Stage};
 
+/// Looks on while rows pass: the number of the stage, the batch that it worked on (none where it finished), what came of it.
+pub type Watch<'a> = dyn FnMut(usize, Option<&Batch>, &Output) -> Result<()> + 'a;
+
 /// The stages in order; each worker has its own.
 pub(super) struct Chain {
     stages: Vec<Box<dyn Stage>>,
@@ -17,29 +20,47 @@ impl Chain {
 
     /// Passes a batch through all stages.
     pub(super) fn process(&mut self, batch: Batch) -> Result<Output> {
-        self.run(0, vec![batch])
+        self.run(0, vec![batch], None)
+    }
+
+    /// As `process`, with somebody looking on.
+    pub(super) fn process_watched(&mut self, batch: Batch, watch: &mut Watch<'_>) -> Result<Output> {
+        self.run(0, vec![batch], Some(watch))
     }
 
     /// Says to each stage that no more rows come, and passes on what it held back.
     pub(super) fn finish(&mut self) -> Result<Output> {
+        self.finish_watched(&mut |_, _, _| Ok(()))
+    }
+
+    /// As `finish`, with somebody looking on.
+    pub(super) fn finish_watched(&mut self, watch: &mut Watch<'_>) -> Result<Output> {
         let mut total = Output::default();
         for index in 0..self.stages.len() {
             let mut held = self.stages[index].finish()?;
+            watch(index, None, &held)?;
             let rows = std::mem::take(&mut held.batches);
             count(&mut total, held);
-            let passed = self.run(index + 1, rows)?;
+            let passed = self.run(index + 1, rows, Some(&mut *watch))?;
             total.batches.extend(passed.batches.iter().cloned());
             count(&mut total, passed);
         }
         Ok(total)
     }
 
-    fn run(&mut self, from: usize, mut batches: Vec<Batch>) -> Result<Output> {
+    fn run(&mut self, from: usize, mut batches: Vec<Batch>, mut watch: Option<&mut Watch<'_>>) -> Result<Output> {
         let mut total = Output::default();
-        for stage in &mut self.stages[from..] {
+        for (index, stage) in self.stages.iter_mut().enumerate().skip(from) {
             let mut next = Vec::with_capacity(batches.len());
             for batch in batches {
-                let mut output = stage.process(batch)?;
+                let mut output = match &mut watch {
+                    None => stage.process(batch)?,
+                    Some(watch) => {
+                        let output = stage.process(batch.clone())?;
+                        watch(index, Some(&batch), &output)?;
+                        output
+                    }
+                };
                 next.append(&mut output.batches);
                 count(&mut total, output);
             }

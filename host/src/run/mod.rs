@@ -7,12 +7,21 @@ use std::time::{Duration, Instant};
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, SecondsFormat, Utc};
 
+mod apply;
+mod case;
 mod chain;
+mod difference;
+mod preview;
 mod process;
 mod split;
 mod spool;
 mod stages;
 
+pub use apply::{Applied, Apply, apply};
+pub use case::{Came, CaseReport, run_case};
+pub use chain::Watch;
+pub use difference::{Difference, Letter};
+pub use preview::{Look, Preview, preview};
 use split::{Context, Seconds, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
@@ -47,6 +56,8 @@ pub struct RunOptions {
     pub batch_rows: NonZeroUsize,
     /// Where components come from that the contract directory does not hold.
     pub library: Library,
+    /// What stages draw chance from; absent = a number drawn from the run's id.
+    pub seed: Option<u64>,
 }
 
 impl Default for RunOptions {
@@ -60,6 +71,7 @@ impl Default for RunOptions {
             splits: one,
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
             library: Library::default(),
+            seed: None,
         }
     }
 }

@@ -82,7 +82,7 @@ impl Components {
 
     /// Configures each stage on the schema that reaches it, so that wrong options show before a row is read.
     pub(super) fn configure(&self, plan: &Plan, options: &RunOptions, sandbox: &Sandbox, source: SchemaRef) -> Result<Stages> {
-        let seed = seed(&options.run_id);
+        let seed = options.seed.unwrap_or_else(|| seed(&options.run_id));
         let mut schema = Some(source);
         let mut stages = Stages { open: Vec::new(), reports: Vec::new(), outputs: Vec::new(), remembers: false };
         for (stage, loaded) in plan.stages.iter().zip(&self.0) {

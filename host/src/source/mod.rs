@@ -4,6 +4,7 @@ mod csv;
 mod cut;
 mod excel;
 mod file;
+mod given;
 mod input;
 mod json;
 mod layout;
@@ -25,6 +26,7 @@ mod formats;
 #[cfg(test)]
 mod testing;
 
+pub use given::{Given, given};
 pub use lines::read_lines;
 
 use std::num::NonZeroUsize;
