@@ -126,13 +126,16 @@ fn life(recipe: &Recipe, remembers: bool) -> Result<String, (&'static str, Vec<F
     let mut instance = recipe.open(&rows.schema(), None).map_err(|failures| ("configure", failures))?;
     let in_phase = |phase| move |failure: Failure| (phase, vec![failure]);
     let mut said = String::from("ok");
+    let mut counters = BTreeMap::<String, u64>::new();
     for sequence in 0..2 {
         let processed = instance.process(&rows, lines(&instance, &rows), sequence, 0).map_err(in_phase("process"))?;
         if sequence == 0 {
             said.push_str(&tell(&processed));
         }
+        for (name, by) in processed.counters {
+            *counters.entry(name).or_default() += by;
+        }
     }
-    let counters = instance.used().counters;
     match counters.len() {
         many @ 4.. => said.push_str(&format!(", {many} counters")),
         _ => counters
@@ -157,7 +160,7 @@ fn lines(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
 }
 
 fn tell(processed: &Processed) -> String {
-    let Processed { emitted, rejected, filtered, expanded, later: _ } = processed;
+    let Processed { emitted, rejected, filtered, expanded, later: _, counters: _ } = processed;
     let out: usize = emitted.iter().map(|(rows, _)| rows.count()).sum();
     let mut text = format!(", {out} rows");
     for (count, what) in [(*filtered, "filtered"), (*expanded, "expanded")] {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use etl_steps::validate::{Rule, Thresholds};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -71,10 +73,21 @@ pub struct StagePlan {
     pub max_error_ratio: f64,
     /// The steps in it, for a person.
     pub steps: Vec<String>,
+    /// The rules that it holds rows to, where that is what it does.
+    pub validation: Option<Arc<Validation>>,
     /// Where each of the steps stands in the user's text; as many as there are steps.
     pub places: Vec<Place>,
     /// Where it starts in the user's text.
     pub place: Place,
+}
+
+/// What a stage holds rows to, as the report tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Validation {
+    /// The rules in the order in which the guest counts them.
+    pub rules: Vec<Rule>,
+    /// What the data must come to as a whole.
+    pub thresholds: Thresholds,
 }
 
 /// Names a component.

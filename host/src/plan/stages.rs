@@ -57,6 +57,7 @@ pub(super) fn stages(
                         on_trap: OnTrap::Bisect,
                         max_error_ratio: pipeline.settings.max_error_ratio,
                         steps: Vec::new(),
+                        validation: None,
                         places: Vec::new(),
                         place: place.clone(),
                     };
@@ -195,6 +196,7 @@ fn custom_stage(
     }
     Ok(StagePlan {
         steps: vec![format!("custom_function {component}")],
+        validation: None,
         places: vec![place.clone()],
         name: function.clone().unwrap_or(own_name),
         component,
