@@ -14,3 +14,4 @@ mod readme;
 mod review;
 mod run;
 mod support;
+mod validate;

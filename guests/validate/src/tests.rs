@@ -286,7 +286,7 @@ fn a_check_that_is_not_true_or_cannot_be_worked_out_refuses_the_row() {
     let said: Vec<_> = made.rejections.iter().map(|one| (one.row, one.message.clone())).collect();
     assert_eq!(said[0], (0, "check `total` does not hold: `qty * price = total`".into()));
     assert!(
-        said.last().is_some_and(|(row, message)| *row == 2 && message.starts_with("check `total` cannot be worked out: T2001")),
+        said.last().is_some_and(|(row, message)| *row == 2 && message.starts_with("check `total` cannot be worked out: T2002")),
         "{said:?}"
     );
 }

@@ -1,6 +1,6 @@
 //! What is said of a row that breaks a rule.
 
-use etl_steps::validate::{Kind, Rule, Test};
+use etl_steps::validate::{Rule, Test};
 use serde_json::Value;
 
 /// Values of an enumeration that a message shows.
@@ -32,7 +32,7 @@ pub(crate) fn of_value(rule: &Rule, value: &str) -> String {
     let column = rule.column.as_deref().unwrap_or_default();
     let must = match &rule.test {
         Test::NotBlank => return format!("`{column}` is blank"),
-        Test::Type(kind) => format!("be {}", of_kind(*kind)),
+        Test::Type(kind) => format!("be {}", kind.words()),
         Test::Min(bound) => format!("be {} {}", if bound.exclusive { "above" } else { "at least" }, bound.limit),
         Test::Max(bound) => format!("be {} {}", if bound.exclusive { "below" } else { "at most" }, bound.limit),
         Test::MultipleOf(of) => format!("be a multiple of {of}"),
@@ -54,18 +54,5 @@ fn of_json(value: &Value) -> String {
     match value {
         Value::String(text) => format!("`{text}`"),
         other => other.to_string(),
-    }
-}
-
-fn of_kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::String => "a text",
-        Kind::Integer => "a whole number",
-        Kind::Number => "a number",
-        Kind::Boolean => "true or false",
-        Kind::Date => "a date such as 2024-01-15",
-        Kind::Datetime => "a date with a time such as 2024-01-15T10:30:00Z",
-        Kind::Object => "an object",
-        Kind::Array => "a list",
     }
 }

@@ -13,6 +13,7 @@ mod gather;
 mod grants;
 mod limits;
 mod stages;
+mod validate;
 
 pub use grants::Grants;
 pub use limits::Limits;
@@ -88,6 +89,8 @@ pub struct Validation {
     pub rules: Vec<Rule>,
     /// What the data must come to as a whole.
     pub thresholds: Thresholds,
+    /// Whether rows that it refuses are kept in the dead letters; else they are only counted.
+    pub keeps_letters: bool,
 }
 
 /// Names a component.
@@ -171,7 +174,8 @@ impl Plan {
         };
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
-        let (as_text, converted) = retyped(&pipeline.transform);
+        let (mut as_text, converted) = retyped(&pipeline.transform);
+        validate::keep_texts(pipeline, source, &mut as_text);
         Ok(Self {
             name: pipeline.name.clone(),
             root: root.to_owned(),
@@ -263,7 +267,8 @@ fn retyped(transform: &Transform) -> (Vec<String>, Vec<String>) {
                 // A second `convert` would see the first one's types.
                 break;
             }
-            Step::Simple(etl_steps::Step::Drop(_)) => {}
+            // Rules read a text as what it stands for.
+            Step::Simple(etl_steps::Step::Drop(_)) | Step::Validate(_) => {}
             _ => break,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::validate;
 use super::{ComponentName, Grants, Limits, StagePlan};
 use crate::config::component::Component;
 use crate::config::pipeline::Pipeline;
@@ -34,6 +35,9 @@ pub(super) fn stages(
         steps.insert(0, (Step::Simple(etl_steps::Step::Defaults(columns)), Place::default()));
     }
     let mut stages: Vec<StagePlan> = Vec::new();
+    if let Some(validation) = &pipeline.extract.validation {
+        stages.extend(validate::stage("extract_validation", validation, pipeline, errors));
+    }
     let mut fused: Option<(etl_steps::Options, StagePlan)> = None;
     let close = |fused: Option<(etl_steps::Options, StagePlan)>, stages: &mut Vec<StagePlan>| {
         if let Some((options, mut stage)) = fused {
@@ -94,11 +98,16 @@ pub(super) fn stages(
                 }
                 stages.push(super::gather::stage(gathering.gather, limits, pipeline.settings.max_error_ratio, place));
             }
-            // Those are listed as not built.
-            Step::Later(_, _) => {}
+            Step::Validate(validation) => {
+                close(fused.take(), &mut stages);
+                stages.extend(validate::stage("validate", &validation, pipeline, errors));
+            }
         }
     }
     close(fused, &mut stages);
+    if let Some(validation) = &pipeline.load.validation {
+        stages.extend(validate::stage("load_validation", validation, pipeline, errors));
+    }
     // Two stages of one name could not be told apart in a report.
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for stage in &mut stages {
@@ -115,7 +124,7 @@ pub(super) fn stages(
 const EXPRESSION_FUEL_PER_ROW: u64 = 2_000_000;
 
 /// The limits of an expression: as those of every stage, with more fuel where the user does not say how much.
-fn expression_limits(own: &settings::Limits, settings: &settings::Limits, limits: Limits) -> Limits {
+pub(super) fn expression_limits(own: &settings::Limits, settings: &settings::Limits, limits: Limits) -> Limits {
     let written = own.or(settings);
     match (written.fuel_per_row, written.fuel_per_batch) {
         (None, None) => Limits { fuel_per_row: EXPRESSION_FUEL_PER_ROW, ..limits },
@@ -157,6 +166,7 @@ fn expression_stage(
         on_error: OnError::DeadLetter,
         on_trap: OnTrap::Bisect,
         max_error_ratio,
+        validation: None,
         steps: vec![words.into()],
         places: vec![place.clone()],
         place,
@@ -217,7 +227,7 @@ fn file_stem(path: &str) -> String {
 }
 
 /// The limits that hold: what the user says, then the defaults.
-fn limits(written: &settings::Limits) -> Limits {
+pub(super) fn limits(written: &settings::Limits) -> Limits {
     let settings::Limits { fuel_per_row, fuel_per_batch, memory_mb, timeout_ms, output_mb } = written;
     let mut limits = Limits::default();
     match (fuel_per_row, fuel_per_batch) {

@@ -241,13 +241,19 @@ impl Work<'_> {
         }
         let mut staged = Vec::with_capacity(splits.len());
         let mut looked = Instant::now();
+        let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
+        let silent: Vec<&str> = silent.map(|stage| stage.name.as_str()).collect();
         for split in &splits {
             let before = done.rows;
             let report = &mut done.dead_letters;
             letters.begin(split.index)?;
             let mut on_rejects = |rejects: &[Reject]| {
                 rejects.iter().for_each(|reject| note(report, reject));
-                letters.write(split.index, rejects)
+                if silent.is_empty() {
+                    return letters.write(split.index, rejects);
+                }
+                let kept: Vec<Reject> = rejects.iter().filter(|reject| !silent.contains(&reject.stage.as_str())).cloned().collect();
+                letters.write(split.index, &kept)
             };
             let mut progress = |progress: &mut Progress| {
                 if looked.elapsed() < Duration::from_millis(50) {

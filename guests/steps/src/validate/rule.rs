@@ -154,22 +154,53 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name, for messages.
-    pub fn name(self) -> &'static str {
+    /// What a value is, in words for a person.
+    pub fn words(self) -> &'static str {
         match self {
-            Self::String => "string",
-            Self::Integer => "integer",
-            Self::Number => "number",
-            Self::Boolean => "boolean",
-            Self::Date => "date",
-            Self::Datetime => "datetime",
-            Self::Object => "object",
-            Self::Array => "array",
+            Self::String => "a text",
+            Self::Integer => "a whole number",
+            Self::Number => "a number",
+            Self::Boolean => "true or false",
+            Self::Date => "a date such as 2024-01-15",
+            Self::Datetime => "a date with a time such as 2024-01-15T10:30:00Z",
+            Self::Object => "an object",
+            Self::Array => "a list",
         }
     }
 }
 
+/// Values of an enumeration that are shown.
+const SHOWN_VALUES: usize = 10;
+
 impl Test {
+    /// What must hold, in a few words for a person: `at least 0`.
+    pub fn words(&self) -> String {
+        let bound = |bound: &Bound, inclusive: &str, exclusive: &str| {
+            format!("{} {}", if bound.exclusive { exclusive } else { inclusive }, bound.limit)
+        };
+        match self {
+            Self::Required => "not null".into(),
+            Self::NotBlank => "not blank".into(),
+            Self::Type(kind) => kind.words().into(),
+            Self::Min(limit) => bound(limit, "at least", "above"),
+            Self::Max(limit) => bound(limit, "at most", "below"),
+            Self::MultipleOf(of) => format!("a multiple of {of}"),
+            Self::MinLength(length) => format!("a length of at least {length}"),
+            Self::MaxLength(length) => format!("a length of at most {length}"),
+            Self::Pattern(pattern) => format!("a match of `{pattern}`"),
+            Self::Format(format) => format!("of the format `{format}`"),
+            Self::OneOf(values) => {
+                let shown: Vec<String> = values.iter().take(SHOWN_VALUES).map(ToString::to_string).collect();
+                let more = if values.len() > SHOWN_VALUES { format!(" or {} more", values.len() - SHOWN_VALUES) } else { String::new() };
+                format!("one of {}{more}", shown.join(", "))
+            }
+            Self::OnlyColumns(columns) => format!("no column beside {}", columns.join(", ")),
+            Self::Unique(_) => "once in the data".into(),
+            Self::Expression(expression) => format!("`{expression}`"),
+            Self::Schema { .. } => "as the JSON Schema has it".into(),
+        }
+    }
+
     /// The rule's name without its column, such as `min`: the code of a dead letter.
     pub fn code(&self) -> &'static str {
         match self {
