@@ -114,8 +114,7 @@ fn recipe(component: &Arc<Component>, function: &str, options: &str, grants: &Gr
 fn counted(component: &Arc<Component>, function: &str, grants: &Grants) -> BTreeMap<String, u64> {
     let rows = rows();
     let mut instance = recipe(component, function, "{}", grants).open(&rows.schema(), None).unwrap();
-    instance.process(&rows, lines(&instance, &rows), 0, 0).unwrap();
-    instance.used().counters
+    instance.process(&rows, lines(&instance, &rows), 0, 0).unwrap().counters
 }
 
 /// A text with its middle left out where it is very long.
@@ -129,13 +128,17 @@ fn life(recipe: &Recipe, remembers: bool) -> Result<String, (&'static str, Vec<F
     let mut instance = recipe.open(&rows.schema(), None).map_err(|failures| ("configure", failures))?;
     let in_phase = |phase| move |failure: Failure| (phase, vec![failure]);
     let mut said = String::from("ok");
+    let mut counters = BTreeMap::<String, u64>::new();
     for sequence in 0..2 {
         let processed = instance.process(&rows, lines(&instance, &rows), sequence, 0).map_err(in_phase("process"))?;
         if sequence == 0 {
             said.push_str(&tell(&processed));
         }
+        for (name, by) in processed.counters {
+            let counter = counters.entry(name).or_default();
+            *counter = counter.saturating_add(by);
+        }
     }
-    let counters = instance.used().counters;
     match counters.len() {
         many @ 4.. => said.push_str(&format!(", {many} counters")),
         _ => counters
@@ -160,7 +163,7 @@ fn lines(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
 }
 
 fn tell(processed: &Processed) -> String {
-    let Processed { emitted, rejected, filtered, expanded, later: _ } = processed;
+    let Processed { emitted, rejected, filtered, expanded, later: _, counters: _ } = processed;
     let out: usize = emitted.iter().map(|(rows, _)| rows.count()).sum();
     let mut text = format!(", {out} rows");
     for (count, what) in [(*filtered, "filtered"), (*expanded, "expanded")] {

@@ -75,6 +75,11 @@ fn rejects(folder: &Path) -> String {
 }
 
 #[test]
+fn quality() {
+    holds("quality", |_| {});
+}
+
+#[test]
 fn quickstart() {
     holds("quickstart", |_| {});
 }

@@ -22,3 +22,4 @@ mod run;
 mod server;
 mod support;
 mod warnings;
+mod validate;

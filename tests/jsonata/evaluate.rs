@@ -82,7 +82,7 @@ impl Sandboxed {
             options: "{}".into(),
             limits: Limits { fuel_per_batch: 20_000_000_000, memory_bytes: 1 << 30, timeout: Duration::from_secs(60), ..Limits::default() },
             // So that a bound of time is one of time, not of fuel.
-            access: sandbox.access(&Grants { clock: true, ..Grants::default() }),
+            access: sandbox.access(&Grants { clock: true, ..Grants::default() })?,
             stage: Arc::from("suite"),
             now_ms: now_ms(),
             seed: 0,

@@ -1,4 +1,4 @@
-//! The simple operations as data: what the host checks and the `ops` guest runs.
+//! The simple operations and rules as data: what the host checks and the guests run.
 //!
 //! The host lowers a `transform.yaml` to [`Options`] and hands them to the guest as JSON; both ends use these types,
 //! so that a text (a type's name, an expression) is read by one parser.
@@ -7,7 +7,9 @@ pub mod aggregate;
 mod duration;
 pub mod expr;
 pub mod jsonata;
+pub mod moment;
 mod types;
+pub mod validate;
 
 pub use duration::{Duration, ParseDurationError};
 pub use types::{ParseTypeError, Type};

@@ -56,7 +56,7 @@ fn plan(directory: &Path) -> Result<Plan> {
         transform: text("transform")?,
         load: text("load")?,
         settings: text("settings")?,
-        rules: Vec::new(),
+        ..Files::default()
     };
     let variable = |name: &str| std::env::var(name).ok();
     let pipeline = parse(&files, &variable).map_err(|problems| anyhow::anyhow!("{problems:#?}"))?;

@@ -1,10 +1,10 @@
 //! Reads a contract directory from disk and hands its texts to the configuration.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Files, Pipeline, Problem, RULES, Text, parse};
+use crate::config::{Files, Pipeline, Problem, RULES, Text, parse, wanted};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Overrides, Plan};
 
@@ -79,8 +79,9 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
         transform: text(&args.transform, "transform")?,
         load: text(&args.load, "load")?,
         settings: find_text(&root, "settings")?,
-        rules: RULES.iter().filter_map(|name| find_text(&root, name).transpose()).collect::<Result<_>>()?,
+        rules: RULES.iter().filter_map(|name| find_rules(&root, name).transpose()).collect::<Result<_>>()?,
         pipeline: None,
+        others: BTreeMap::new(),
     };
     match single {
         Some(path) => {
@@ -92,6 +93,18 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
     }
     let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
+    // What the files name may name files in turn.
+    for _ in 0..4 {
+        let wanted = wanted(&files, &lookup);
+        if wanted.is_empty() {
+            break;
+        }
+        for path in wanted {
+            let full = root.join(&path);
+            let text = if full.is_file() { Some(read_text(&full, &full.display().to_string())?) } else { None };
+            files.others.insert(path, text);
+        }
+    }
     Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
 }
 
@@ -120,6 +133,15 @@ fn parent(file: &Path) -> PathBuf {
 fn directory_name(root: &Path) -> String {
     let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
     absolute.file_name().map_or_else(|| "pipeline".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// As [`find_text`]; a schema may be JSON.
+fn find_rules(root: &Path, name: &str) -> Result<Option<Text>> {
+    let json = root.join(format!("{name}.json"));
+    match find_text(root, name)? {
+        None if name == "schema" && json.exists() => read_text(&json, &json.display().to_string()).map(Some),
+        found => Ok(found),
+    }
 }
 
 /// Reads `name.yaml` or `name.yml`, whichever is there.

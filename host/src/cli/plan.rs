@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use arrow_schema::Schema;
 use clap::Args;
+use etl_steps::validate::Thresholds;
 use serde_json::{Value, json};
 
 use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup, terminal};
@@ -77,6 +78,14 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         );
         line("  grants", if stage.grants == Grants::default() { "nothing".into() } else { stage.grants.describe().join(", ") });
         line("  on error", format!("{}, on a crash {}", word(&stage.on_error), word(&stage.on_trap)));
+        if let Some(validation) = &stage.validation {
+            for rule in &validation.rules {
+                line("  rule", format!("{}: {} ({})", rule.name, rule.test.words(), word(&rule.on_error)));
+            }
+            for threshold in thresholds(&validation.thresholds) {
+                line("  threshold", threshold);
+            }
+        }
         if let Some(Resolved { stages, located, .. }) = resolved {
             // What ships with the host asks for no more than its library does, and gets nothing.
             if !matches!(stage.component, ComponentName::Ops | ComponentName::Jsonata | ComponentName::Validate | ComponentName::Aggregate)
@@ -109,6 +118,15 @@ fn reaches(imports: &[String], grants: &Grants) -> String {
     let unused = granted.iter().filter(|(capability, granted)| *granted && !asked.contains(capability));
     told.extend(unused.map(|(capability, _)| format!("{} (granted, but the component does not ask for it)", capability.name())));
     if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}
+
+/// What the data must come to, in words.
+fn thresholds(thresholds: &Thresholds) -> Vec<String> {
+    let Thresholds { error_rate, quality, completeness } = thresholds;
+    let rate = error_rate.map(|rate| format!("error rate at most {rate}"));
+    let quality = quality.map(|score| format!("quality at least {score}"));
+    let columns = completeness.iter().map(|(column, share)| format!("completeness of {column} at least {share}"));
+    rate.into_iter().chain(quality).chain(columns).collect()
 }
 
 fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {

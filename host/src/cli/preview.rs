@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::change::{Change, Changes, Shown, Step};
 use super::table::{Cell, Column, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
-use super::{CacheArgs, ContractArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
 use crate::plan::{Overrides, Plan};
@@ -42,6 +42,8 @@ pub(super) struct PreviewArgs {
     json: bool,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    library: LibraryArgs,
 }
 
 const HELP: &str = "\
@@ -70,7 +72,8 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     }
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let Preview { looks, rows, error } = preview_plan(&plan, &RunOptions::default(), &sandbox, args.rows.get())?;
+    let options = RunOptions { library: setup::library(&args.library, None), ..RunOptions::default() };
+    let Preview { looks, rows, error } = preview_plan(&plan, &options, &sandbox, args.rows.get())?;
     let steps: Vec<Step> = looks.into_iter().map(Step::new).collect();
     let chosen: Vec<(Option<&Step>, &Step)> = steps
         .iter()
@@ -243,7 +246,7 @@ fn columns(step: &Step, changes: &Changes) -> Vec<Column> {
 
 /// What became of the rows, and what the marks mean.
 fn summary(rows: &Rows, plan: &Plan, chosen: &[(Option<&Step>, &Step)]) -> String {
-    let Rows { read, loaded, filtered, rejected, skipped, expanded, crashed: _ } = *rows;
+    let Rows { read, loaded, filtered, rejected, skipped, expanded, withheld: _, crashed: _ } = *rows;
     let mut balance = format!("{} read", grouped(read));
     if expanded > 0 {
         balance.push_str(&format!(" + {} more than went in", grouped(expanded)));

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::terminal::{self, Progressing};
 use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::report::Status;
 use crate::run::{RunOptions, run as run_plan};
 
@@ -60,6 +60,12 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         terminal::data(&serde_json::to_string(&report).bug(|| "writing the result as JSON".into())?);
     } else if !args.quiet {
         terminal::talk(terminal::summary(&report).trim_end());
+    }
+    for step in report.quality.iter().flat_map(|quality| &quality.steps) {
+        for breach in &step.breaches {
+            let error = Error::data(format!("stage `{}`: {}, so nothing was written", step.name, breach.sentence(step)));
+            terminal::error(&error.hint("the dead letters hold the rows that were refused; mend the data, or change `thresholds`"));
+        }
     }
     Ok(match report.status {
         Status::Success => ExitCode::SUCCESS,

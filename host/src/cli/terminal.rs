@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use etl_steps::validate::OnInvalid;
+
 use crate::error::{Error, Fault};
-use crate::report::{Progress, Rows, RunReport, Status};
+use crate::report::{Progress, Quality, Rows, RunReport, Status, StepQuality, figure};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -172,7 +174,7 @@ pub(super) fn summary(report: &RunReport) -> String {
     let status = match report.status {
         Status::Success => "success",
         Status::PartialSuccess => "partial success: transforms crashed on rows, see the dead letters",
-        Status::Failed => "failed",
+        Status::Failed => "failed: the data is not good enough, nothing was written",
     };
     let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
     line(format!("{}: {status}{dry}", report.pipeline));
@@ -180,19 +182,25 @@ pub(super) fn summary(report: &RunReport) -> String {
         let share = format!("{} -> {} rows", grouped(phase.rows_in), grouped(phase.rows_out));
         line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name, phase.seconds, phase.detail));
     }
-    let Rows { read, loaded, filtered, rejected, skipped, expanded, crashed } = report.rows;
+    let Rows { read, loaded, filtered, rejected, skipped, expanded, withheld, crashed } = report.rows;
     let mut balance = format!("{} read", grouped(read));
     if expanded > 0 {
         balance.push_str(&format!(" + {} expanded", grouped(expanded)));
     }
     let loaded_word = if report.dry_run { "would be loaded" } else { "loaded" };
     balance.push_str(&format!(" = {} {loaded_word} + {} filtered + {} rejected", grouped(loaded), grouped(filtered), grouped(rejected)));
+    if withheld > 0 {
+        balance.push_str(&format!(" + {} withheld", grouped(withheld)));
+    }
     if skipped > 0 {
         balance.push_str(&format!(" + {} skipped", grouped(skipped)));
     }
     line(format!("  rows       {balance}"));
     if crashed > 0 {
         line(format!("  crashed    {} of the rejected rows, on which a transform crashed or ran into a limit", grouped(crashed)));
+    }
+    for text in report.quality.iter().flat_map(quality) {
+        line(text);
     }
     for file in &report.output.files {
         line(format!("  output     {}", file.display()));
@@ -234,6 +242,66 @@ pub(super) fn summary(report: &RunReport) -> String {
         report.peak_memory_mb
     ));
     text
+}
+
+/// Columns whose completeness is shown; those that are full are not.
+const COLUMNS: usize = 12;
+
+/// What the rules found.
+fn quality(quality: &Quality) -> Vec<String> {
+    let mut lines = vec![format!("  quality    {}, score {} of 100", quality.verdict.name(), figure(quality.score))];
+    for step in &quality.steps {
+        let StepQuality { name, verdict, score, error_rate, rows, passed, warned, skipped, quarantined, crashed, breaches, .. } = step;
+        lines.push(format!(
+            "    {name}: {}, score {}, error rate {} %; {} rows: {} passed, {} warned, {} skipped, {} quarantined{}",
+            verdict.name(),
+            figure(*score),
+            figure(error_rate * 100.0),
+            grouped(*rows),
+            grouped(*passed),
+            grouped(*warned),
+            grouped(*skipped),
+            grouped(*quarantined),
+            if *crashed > 0 { format!(", {} crashed", grouped(*crashed)) } else { String::new() },
+        ));
+        lines.extend(breaches.iter().map(|breach| format!("      FAIL     {}", breach.sentence(step))));
+        let broken: Vec<_> = step.rules.iter().filter(|rule| rule.broken > 0).collect();
+        let width = broken.iter().map(|rule| rule.rule.chars().count()).max().unwrap_or_default();
+        for rule in &broken {
+            lines.push(format!(
+                "      {:<width$}  {} row{} ({})",
+                rule.rule,
+                grouped(rule.broken),
+                plural(rule.broken),
+                action(rule.on_error)
+            ));
+        }
+        let kept = step.rules.len() - broken.len();
+        if kept > 0 {
+            lines.push(format!("      {kept} rule{} broken by no row", plural(kept as u64)));
+        }
+        let gaps: Vec<_> = step.completeness.iter().filter(|column| column.filled < *rows).collect();
+        if !gaps.is_empty() {
+            let shown = gaps.iter().take(COLUMNS).map(|gap| format!("{} {} %", gap.column, figure(gap.share * 100.0))).collect::<Vec<_>>();
+            let more = if gaps.len() > COLUMNS { format!(" and {} more", gaps.len() - COLUMNS) } else { String::new() };
+            lines.push(format!("      completeness: {}{more}; all others 100 %", shown.join(", ")));
+        }
+    }
+    lines
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// What became of the rows that broke a rule, for a person.
+fn action(on_error: OnInvalid) -> &'static str {
+    match on_error {
+        OnInvalid::Fail => "fail",
+        OnInvalid::Warn => "warn",
+        OnInvalid::Skip => "skip",
+        OnInvalid::Quarantine => "quarantine",
+    }
 }
 
 /// A number with its thousands apart: `1,234,567`.

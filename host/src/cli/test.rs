@@ -7,8 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::terminal::{self, Colour, paint, printable};
-use super::{CacheArgs, ContractArgs, Failures, Outcome, contract, setup};
-use crate::artifact::Store;
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, Outcome, contract, setup};
 use crate::config::cases::{Case, Cases, Expect, parse_cases};
 use crate::error::{Context, Error, Fault, Result, did_you_mean};
 use crate::run::{CaseReport, Difference, Letter, run_case};
@@ -39,6 +38,8 @@ pub(super) struct TestArgs {
     json: bool,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    library: LibraryArgs,
 }
 
 const HELP: &str = "\
@@ -124,10 +125,11 @@ pub(super) fn test(args: &TestArgs) -> Outcome {
     }
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox(&args.cache, &runtime)?;
+    let library = setup::library(&args.library, None);
     for file in &mut tested {
         let folder = file.path.parent().unwrap_or(Path::new("."));
         for (index, case) in file.cases.cases.iter().enumerate().filter(|(_, case)| chosen(&file.cases, case)) {
-            let status = match run_case(&contract.pipeline, &contract.root, case, folder, &Store::default(), &sandbox) {
+            let status = match run_case(&contract.pipeline, &contract.root, case, folder, &library, &sandbox) {
                 Ok(report) if report.differences.is_empty() => Status::Passed,
                 Ok(report) => Status::Failed(report),
                 Err(errors) => Status::Broken(errors),

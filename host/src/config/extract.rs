@@ -5,14 +5,16 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use etl_steps::Type;
+use etl_steps::validate::Validate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::cloud::CloudSource;
 use super::database::DatabaseSource;
 use super::http::HttpSource;
-use super::settings::DeadLetters;
+use super::settings::{DeadLetters, Limits};
+use super::validate::Validation;
 
 /// Where rows come from, and how they are read.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +34,7 @@ pub struct Extract {
     /// Whether and how often a run remembers where it is.
     pub checkpoint: Checkpoint,
     /// How rows are validated as they come in.
-    pub validation: Option<ExtractValidation>,
+    pub validation: Option<Validation>,
 }
 
 /// Where rows come from.
@@ -63,7 +65,8 @@ pub(super) struct Common {
     /// Whether and how often a run remembers where it is.
     pub(super) checkpoint: Checkpoint,
     /// How rows are validated as they come in. Default: not.
-    pub(super) validation: Option<ExtractValidation>,
+    #[schemars(with = "Option<ExtractValidation>")]
+    pub(super) validation: Option<IgnoredAny>,
 }
 
 /// Parameters that a run takes, in the order in which they are written.
@@ -160,33 +163,18 @@ impl Default for Checkpoint {
     }
 }
 
-/// How rows are validated as they come in.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ExtractValidation {
-    /// File with the JSON Schema that each row must satisfy, relative to the contract directory.
-    pub schema_path: Option<String>,
-    /// The JSON Schema itself, in place of `schema_path`.
-    pub schema: Option<serde_json::Value>,
-    /// What becomes of a row that does not satisfy it. Default: `fail`.
-    pub on_error: OnInvalid,
-    /// Where rows go with `quarantine`; `true` is the pipeline's dead letters. Default: these.
-    pub dlq: Option<DeadLetters>,
-}
-
-/// What becomes of a row that is not valid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnInvalid {
-    /// The run fails.
-    #[default]
-    Fail,
-    /// It goes on with a warning.
-    Warn,
-    /// It is left out.
-    Skip,
-    /// It goes to the dead letters.
-    Quarantine,
+/// How rows are validated as they come in: the keys of a `validate` step, and where bad rows go.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ExtractValidation {
+    /// The rules.
+    #[schemars(flatten)]
+    rules: Validate,
+    /// What it may use. Default: what the settings say.
+    limits: Option<Limits>,
+    /// Where rows go with `quarantine`; `true` is the pipeline's dead letters, `false` counts them only. Default: the pipeline's.
+    dlq: Option<DeadLetters>,
 }
 
 /// Reads files.

@@ -1,12 +1,17 @@
 //! The files of a contract directory: texts in, a pipeline out, or everything that is wrong.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::canonical::{self, Information};
+use super::load::Load;
 use super::lower;
 use super::pipeline::{Part, Pipeline};
-use super::problem::{Findings, Problem, suggest};
+use super::problem::{Findings, Problem, Shelf, suggest};
 use super::sections;
 use super::settings::Settings;
 use super::transform::Transform;
+use super::validate;
 use super::variables::{Lookup, Secrets, substitute, substitute_grants};
 use super::yaml::{self, Key, Node, Value};
 use crate::error::Place;
@@ -39,6 +44,8 @@ pub struct Files {
     pub settings: Option<Text>,
     /// `schema.yaml`, `coercion_rules.yaml` and `validation_rules.yaml` of the oldest dialect.
     pub rules: Vec<Text>,
+    /// Files that the others name, by the path as written, and what is there; [`wanted`] answers which.
+    pub others: BTreeMap<String, Option<Text>>,
 }
 
 /// Names of files in a contract directory, without `.yaml` or `.yml`.
@@ -51,7 +58,7 @@ pub const RULES: [&str; 3] = ["schema", "coercion_rules", "validation_rules"];
 /// # Errors
 /// Everything that is wrong in any of them, sorted by file and line.
 pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Problem>> {
-    let mut reading = Reading { variables, secrets: Secrets::default(), problems: Vec::new(), not_built: Vec::new() };
+    let mut reading = Reading::new(files, variables);
     match reading.pipeline(files) {
         Some(pipeline) if reading.problems.is_empty() => Ok(pipeline),
         _ => {
@@ -67,6 +74,13 @@ pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Probl
     }
 }
 
+/// The paths that the files name and that `others` does not have yet, relative to the contract directory.
+pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<String> {
+    let mut reading = Reading::new(files, variables);
+    reading.pipeline(files);
+    reading.shelf.wanted.take()
+}
+
 fn sort(problems: &mut [Problem]) {
     problems.sort_by_key(order);
 }
@@ -80,6 +94,7 @@ struct Reading<'a> {
     secrets: Secrets,
     problems: Vec<Problem>,
     not_built: Vec<(Part, Problem)>,
+    shelf: Shelf,
 }
 
 /// A section, and the file that it stands in.
@@ -99,9 +114,16 @@ struct Parts {
     settings: Option<Section>,
 }
 
+impl<'a> Reading<'a> {
+    fn new(files: &Files, variables: Lookup<'a>) -> Self {
+        let shelf = Shelf { texts: Rc::new(files.others.clone()), ..Shelf::default() };
+        Self { variables, secrets: Secrets::default(), problems: Vec::new(), not_built: Vec::new(), shelf }
+    }
+}
+
 impl Reading<'_> {
     fn pipeline(&mut self, files: &Files) -> Option<Pipeline> {
-        let Files { name, directory, pipeline, extract, transform, load, settings, rules } = files;
+        let Files { name, directory, pipeline, extract, transform, load, settings, rules, others: _ } = files;
         let parts = pipeline.as_ref().map(|text| self.parts(text)).unwrap_or_default();
         let whole = pipeline.as_ref();
         let extract = self.section(extract.as_ref(), parts.extract, "extract", whole, directory);
@@ -117,19 +139,12 @@ impl Reading<'_> {
             (Some(settings), None) | (None, Some(settings)) => settings,
             (None, None) => Some(Settings::default()),
         };
-        for text in rules {
-            if let Some(section) = self.tree(text) {
-                self.typed(section, Part::Stages, |node, findings| {
-                    let place = Place { file: findings.file.clone(), line: node.line, column: node.column, key: String::new() };
-                    findings.not_built.push(Problem::new(place, "the rules of this file are not built yet"));
-                });
-            }
-        }
         let information = extract.as_ref().map(|_| parts.information);
         let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));
         let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
         let load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
-        let (extract, load, settings) = (extract?, load?, settings?);
+        let (extract, mut load, settings) = (extract?, load?, settings?);
+        self.add_rules(rules, &mut load);
         let Information { description, version } = information.unwrap_or_default();
         let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
         let mut not_built = std::mem::take(&mut self.not_built);
@@ -137,6 +152,20 @@ impl Reading<'_> {
         let (not_built_parts, not_built) = not_built.into_iter().unzip();
         let secrets = std::mem::take(&mut self.secrets);
         Some(Pipeline { name, version, description, extract, transform, load, settings, secrets, not_built, not_built_parts })
+    }
+
+    /// Holds rows to the contract that lies in the directory itself, before they are loaded.
+    fn add_rules(&mut self, rules: &[Text], load: &mut Load) {
+        let mut findings = Findings { shelf: self.shelf.clone(), ..Findings::default() };
+        let own = validate::of_files(rules, load.validation.as_ref().map(|validation| validation.on_error), &mut findings);
+        self.problems.append(&mut findings.problems);
+        self.not_built.extend(findings.not_built.drain(..).map(|problem| (Part::Stages, problem)));
+        match (&mut load.validation, own) {
+            // A contract of its own comes in its place.
+            (Some(validation), Some(own)) if validation.rules.is_empty() && validation.unread.is_none() => validation.rules = own.rules,
+            (validation @ None, own) => *validation = own,
+            _ => {}
+        }
     }
 
     /// A section that there must be: from its own file, else from `pipeline.yaml`.
@@ -175,7 +204,7 @@ impl Reading<'_> {
     /// Types a section, with variables unless it is about stages, where `${…}` is a column.
     fn typed<T>(&mut self, section: Section, part: Part, work: impl FnOnce(Node, &mut Findings) -> T) -> T {
         let Section { file, mut node } = section;
-        let mut findings = Findings::of(file);
+        let mut findings = Findings { shelf: self.shelf.clone(), ..Findings::of(file) };
         if part != Part::Stages {
             substitute(&mut node, self.variables, &mut self.secrets, &mut findings);
         }

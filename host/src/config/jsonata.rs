@@ -4,6 +4,7 @@ use etl_jsonata_engine::{Expression, Failure};
 
 use super::de::typed;
 use super::lower::Lowering;
+use super::problem::Findings;
 use super::sections::check_limits;
 use super::transform::{Jsonata, Mode, Scope, Step};
 use super::yaml::{Node, shorten};
@@ -26,34 +27,39 @@ impl Lowering<'_> {
 
     /// The expression at a node, where it is one.
     pub(super) fn expression(&mut self, node: &Node) -> Option<String> {
-        let text = node.text()?;
-        if text.trim().is_empty() {
-            self.findings.wrong(node, format!("{} is empty, but must be a JSONata expression", node.quoted()));
-            return None;
-        }
-        match Expression::compile(text) {
-            Ok(_) => Some(text.to_owned()),
-            Err(failure) => {
-                self.not_an_expression(node, text, failure);
-                None
-            }
-        }
+        expression(node, self.findings)
     }
+}
 
-    fn not_an_expression(&mut self, node: &Node, text: &str, failure: Failure) {
-        let Failure { code, message, token, position } = failure;
-        let mut place = self.findings.place(node);
-        let at = position.or_else(|| locate(text, &message)).map(|position| line_and_column(text, position));
-        let mut within = String::new();
-        if let Some((line, column)) = at
-            && !find(node, line, column, &mut place)
-        {
-            within = format!(", line {line}, column {column}");
-        }
-        let near = token.filter(|token| !token.is_empty() && !message.contains(token.as_str()));
-        let near = near.map(|token| format!(" (at `{}`)", shorten(&token))).unwrap_or_default();
-        self.findings.wrong_at(place, format!("this is not JSONata{within}: {message}{near} [{code}]"));
+/// The expression at a node, where it is one.
+pub(super) fn expression(node: &Node, findings: &mut Findings) -> Option<String> {
+    let text = node.text()?;
+    if text.trim().is_empty() {
+        findings.wrong(node, format!("{} is empty, but must be a JSONata expression", node.quoted()));
+        return None;
     }
+    match Expression::compile(text) {
+        Ok(_) => Some(text.to_owned()),
+        Err(failure) => {
+            not_an_expression(node, text, failure, findings);
+            None
+        }
+    }
+}
+
+fn not_an_expression(node: &Node, text: &str, failure: Failure, findings: &mut Findings) {
+    let Failure { code, message, token, position } = failure;
+    let mut place = findings.place(node);
+    let at = position.or_else(|| locate(text, &message)).map(|position| line_and_column(text, position));
+    let mut within = String::new();
+    if let Some((line, column)) = at
+        && !find(node, line, column, &mut place)
+    {
+        within = format!(", line {line}, column {column}");
+    }
+    let near = token.filter(|token| !token.is_empty() && !message.contains(token.as_str()));
+    let near = near.map(|token| format!(" (at `{}`)", shorten(&token))).unwrap_or_default();
+    findings.wrong_at(place, format!("this is not JSONata{within}: {message}{near} [{code}]"));
 }
 
 /// Where the word stands at which compiling ends with a message: behind the shortest beginning of the text that ends the same way.

@@ -2,13 +2,16 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use etl_steps::validate::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::cloud::CloudSink;
 use super::database::DatabaseSink;
-use super::extract::{CsvOptions, ExcelOptions, Format, JsonOptions, OnInvalid};
-use super::settings::DeadLetters;
+use super::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
+use super::settings::{DeadLetters, Limits};
+use super::validate::Validation;
 
 /// Where rows go to.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +19,7 @@ pub struct Load {
     /// Rows that are handed to the sink at once.
     pub batch_size: NonZeroUsize,
     /// How rows are validated before they are written.
-    pub validation: Option<LoadValidation>,
+    pub validation: Option<Validation>,
     /// Where rows go that are refused; absent = what the settings say.
     pub dead_letters: Option<DeadLetters>,
     /// Where rows go to.
@@ -41,7 +44,8 @@ pub(super) struct Common {
     /// Rows that are handed to the sink at once. Default: 1000.
     pub(super) batch_size: NonZeroUsize,
     /// How rows are validated before they are written. Default: not.
-    pub(super) validation: Option<LoadValidation>,
+    #[schemars(with = "Option<LoadValidation>")]
+    pub(super) validation: Option<IgnoredAny>,
     /// Where rows go that are refused. Default: what `settings.yaml` says.
     pub(super) dlq: Option<DeadLetters>,
 }
@@ -52,18 +56,22 @@ impl Default for Common {
     }
 }
 
-/// How rows are validated before they are written.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoadValidation {
+/// How rows are validated before they are written: the keys of a `validate` step, a contract, and where bad rows go.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct LoadValidation {
+    /// The rules.
+    #[schemars(flatten)]
+    rules: Validate,
     /// The contract that rows must satisfy: a file or directory (`{path}`), or one of the metadata store (`{name, version}`). A text stands for `{path}`.
-    pub contract: Option<ContractReference>,
+    contract: Option<ContractReference>,
     /// Whether the contract is the one that `settings.yaml` names. Default: false.
-    pub use_contract: bool,
-    /// What becomes of a row that does not satisfy it. Default: `fail`.
-    pub on_error: OnInvalid,
-    /// Where rows go with `quarantine`; `true` is the pipeline's dead letters. Default: these.
-    pub dlq: Option<DeadLetters>,
+    use_contract: bool,
+    /// What it may use. Default: what the settings say.
+    limits: Option<Limits>,
+    /// Where rows go with `quarantine`; `true` is the pipeline's dead letters, `false` counts them only. Default: the pipeline's.
+    dlq: Option<DeadLetters>,
 }
 
 /// Names a contract.

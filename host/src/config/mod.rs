@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod schema;
 pub mod settings;
 pub mod transform;
+pub mod validate;
 
 mod canonical;
 mod de;
@@ -27,7 +28,7 @@ mod steps;
 pub mod variables;
 mod yaml;
 
-pub use files::{Files, RULES, Text, parse};
+pub use files::{Files, RULES, Text, parse, wanted};
 pub use pipeline::Pipeline;
 pub use problem::Problem;
 pub use schema::{Kind, json_schema};

@@ -1,9 +1,13 @@
 //! A mistake in a configuration file, and a bag to collect them in.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::Serialize;
 
+use super::files::Text;
 use super::yaml::{Key, Node};
 use crate::error::{Error, Place, did_you_mean};
 
@@ -65,6 +69,8 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// What is right and cannot run yet.
     pub(super) not_built: Vec<Problem>,
+    /// The files that this one may name.
+    pub(super) shelf: Shelf,
 }
 
 impl Findings {
@@ -105,6 +111,26 @@ impl Findings {
     pub(super) fn not_built(&mut self, node: &Node, what: &str) {
         let place = self.place(node);
         self.not_built.push(Problem::new(place, format!("`{what}` is not built yet")));
+    }
+}
+
+/// Files that configuration files name, as far as somebody read them; and those that somebody should.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shelf {
+    /// Path as written, and what is there; `None` = nothing.
+    pub(super) texts: Rc<BTreeMap<String, Option<Text>>>,
+    /// Paths that were asked for and that nobody looked at yet.
+    pub(super) wanted: Rc<RefCell<Vec<String>>>,
+}
+
+impl Shelf {
+    /// What is at a path: absent = nobody looked, `None` within = there is nothing.
+    pub(super) fn find(&self, path: &str) -> Option<Option<Text>> {
+        let found = self.texts.get(path).cloned();
+        if found.is_none() && !self.wanted.borrow().iter().any(|wanted| wanted == path) {
+            self.wanted.borrow_mut().push(path.to_owned());
+        }
+        found
     }
 }
 

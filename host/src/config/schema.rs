@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use etl_steps::validate::Validate;
 use etl_steps::{Flatten, OnConvertError};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -93,7 +94,7 @@ struct Operations {
     /// Rows to keep.
     filter: Option<WrittenFilter>,
     /// Rules that rows must satisfy.
-    validate: Option<Map<String, Value>>,
+    validate: Option<Validate>,
     /// Of rows with the same key one is kept: options, or the columns of the key, or `true` for all columns.
     dedupe: Option<WrittenDedupe>,
     /// Rows of the same group become one row with what is measured of them.
@@ -320,6 +321,30 @@ fn short_columns(columns: &mut Value) {
     either(columns, json!({ "type": "string" }));
 }
 
+/// Adds the shorter ways in which rules may be written, and what a step may use.
+fn loosen_rules(validate: &mut Value) {
+    change(validate, "rules", |rules| {
+        if let Some(column) = rules.get_mut("additionalProperties") {
+            let many = json!({ "type": "array", "items": column.clone() });
+            either(column, many);
+        }
+    });
+    change(validate, "unique", |unique| {
+        unique["type"] = json!(["array", "string"]);
+        if let Some(key) = unique.get_mut("items") {
+            either(key, json!({ "type": "array", "items": { "type": "string" } }));
+        }
+    });
+    change(validate, "checks", |checks| {
+        if let Some(check) = checks.get_mut("items") {
+            either(check, json!({ "type": "string" }));
+        }
+    });
+    if let Some(keys) = validate.get_mut("properties").and_then(Value::as_object_mut) {
+        keys.entry("limits").or_insert_with(of::<Limits>);
+    }
+}
+
 /// What `transform` may hold: a mapping of operations, or a list of steps.
 fn body() -> Value {
     let mut operations = object(vec![of::<Operations>()]);
@@ -337,6 +362,7 @@ fn body() -> Value {
         either(sort, by);
     });
     older(&mut operations, &[("type", "convert")]);
+    change(&mut operations, "validate", loosen_rules);
     let mut step = operations.clone();
     properties(&mut step).retain(|name, _| name != "limits" && name != "grants");
     let op = json!({ "type": "object", "properties": { "op": { "enum": OPERATIONS } }, "required": ["op"] });

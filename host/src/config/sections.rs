@@ -11,6 +11,7 @@ use super::http::HttpSource;
 use super::load::{self, FileSink, Load, Sink};
 use super::problem::Findings;
 use super::settings::{DeadLetterBackend, DeadLetters, Limits, Settings};
+use super::validate::{Spot, validation};
 use super::yaml::{Node, Value};
 
 /// The types of `extract.yaml`.
@@ -40,6 +41,8 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     let reading = canonical::split_off(&mut node, keys_of::<Reading>());
     let common = canonical::split_off(&mut node, keys_of::<extract::Common>());
     note_later_extract(&common, findings);
+    let mut common = common;
+    let validation = common.take_given("validation").and_then(|(_, node)| validation(&node, Spot::Extract, findings));
     let reading = typed::<Reading>(reading, findings);
     let common = typed::<extract::Common>(common, findings);
     let (kind, sign) = kind?;
@@ -80,7 +83,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
         }
     };
-    let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation } = common?;
+    let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation: _ } = common?;
     Some(Extract {
         reading: reading?,
         source: source?,
@@ -112,10 +115,8 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         ],
         findings,
     );
-    let common = canonical::split_off(&mut node, keys_of::<load::Common>());
-    if let Some(validation) = common.given("validation") {
-        findings.not_built(validation, "load.validation");
-    }
+    let mut common = canonical::split_off(&mut node, keys_of::<load::Common>());
+    let validation = common.take_given("validation").and_then(|(_, node)| validation(&node, Spot::Load, findings));
     if let Some(queue) = common.given("dlq") {
         note_later_queue(queue, findings);
     }
@@ -163,7 +164,7 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
             typed_beside::<DatabaseSink>(node, &beside("database"), findings).map(|sink| Sink::Database(Box::new(sink)))
         }
     };
-    let load::Common { batch_size, validation, dlq } = common?;
+    let load::Common { batch_size, validation: _, dlq } = common?;
     Some(Load { batch_size, validation, dead_letters: dlq, sink: sink? })
 }
 
@@ -245,9 +246,6 @@ fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
 }
 
 fn note_later_extract(common: &Node, findings: &mut Findings) {
-    if let Some(validation) = common.given("validation") {
-        findings.not_built(validation, "extract.validation");
-    }
     if let Some(enabled) = common.get("checkpoint").and_then(|checkpoint| checkpoint.get("enabled"))
         && reads_as::<bool>(enabled) == Some(true)
     {

@@ -11,7 +11,8 @@ use super::grants::grants;
 use super::lower::{Lowering, is_by_field};
 use super::problem::list;
 use super::sections::check_limits;
-use super::transform::{CustomFunction, Later, Step, Target, WrittenCustomFunction};
+use super::transform::{CustomFunction, Step, Target, WrittenCustomFunction};
+use super::validate::{Spot, validation};
 use super::yaml::{Key, Node, Value, shorten};
 use crate::error::did_you_mean;
 
@@ -35,6 +36,12 @@ impl Lowering<'_> {
             "unnest" => self.unnest(node).map(Simple::Unnest),
             "flatten" => return self.flatten(node),
             "jsonata" => return self.jsonata(node),
+            "validate" => {
+                if let Some(validation) = validation(node, Spot::Step, self.findings) {
+                    self.push(node, Step::Validate(Box::new(validation)));
+                }
+                return;
+            }
             "custom_function" => {
                 if let Some(function) = self.custom_function(node) {
                     self.push(node, Step::Custom(Box::new(function)));
@@ -45,7 +52,7 @@ impl Lowering<'_> {
             "dedupe" => return self.dedupe(node),
             "sort" => return self.sort(node),
             "window" => return self.window(node),
-            later => return self.later(later, node),
+            other => unreachable!("`{other}` is not among the operations"),
         };
         if let Some(step) = step.filter(|step| !is_idle(step)) {
             self.push(node, Step::Simple(step));
@@ -347,17 +354,6 @@ impl Lowering<'_> {
     fn wrong_target(&mut self, node: &Node, message: &str) -> Option<CustomFunction> {
         self.findings.wrong(node, message).hint = Some("give `component`, or `module` and `function`, or `callable`".into());
         None
-    }
-
-    fn later(&mut self, name: &str, node: &Node) {
-        let kind = match name {
-            "validate" => Later::Validate,
-            other => unreachable!("`{other}` is not among the operations"),
-        };
-        self.findings.not_built(node, &format!("transform.{name}"));
-        if let Some(options) = self.json(node) {
-            self.push(node, Step::Later(kind, options));
-        }
     }
 }
 

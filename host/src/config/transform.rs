@@ -7,6 +7,7 @@ use super::aggregates::Gathering;
 use super::component::Component;
 use super::grants::Grants;
 use super::settings::{Limits, ratio};
+use super::validate::Validation;
 use crate::error::Place;
 
 /// What is done to rows on the way, in order.
@@ -44,15 +45,8 @@ pub enum Step {
     Custom(Box<CustomFunction>),
     /// A step that sees rows of many batches.
     Gather(Box<Gathering>),
-    /// A step whose options are kept as they stand until it is built.
-    Later(Later, serde_json::Value),
-}
-
-/// The kinds of steps that are known and not built yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Later {
     /// Rules that rows must satisfy.
-    Validate,
+    Validate(Box<Validation>),
 }
 
 /// A JSONata expression.

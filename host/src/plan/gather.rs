@@ -47,6 +47,7 @@ pub(super) fn stage(mut gather: Gather, limits: Limits, max_error_ratio: f64, pl
         on_error: OnError::DeadLetter,
         on_trap: OnTrap::Bisect,
         max_error_ratio,
+        validation: None,
         steps: vec![described],
         places: vec![place.clone()],
         place,

@@ -17,6 +17,8 @@ pub struct Limits {
     pub table_elements: usize,
     /// Wall-clock time for one batch. Default: 30 s.
     pub timeout: Duration,
+    /// Names under which it may count. Default: 256.
+    pub counters: usize,
     /// Bytes that one batch may emit; `None` = 64 MiB or 16 times the input, whichever is more.
     pub output_bytes: Option<usize>,
 }
@@ -29,6 +31,7 @@ impl Default for Limits {
             memory_bytes: 64 << 20,
             table_elements: 20_000,
             timeout: Duration::from_secs(30),
+            counters: crate::report::MAX_COUNTERS,
             output_bytes: None,
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use etl_steps::validate::{Rule, Thresholds};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,6 +14,7 @@ mod grants;
 mod limits;
 mod params;
 mod stages;
+mod validate;
 
 pub use grants::Grants;
 pub use limits::Limits;
@@ -73,10 +76,23 @@ pub struct StagePlan {
     pub max_error_ratio: f64,
     /// The steps in it, for a person.
     pub steps: Vec<String>,
+    /// The rules that it holds rows to, where that is what it does.
+    pub validation: Option<Arc<Validation>>,
     /// Where each of the steps stands in the user's text; as many as there are steps.
     pub places: Vec<Place>,
     /// Where it starts in the user's text.
     pub place: Place,
+}
+
+/// What a stage holds rows to, as the report tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Validation {
+    /// The rules in the order in which the guest counts them.
+    pub rules: Vec<Rule>,
+    /// What the data must come to as a whole.
+    pub thresholds: Thresholds,
+    /// Whether rows that it refuses are kept in the dead letters; else they are only counted.
+    pub keeps_letters: bool,
 }
 
 /// Names a component.
@@ -151,7 +167,7 @@ impl Plan {
                 BTreeMap::new()
             }
         };
-        let stages = stages::stages(pipeline, root, &params, env);
+        let stages = stages::stages(pipeline, root, &params, env, &mut errors);
         let (Source::File(source), Sink::File(sink), true) = (&pipeline.extract.source, &pipeline.load.sink, errors.is_empty()) else {
             if errors.is_empty() {
                 errors.push(Error::config("this pipeline's source or sink is not built yet"));
@@ -160,7 +176,8 @@ impl Plan {
         };
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
-        let (as_text, converted) = retyped(&pipeline.transform);
+        let (mut as_text, converted) = retyped(&pipeline.transform);
+        validate::keep_texts(pipeline, source, &mut as_text);
         Ok(Self {
             name: pipeline.name.clone(),
             root: root.to_owned(),
@@ -221,7 +238,8 @@ fn retyped(transform: &Transform) -> (Vec<String>, Vec<String>) {
                 // A second `convert` would see the first one's types.
                 break;
             }
-            Step::Simple(etl_steps::Step::Drop(_)) => {}
+            // Rules read a text as what it stands for.
+            Step::Simple(etl_steps::Step::Drop(_)) | Step::Validate(_) => {}
             _ => break,
         }
     }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::validate;
 use super::{ComponentName, Grants, Limits, StagePlan};
 use crate::config::component::Component;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings;
 use crate::config::transform::{CustomFunction, Jsonata, Mode, OnError, OnTrap, Scope, Step, Target};
-use crate::error::Place;
+use crate::error::{Error, Place};
 
 /// What follows the name of a module's function that gets one row after the other.
 pub const BY_RECORD: &str = "@record";
@@ -28,6 +29,7 @@ pub(super) fn stages(
     root: &Path,
     params: &BTreeMap<String, Value>,
     env: &dyn Fn(&str) -> Option<String>,
+    errors: &mut Vec<Error>,
 ) -> Vec<StagePlan> {
     let transform = &pipeline.transform;
     let limits_over = |own: &settings::Limits, defaults: Limits| limits(&own.or(&pipeline.settings.limits), defaults);
@@ -41,6 +43,9 @@ pub(super) fn stages(
         steps.insert(0, (Step::Simple(etl_steps::Step::Defaults(columns)), place));
     }
     let mut stages: Vec<StagePlan> = Vec::new();
+    if let Some(validation) = &pipeline.extract.validation {
+        stages.extend(validate::stage("extract_validation", validation, pipeline, errors));
+    }
     let mut fused: Option<(etl_steps::Options, StagePlan)> = None;
     let close = |fused: Option<(etl_steps::Options, StagePlan)>, stages: &mut Vec<StagePlan>| {
         if let Some((options, mut stage)) = fused {
@@ -64,6 +69,7 @@ pub(super) fn stages(
                         on_trap: OnTrap::Bisect,
                         max_error_ratio: pipeline.settings.max_error_ratio,
                         steps: Vec::new(),
+                        validation: None,
                         places: Vec::new(),
                         place: place.clone(),
                     };
@@ -109,11 +115,16 @@ pub(super) fn stages(
                 }
                 stages.push(super::gather::stage(gathering.gather, limits, pipeline.settings.max_error_ratio, place));
             }
-            // Those are listed as not built.
-            Step::Later(_, _) => {}
+            Step::Validate(validation) => {
+                close(fused.take(), &mut stages);
+                stages.extend(validate::stage("validate", &validation, pipeline, errors));
+            }
         }
     }
     close(fused, &mut stages);
+    if let Some(validation) = &pipeline.load.validation {
+        stages.extend(validate::stage("load_validation", validation, pipeline, errors));
+    }
     // Two stages of one name could not be told apart in a report.
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for stage in &mut stages {
@@ -130,7 +141,7 @@ pub(super) fn stages(
 const EXPRESSION_FUEL_PER_ROW: u64 = 2_000_000;
 
 /// The limits of an expression: as those of every stage, with more fuel where the user does not say how much.
-fn expression_limits(own: &settings::Limits, settings: &settings::Limits, limits: Limits) -> Limits {
+pub(super) fn expression_limits(own: &settings::Limits, settings: &settings::Limits, limits: Limits) -> Limits {
     let written = own.or(settings);
     match (written.fuel_per_row, written.fuel_per_batch) {
         (None, None) => Limits { fuel_per_row: EXPRESSION_FUEL_PER_ROW, ..limits },
@@ -172,6 +183,7 @@ fn expression_stage(
         on_error: OnError::DeadLetter,
         on_trap: OnTrap::Bisect,
         max_error_ratio,
+        validation: None,
         steps: vec![words.into()],
         places: vec![place.clone()],
         place,
@@ -221,6 +233,7 @@ fn custom_stage(
     };
     StagePlan {
         steps: vec![format!("custom_function {shown}")],
+        validation: None,
         places: vec![place.clone()],
         name,
         component,
@@ -241,7 +254,7 @@ fn file_stem(path: &str) -> String {
 }
 
 /// The limits that hold: what the user says, then the defaults.
-fn limits(written: &settings::Limits, defaults: Limits) -> Limits {
+pub(super) fn limits(written: &settings::Limits, defaults: Limits) -> Limits {
     let settings::Limits { fuel_per_row, fuel_per_batch, memory_mb, timeout_ms, output_mb } = written;
     let mut limits = defaults;
     match (fuel_per_row, fuel_per_batch) {

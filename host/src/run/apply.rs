@@ -45,7 +45,7 @@ impl Apply {
     /// # Errors
     /// As [`run`](super::run) before it reads a row.
     pub fn open(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, schema: SchemaRef) -> Result<Self> {
-        let stages = Components::load(plan, &options.store, sandbox)?.configure(plan, options, sandbox, schema)?;
+        let stages = Components::load(plan, &options.library, sandbox)?.configure(plan, options, sandbox, schema)?;
         let chain = stages.open()?;
         Ok(Self { stages, chain, rows: Rows::default() })
     }

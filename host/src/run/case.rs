@@ -7,7 +7,7 @@ use std::path::Path;
 use super::RunOptions;
 use super::apply::apply;
 use super::difference::{Difference, differences};
-use crate::artifact::Store;
+use crate::artifact::Library;
 use crate::batch::{Batch, Reject};
 use crate::config::cases::{Case, Expect, ExpectedLetter, Input};
 use crate::config::extract::{FileSource, Reading};
@@ -50,7 +50,7 @@ pub fn run_case(
     root: &Path,
     case: &Case,
     folder: &Path,
-    store: &Store,
+    library: &Library,
     sandbox: &Sandbox,
 ) -> Result<CaseReport, Vec<Error>> {
     let overrides = Overrides { params: case.params.clone(), limit: None };
@@ -73,7 +73,7 @@ pub fn run_case(
         started: case.clock,
         seed: Some(case.seed),
         workers: NonZeroUsize::MIN,
-        store: store.clone(),
+        library: library.clone(),
         ..RunOptions::default()
     };
     let mut unread = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::error::Result;
-use crate::report::StageReport;
+use crate::report::{MAX_COUNTERS, StageReport, count as count_name};
 use crate::stage::{Output, Stage};
 
 /// Looks on while rows pass: the number of the stage, the batch that it worked on (none where it finished), what came of it.
@@ -79,8 +79,9 @@ impl Chain {
             report.memory_mb = report.memory_mb.max(usage.memory_bytes as f64 / 1_048_576.0);
             report.instances += usage.instances;
             for (name, by) in usage.counters {
-                crate::report::count(&mut report.counters, name, by);
+                count_name(&mut report.counters, name, by, MAX_COUNTERS);
             }
+            report.tally.add(usage.tally);
         }
     }
 }

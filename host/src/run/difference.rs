@@ -142,7 +142,8 @@ pub(super) fn differences(expect: Option<&Expect>, came: &Came) -> Vec<Differenc
 
 /// The counts of a run under the names of a case.
 pub(super) fn counted(rows: &Rows) -> [(&'static str, u64); 6] {
-    let Rows { read: _, loaded, filtered, rejected, skipped, expanded, crashed } = *rows;
+    // Rows are withheld from a sink only.
+    let Rows { read: _, withheld: _, loaded, filtered, rejected, skipped, expanded, crashed } = *rows;
     [
         ("rows", loaded),
         ("filtered", filtered),

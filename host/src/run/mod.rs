@@ -30,7 +30,7 @@ use crate::artifact::Library;
 use crate::batch::Reject;
 use crate::error::{Error, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
-use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Rows, RunReport, StageReport, Status};
+use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, RunName, Sink};
@@ -142,7 +142,7 @@ pub fn run_with(
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
     let workers = if stages.remembers { 1 } else { options.workers.get() };
-    let work = Work { options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
+    let work = Work { plan, options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
     let done = work.run(&letters, on_progress).inspect_err(|_| {
         for reason in letters.first().iter().take(SAMPLES) {
             tracing::warn!(reason, "a row was refused before the run failed");
@@ -152,18 +152,24 @@ pub fn run_with(
             tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
         }
     })?;
-    let Done { rows, stages, seconds, output, dead_letters } = done;
+    let Done { rows, stages, seconds, quality, output, dead_letters } = done;
     warn_of_missing(&stages);
+    let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail);
     let usage = process::usage();
     Ok(RunReport {
         run_id: options.run_id.clone(),
         pipeline: plan.name.clone(),
-        status: if rows.crashed > 0 { Status::PartialSuccess } else { Status::Success },
+        status: match rows.crashed {
+            _ if failed => Status::Failed,
+            0 => Status::Success,
+            _ => Status::PartialSuccess,
+        },
         dry_run: options.dry_run,
         started: options.started.to_rfc3339_opts(SecondsFormat::Millis, true),
         phases: phases(plan, &rows, seconds, &dead_letters),
         rows,
         stages,
+        quality,
         output,
         dead_letters,
         seconds: clock.elapsed().as_secs_f64(),
@@ -210,6 +216,7 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes
 
 /// Everything a run works with.
 struct Work<'a> {
+    plan: &'a Plan,
     options: &'a RunOptions,
     source: &'a dyn Source,
     sink: &'a dyn Sink,
@@ -224,6 +231,7 @@ struct Done {
     rows: Rows,
     stages: Vec<StageReport>,
     seconds: Seconds,
+    quality: Option<Quality>,
     output: OutputReport,
     dead_letters: DeadLetterReport,
 }
@@ -235,6 +243,7 @@ impl Work<'_> {
             rows: Rows::default(),
             stages: self.stages.reports.clone(),
             seconds: Seconds::default(),
+            quality: None,
             output: OutputReport::default(),
             dead_letters: DeadLetterReport::default(),
         };
@@ -256,13 +265,19 @@ impl Work<'_> {
         }
         let mut staged = Vec::with_capacity(splits.len());
         let mut looked = Instant::now();
+        let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
+        let silent: Vec<&str> = silent.map(|stage| stage.name.as_str()).collect();
         for split in &splits {
             let before = done.rows;
             let report = &mut done.dead_letters;
             letters.begin(split.index)?;
             let mut on_rejects = |rejects: &[Reject]| {
                 rejects.iter().for_each(|reject| note(report, reject));
-                letters.write(split.index, rejects)
+                if silent.is_empty() {
+                    return letters.write(split.index, rejects);
+                }
+                let kept: Vec<Reject> = rejects.iter().filter(|reject| !silent.contains(&reject.stage.as_str())).cloned().collect();
+                letters.write(split.index, &kept)
             };
             let mut progress = |progress: &mut Progress| {
                 if looked.elapsed() < Duration::from_millis(50) {
@@ -287,12 +302,30 @@ impl Work<'_> {
         if !done.rows.balance() {
             return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", done.rows)));
         }
+        done.quality = self.judge(&done.stages);
+        if done.quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) {
+            // The letters say what is wrong with the data; of the rest nothing is shown.
+            self.sink.abort()?;
+            letters.commit()?;
+            done.dead_letters.path = letters.path().map(ToOwned::to_owned);
+            done.rows.withheld = std::mem::take(&mut done.rows.loaded);
+            return Ok(done);
+        }
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         letters.commit()?;
         done.dead_letters.path = letters.path().map(ToOwned::to_owned);
         let committed = self.sink.commit(staged)?;
         done.output = OutputReport { files: committed.files, bytes: committed.bytes };
         Ok(done)
+    }
+
+    /// What the stages of rules found; `None` where there are none.
+    fn judge(&self, reports: &[StageReport]) -> Option<Quality> {
+        let steps = self.plan.stages.iter().zip(reports).filter_map(|(stage, report)| {
+            let rules = stage.validation.as_ref()?;
+            Some(StepQuality::of(&stage.name, &rules.rules, &rules.thresholds, &report.tally))
+        });
+        Quality::of(steps.collect())
     }
 }
 

@@ -99,7 +99,7 @@ impl Look {
 /// # Errors
 /// Where nothing can be shown, not even the source; that a stage fails is in the answer.
 pub fn preview(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, show: usize) -> Result<Preview> {
-    let (see_batches, missing) = match Components::load(plan, &options.store, sandbox) {
+    let (see_batches, missing) = match Components::load(plan, &options.library, sandbox) {
         Ok(components) => (components.see_batches(), None),
         // The source can be shown without.
         Err(error) => (false, Some(error)),
@@ -225,7 +225,7 @@ impl<'a> Looking<'a> {
         let Fused { first, cuts, stages, .. } = &mut self.fused[stage];
         for (step, cut) in cuts.iter().enumerate() {
             let opened =
-                Components::load(cut, &self.options.store, self.sandbox)?.configure(cut, self.options, self.sandbox, schema.clone())?;
+                Components::load(cut, &self.options.library, self.sandbox)?.configure(cut, self.options, self.sandbox, schema.clone())?;
             for open in &opened.open {
                 stages.push(open()?);
             }

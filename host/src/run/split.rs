@@ -20,7 +20,7 @@ use super::spool::Spool;
 use super::stages::Stages;
 use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
-use crate::report::{Progress, Rows, StageReport, count};
+use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
 use crate::source::{Chunk, Decoded, Source, Split};
 use crate::stage::Output;
@@ -323,7 +323,7 @@ fn collect(
     let mut report =
         SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
     let mut progress = Progress::default();
-    let mut early: BTreeMap<usize, Finished> = BTreeMap::new();
+    let mut early: BTreeMap<usize, Result<Finished>> = BTreeMap::new();
     let mut expected = 0;
     let mut take = |appender: &mut Appender<'_>, finished: Finished, report: &mut SplitReport| -> Result<()> {
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
@@ -347,17 +347,18 @@ fn collect(
         Ok(())
     };
     for Done { sequence, outcome } in done {
-        early.insert(sequence, outcome?);
+        // An error waits for its turn too, so that the first one in the input is the one told of, whichever worker was faster.
+        early.insert(sequence, outcome);
         while let Some(finished) = early.remove(&expected) {
             expected += 1;
-            take(appender, finished, &mut report)?;
+            take(appender, finished?, &mut report)?;
             // The reader has left where all is read.
             places.send(()).ok();
         }
     }
     // What a stage that remembers held back comes last.
     while let Some((_, finished)) = early.pop_first() {
-        take(appender, finished, &mut report)?;
+        take(appender, finished?, &mut report)?;
     }
     for batches in appender.unspool()? {
         let mut finished = Finished::new(appender.context);
@@ -369,14 +370,15 @@ fn collect(
 
 /// Adds what a stage used in another chunk or split.
 pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
-    let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters } = stage;
+    let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters, tally } = stage;
     total.fuel += fuel;
     total.fuel_share = total.fuel_share.max(fuel_share);
     total.memory_mb = total.memory_mb.max(memory_mb);
     total.instances += instances;
     for (name, by) in counters {
-        count(&mut total.counters, name, by);
+        count(&mut total.counters, name, by, MAX_COUNTERS);
     }
+    total.tally.add(tally);
 }
 
 /// The sink's end of a split.

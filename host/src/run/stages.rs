@@ -15,7 +15,7 @@ use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::StageReport;
 use crate::sandbox::{Component, Recipe, Sandbox, Scope, imports};
 use crate::source::read_lines;
-use crate::stage::{ComponentStage, Policy, Stage};
+use crate::stage::{ComponentStage, Judge, Policy, Stage};
 
 /// Opens one stage, configured for its input.
 pub type OpenStage = Box<dyn Fn() -> Result<Box<dyn Stage>> + Send + Sync>;
@@ -98,17 +98,24 @@ impl Components {
                 seed,
                 handle: sandbox.handle().clone(),
             };
-            let policy = Policy { on_error: stage.on_error, on_trap: stage.on_trap, max_error_ratio: stage.max_error_ratio };
+            let policy = Policy {
+                on_error: stage.on_error,
+                on_trap: stage.on_trap,
+                max_error_ratio: stage.max_error_ratio,
+                judges: stage.validation.is_some(),
+            };
             let (input, scope) = (schema.take(), *scope);
             if let Some(input) = &input {
                 let opened = ComponentStage::open(recipe.clone(), policy, scope, read_lines, input);
                 schema = opened.map_err(|error| error.at(stage.place.clone()))?.1.output;
             }
             stages.open.push(Box::new(move || {
-                Ok(match &input {
-                    Some(input) => Box::new(ComponentStage::open(recipe.clone(), policy, scope, read_lines, input)?.0),
-                    None => Box::new(ComponentStage::closed(recipe.clone(), policy, scope, read_lines)),
-                })
+                let stage = match &input {
+                    Some(input) => ComponentStage::open(recipe.clone(), policy, scope, read_lines, input)?.0,
+                    None => ComponentStage::closed(recipe.clone(), policy, scope, read_lines),
+                };
+                let stage: Box<dyn Stage> = Box::new(stage);
+                Ok(if policy.judges { Box::new(Judge::of(stage)) } else { stage })
             }));
             stages.reports.push(StageReport {
                 name: stage.name.clone(),

@@ -93,6 +93,8 @@ pub struct Processed {
     pub expanded: u64,
     /// Whether rows that are left out may come out later, for themselves or within others.
     pub later: bool,
+    /// What the guest counted over this batch: counted once, whatever tries it took.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// Rows in either world's form.
@@ -126,8 +128,6 @@ pub struct Used {
     pub fuel_share: f64,
     /// The most memory so far, in bytes.
     pub memory_bytes: usize,
-    /// The guest's counters since it was last asked.
-    pub counters: BTreeMap<String, u64>,
 }
 
 impl Recipe {
@@ -265,7 +265,8 @@ impl Instance {
         self.meter(fuel);
         let output = self.take_back(Some(input), output)?;
         outcome?.map_err(|error| self.refusal(error))?;
-        settle(output, rows.num_rows(), self.plan.cardinality)
+        let counters = self.counters();
+        Ok(Processed { counters, ..settle(output, rows.num_rows(), self.plan.cardinality)? })
     }
 
     /// Says that no more rows come.
@@ -292,10 +293,21 @@ impl Instance {
                 "emitted rows at the end although it says that it emits one for each row",
             )),
             cardinality => {
+                let counters = self.counters();
                 let processed = settle(output, 0, Cardinality::Aggregate)?;
-                Ok(Processed { later: cardinality == Cardinality::Aggregate, ..processed })
+                Ok(Processed { later: cardinality == Cardinality::Aggregate, counters, ..processed })
             }
         }
+    }
+
+    /// What the guest and the host counted since this was last asked.
+    fn counters(&mut self) -> BTreeMap<String, u64> {
+        let state = self.store.data_mut();
+        let mut counters = std::mem::take(&mut state.counters);
+        for (name, count) in state.http.take_counters() {
+            *counters.entry(name.into()).or_default() += count;
+        }
+        counters
     }
 
     /// Everything it remembers.
@@ -323,15 +335,10 @@ impl Instance {
     /// What it has used since it was last asked.
     pub fn used(&mut self) -> Used {
         let state = self.store.data_mut();
-        let mut counters = std::mem::take(&mut state.counters);
-        for (name, count) in state.http.take_counters() {
-            *counters.entry(name.into()).or_default() += count;
-        }
         Used {
             fuel: std::mem::take(&mut self.fuel_used),
             fuel_share: std::mem::take(&mut self.fuel_share),
             memory_bytes: state.meter.memory(),
-            counters,
         }
     }
 
@@ -468,7 +475,8 @@ fn settle(output: Output, input_rows: usize, cardinality: Cardinality) -> Result
                 emitted[0].1 = origins;
             }
             let (filtered, expanded) = (input_rows.saturating_sub(done_rows) as u64, done_rows.saturating_sub(input_rows) as u64);
-            Ok(Processed { emitted, rejected, filtered, expanded, later: cardinality == Cardinality::Aggregate })
+            let later = cardinality == Cardinality::Aggregate;
+            Ok(Processed { emitted, rejected, filtered, expanded, later, counters: BTreeMap::new() })
         }
     }
 }

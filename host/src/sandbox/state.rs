@@ -23,9 +23,6 @@ use crate::plan::Limits;
 const LOG_LINE_BYTES: usize = 1 << 10;
 const LOG_BATCH_BYTES: usize = 64 << 10;
 
-/// Names of counters a stage may have.
-const MAX_COUNTERS: usize = 256;
-
 /// What naming a schema costs at least, since the host decodes and checks it.
 const SCHEMA_BYTES: usize = 4 << 10;
 
@@ -104,6 +101,8 @@ pub(super) struct State {
     pub(super) last_words: LastWords,
     pub(super) dice: Dice,
     pub(super) counters: BTreeMap<String, u64>,
+    /// Names that `counters` may have.
+    max_counters: usize,
     /// Bytes that the log may still take in this batch.
     pub(super) log_left: usize,
     pub(super) now_ms: i64,
@@ -131,6 +130,7 @@ impl State {
             last_words,
             dice,
             counters: BTreeMap::new(),
+            max_counters: limits.counters,
             log_left: LOG_BATCH_BYTES,
             now_ms,
             seed,
@@ -155,6 +155,8 @@ impl State {
     /// Makes ready for the next batch.
     pub(super) fn start_batch(&mut self, sequence: u64, first_row: u32) {
         self.log_left = LOG_BATCH_BYTES;
+        // What was counted in a call that failed, or while configuring, does not count: how often those are made is the host's affair.
+        self.counters.clear();
         self.dice.seed(self.seed ^ sequence.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(first_row).rotate_left(32));
     }
 }
@@ -204,7 +206,7 @@ impl host::Host for State {
             // Those are the host's own.
             name.insert_str(0, "guest.");
         }
-        if self.counters.len() >= MAX_COUNTERS && !self.counters.contains_key(&name) {
+        if self.counters.len() >= self.max_counters && !self.counters.contains_key(&name) {
             *self.counters.entry("counters_dropped".into()).or_default() += 1;
             return Ok(());
         }

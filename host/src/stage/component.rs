@@ -35,11 +35,14 @@ pub struct Policy {
     pub on_trap: OnTrap,
     /// Share of a batch's rows that may fail before the run does.
     pub max_error_ratio: f64,
+    /// Whether it holds rows to rules: then a row that it rejects goes to the dead letters as not valid, one that it leaves out counts as skipped,
+    /// and one that it fails on ends the run, since each rule says for itself which it is.
+    pub judges: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { on_error: OnError::DeadLetter, on_trap: OnTrap::Bisect, max_error_ratio: 0.1 }
+        Self { on_error: OnError::DeadLetter, on_trap: OnTrap::Bisect, max_error_ratio: 0.1, judges: false }
     }
 }
 
@@ -234,6 +237,7 @@ impl ComponentStage {
         let fatal = failure.is_fatal();
         let fail = match (fatal, self.policy.on_error, self.policy.on_trap) {
             (false, OnError::Fail, _) => true,
+            (false, _, _) if self.policy.judges => true,
             (true, _, OnTrap::Restart) => match self.attempt(&batch.rows, batch.sequence, 0)? {
                 Ok(processed) => {
                     let output = self.output(batch, processed)?;
@@ -413,7 +417,11 @@ impl ComponentStage {
 
     /// Turns what came out of a batch, or of its part from `first_row` on, into the stage's output.
     fn output(&mut self, batch: &Batch, processed: Processed) -> Result<Output> {
-        let Processed { emitted, rejected, filtered, expanded, later } = processed;
+        let Processed { emitted, rejected, filtered, expanded, later, counters } = processed;
+        for (name, by) in counters {
+            crate::report::count(&mut self.usage.counters, name, by, self.recipe.limits.counters);
+        }
+        let (filtered, skipped) = if self.policy.judges { (0, filtered) } else { (filtered, 0) };
         let mut output = match later {
             true => {
                 // Rows that come out stand for some that went in before; what is left in the end was left out.
@@ -421,7 +429,7 @@ impl ComponentStage {
                 self.memory.held = held.saturating_sub(expanded);
                 Output { expanded: expanded.saturating_sub(held), ..Output::default() }
             }
-            false => Output { filtered, expanded, ..Output::default() },
+            false => Output { filtered, skipped, expanded, ..Output::default() },
         };
         for (rows, origins) in emitted {
             let Rows::Batch(rows) = rows else { return Err(Error::bug("JSON lines came this far unread")) };
@@ -436,14 +444,14 @@ impl ComponentStage {
             let origin = Origin { source: batch.origin.source.clone(), rows: numbers };
             output.batches.push(Batch { rows, origin, sequence: batch.sequence });
         }
+        let reason = if self.policy.judges { Reason::ValidationError } else { Reason::TransformationError };
         for rejected in rejected {
-            if self.policy.on_error == OnError::Skip {
+            if !self.policy.judges && self.policy.on_error == OnError::Skip {
                 output.skipped += 1;
                 continue;
             }
-            let reject =
-                self.reject(batch, rejected.row as usize, Reason::TransformationError, rejected.code, rejected.message, rejected.field);
-            if self.policy.on_error == OnError::Fail {
+            let reject = self.reject(batch, rejected.row as usize, reason, rejected.code, rejected.message, rejected.field);
+            if !self.policy.judges && self.policy.on_error == OnError::Fail {
                 return Err(Error::data(format!(
                     "stage `{}` refused row {} of `{}`: {}",
                     reject.stage, reject.row, reject.source, reject.message
@@ -469,7 +477,12 @@ impl ComponentStage {
     }
 
     fn run_error(&self, batch: &Batch, failure: Failure) -> Error {
-        failure.into_error(format!("stage `{}` failed on {}", self.recipe.stage, self.range(batch)))
+        let row = failure.row.map(|row| row as usize).filter(|row| *row < batch.rows.num_rows());
+        let place = match row {
+            Some(row) => format!("row {} of `{}`", batch.origin.rows.get(row), batch.origin.source),
+            None => self.range(batch),
+        };
+        failure.into_error(format!("stage `{}` failed on {place}", self.recipe.stage))
     }
 
     /// A batch as a person finds it.
@@ -561,9 +574,6 @@ fn gather(usage: &mut Usage, instance: &mut Instance) {
     usage.fuel += used.fuel;
     usage.fuel_share = usage.fuel_share.max(used.fuel_share);
     usage.memory_bytes = usage.memory_bytes.max(used.memory_bytes);
-    for (name, by) in used.counters {
-        crate::report::count(&mut usage.counters, name, by);
-    }
 }
 
 /// Reads JSON lines, so that lines that are none count as the guest's failure on this batch.

@@ -3,11 +3,14 @@
 use arrow_schema::SchemaRef;
 
 mod component;
+mod judge;
 
 pub use component::{ComponentStage, Policy, ReadLines};
+pub use judge::Judge;
 
 use crate::batch::{Batch, Reject};
 use crate::error::Result;
+use crate::report::Tally;
 
 /// A configured transform; the same life as the contract's `instance`.
 ///
@@ -71,6 +74,8 @@ pub struct Usage {
     pub instances: u64,
     /// The guest's own counters, such as `missing_column.price`.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// What its rules found, where it has some.
+    pub tally: Tally,
 }
 
 /// What a stage says about itself once it knows its input.

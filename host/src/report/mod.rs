@@ -7,6 +7,10 @@ use serde::Serialize;
 
 use crate::batch::Reason;
 
+mod quality;
+
+pub use quality::{Breach, ColumnQuality, Quality, RuleQuality, StepQuality, Tally, Verdict, counters_of, figure};
+
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
@@ -26,6 +30,9 @@ pub struct RunReport {
     pub phases: Vec<Phase>,
     /// The stages in order.
     pub stages: Vec<StageReport>,
+    /// How good the data is, where rules say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
     /// What was written.
     pub output: OutputReport,
     /// The rows that went no further.
@@ -52,7 +59,7 @@ pub enum Status {
     Failed,
 }
 
-/// What became of the rows: `read + expanded = loaded + filtered + rejected + skipped`.
+/// What became of the rows: `read + expanded = loaded + withheld + filtered + rejected + skipped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Rows {
     /// Rows in the input, those that did not parse included.
@@ -67,6 +74,9 @@ pub struct Rows {
     pub skipped: u64,
     /// Rows that came out more than went in.
     pub expanded: u64,
+    /// Rows that were to be written and were not, since the verdict on the data is FAIL.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub withheld: u64,
     /// Those of the rejected rows on which a transform crashed or ran into a limit.
     pub crashed: u64,
 }
@@ -74,20 +84,26 @@ pub struct Rows {
 impl Rows {
     /// Whether no row is lost or doubled.
     pub fn balance(&self) -> bool {
-        self.read + self.expanded == self.loaded + self.filtered + self.rejected + self.skipped
+        self.read + self.expanded == self.loaded + self.withheld + self.filtered + self.rejected + self.skipped
     }
 
     /// Adds up.
     pub fn add(&mut self, other: &Self) {
-        let Self { read, loaded, filtered, rejected, skipped, expanded, crashed } = other;
+        let Self { read, loaded, filtered, rejected, skipped, expanded, withheld, crashed } = other;
         self.read += read;
         self.loaded += loaded;
         self.filtered += filtered;
         self.rejected += rejected;
         self.skipped += skipped;
         self.expanded += expanded;
+        self.withheld += withheld;
         self.crashed += crashed;
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One phase of a run.
@@ -122,14 +138,17 @@ pub struct StageReport {
     pub instances: u64,
     /// Its counters.
     pub counters: BTreeMap<String, u64>,
+    /// What its rules found, where it has some; [`Quality`] tells it.
+    #[serde(skip)]
+    pub tally: Tally,
 }
 
 /// Names of counters that a report keeps for a stage.
-const MAX_COUNTERS: usize = 256;
+pub const MAX_COUNTERS: usize = 256;
 
-/// Adds to a counter; names beyond what a report keeps are counted together.
-pub fn count(counters: &mut BTreeMap<String, u64>, name: String, by: u64) {
-    let name = if counters.len() < MAX_COUNTERS || counters.contains_key(&name) { name } else { "counters_dropped".into() };
+/// Adds to a counter; names beyond the first `most` are counted together.
+pub fn count(counters: &mut BTreeMap<String, u64>, name: String, by: u64, most: usize) {
+    let name = if counters.len() < most || counters.contains_key(&name) { name } else { "counters_dropped".into() };
     let counter = counters.entry(name).or_default();
     *counter = counter.saturating_add(by);
 }
