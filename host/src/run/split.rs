@@ -346,7 +346,13 @@ fn collect(
         on_progress(&mut progress);
         Ok(())
     };
+    let mut held_back = Vec::new();
     for Done { sequence, outcome } in done {
+        if sequence == usize::MAX {
+            // One of each worker.
+            held_back.push(outcome?);
+            continue;
+        }
         early.insert(sequence, outcome?);
         while let Some(finished) = early.remove(&expected) {
             expected += 1;
@@ -356,7 +362,7 @@ fn collect(
         }
     }
     // What a stage that remembers held back comes last.
-    while let Some((_, finished)) = early.pop_first() {
+    for finished in held_back {
         take(appender, finished, &mut report)?;
     }
     for batches in appender.unspool()? {
