@@ -21,7 +21,8 @@ impl Columns for Batch {
 
     fn configure(options: Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
         let program = Program::new(&options.expression, input)?;
-        let plan = program.plan(Plan::unknown(Cardinality::Aggregate), input);
+        // Not `aggregate`: nothing of a batch comes out later.
+        let plan = program.plan(Plan::unknown(Cardinality::Expand), input);
         Ok((Self(program), plan))
     }
 

@@ -346,7 +346,13 @@ fn collect(
         on_progress(&mut progress);
         Ok(())
     };
+    let mut held_back = Vec::new();
     for Done { sequence, outcome } in done {
+        if sequence == usize::MAX {
+            // One of each worker.
+            held_back.push(outcome);
+            continue;
+        }
         // An error waits for its turn too, so that the first one in the input is the one told of, whichever worker was faster.
         early.insert(sequence, outcome);
         while let Some(finished) = early.remove(&expected) {
@@ -357,7 +363,10 @@ fn collect(
         }
     }
     // What a stage that remembers held back comes last.
-    while let Some((_, finished)) = early.pop_first() {
+    for (_, finished) in early {
+        take(appender, finished?, &mut report)?;
+    }
+    for finished in held_back {
         take(appender, finished?, &mut report)?;
     }
     for batches in appender.unspool()? {
