@@ -1,5 +1,7 @@
 //! `aggregate`, `dedupe`, `sort` and `window`, from the front door.
 
+mod snapshot;
+
 use serde_json::json;
 
 use crate::support::Pipeline;

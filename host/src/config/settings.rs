@@ -106,7 +106,7 @@ pub struct Limits {
     pub fuel_per_row: Option<NonZeroU64>,
     /// Fuel a batch, whatever its rows. Default: 50 million, and `fuel_per_row` for each row.
     pub fuel_per_batch: Option<NonZeroU64>,
-    /// Memory of an instance, in MiB. Default: 64.
+    /// Memory of an instance, in MiB. Default: 64; of `aggregate`, `dedupe`, `sort` and `window`, which hold rows, 512.
     pub memory_mb: Option<NonZeroU64>,
     /// Time a batch, in ms. Default: 30,000.
     pub timeout_ms: Option<NonZeroU64>,
