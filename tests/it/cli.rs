@@ -166,6 +166,9 @@ fn help_names_every_command_and_exit_code() {
                network
       preview  Show the first rows after each step, and what each step changed; writes nothing
       plan     Show what would run: source, stages, sink, limits, schemas
+      build    Make components of what a contract directory holds as source: Python and JavaScript
+               modules, a Rust crate
+      new      Start a project of your own
       inspect  Show what a component is, offers and would reach
       lock     Pin the components of a pipeline to the bytes that they have now, in its lock file
       add      Put components into the store of this machine and print their digests
