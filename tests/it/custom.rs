@@ -10,6 +10,7 @@ use std::process::Command;
 use crate::support::{Answer, Pipeline};
 
 /// Whether a tool is there; says how to get it where it is not.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn has(tool: &str, variable: &str, install: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = std::env::var_os(variable).is_some_and(|path| Path::new(&path).is_file())
