@@ -14,12 +14,15 @@ pub struct Evil;
 
 /// An attack under way.
 pub struct Attack {
-    run: fn(&Value) -> String,
+    run: Run,
     options: Value,
 }
 
+/// Attacks, and tells what it saw.
+type Run = fn(&Value) -> String;
+
 /// Name, what it does, how.
-const ATTACKS: &[(&str, &str, fn(&Value) -> String)] = &[
+const ATTACKS: &[(&str, &str, Run)] = &[
     ("ask", "asks for a URL and tells the answer", |options| wire::ask(&options["url"])),
     ("ask_other", "asks for a URL that was not granted", |options| wire::ask(&options["other"])),
     ("follow", "follows a redirect by itself", wire::follow),
@@ -45,7 +48,7 @@ impl stage::Guest for Evil {
     type Instance = Attack;
 
     fn describe() -> Descriptor {
-        let function = |(name, what, _): &(&str, &str, fn(&Value) -> String)| Function {
+        let function = |(name, what, _): &(&str, &str, Run)| Function {
             name: (*name).into(),
             summary: (*what).into(),
             options_schema: String::new(),
