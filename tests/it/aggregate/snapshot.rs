@@ -67,7 +67,7 @@ fn a_fresh_instance_from_a_snapshot_after_every_batch_gives_the_same_rows() {
             function: function.into(),
             options: options.to_string(),
             limits: Limits::default(),
-            access: sandbox.access(&Grants::default()),
+            access: sandbox.access(&Grants::default()).expect("nothing is granted"),
             stage: function.into(),
             now_ms: 0,
             seed: 7,
