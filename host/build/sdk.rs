@@ -34,7 +34,8 @@ fn standalone(manifest: &str, workspace: &str) -> String {
         if line.starts_with('[') {
             section = line;
         }
-        if section == "[lints]" {
+        // The examples stay here, and lints are the workspace's.
+        if matches!(section, "[lints]" | "[[example]]") {
             continue;
         }
         let dependency = || section.ends_with("dependencies]");

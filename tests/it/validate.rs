@@ -97,8 +97,9 @@ fn data_that_passes_a_threshold_is_not_shown_and_its_letters_are_kept() {
 fn figures_and_keys_do_not_depend_on_workers_or_batches() {
     let rows: String =
         (0..30_000).map(|row| format!("{},{}\n", row % 29_000, if row % 7 == 0 { "x".into() } else { row.to_string() })).collect();
+    // Of 1,000 keys that come again, 143 rows are no integers, and 143 others are the first with theirs, as the one before was refused.
     for (transform, quarantined) in [
-        ("validate: {rules: {n: {type: integer}}, unique: id}\n", json!(4286 + 857)),
+        ("validate: {rules: {n: {type: integer}}, unique: id}\n", json!(4286 + 714)),
         ("validate: {rules: {n: {type: integer}}}\n", json!(4286)),
     ] {
         let mut seen = Vec::new();
