@@ -197,6 +197,16 @@ fn one_giant_group_needs_no_more_memory_than_a_small_one() {
     assert_eq!(pipeline.read("out.jsonl"), "{\"k\":1,\"rows\":200000,\"total\":900000,\"low\":0}\n");
 }
 
+/// Once in a while all rows that are kept are moved together: the batch that meets it has fuel for that.
+#[test]
+fn many_keys_with_a_row_each_do_not_run_out_of_fuel() {
+    let input: String = std::iter::once("k,a,b,c,d,e,f\n".to_owned())
+        .chain((0..300_000).map(|row| format!("{},{row},text {row},{row}.5,some {row},more {row},{row}\n", row % 90_000)))
+        .collect();
+    let pipeline = Pipeline::of(("in.csv", &input), "transform:\n  - dedupe: {key: [k], keep: last}\n", "out.jsonl");
+    assert_eq!(rows(&pipeline.run(0)), "300000 + 0 = 90000 + 210000 + 0");
+}
+
 #[test]
 fn steps_of_this_kind_follow_each_other_and_simple_ones() {
     let steps = "  - dedupe: [id]\n  - aggregate: {group_by: [symbol], metrics: {total: {sum: size}}}\n  - add: {label: \"${symbol}: ${total}\"}\n  - sort: [-total]\n  - filter: {field: symbol, operator: is_not_null}\n";

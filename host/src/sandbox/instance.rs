@@ -15,7 +15,7 @@ use super::access::Access;
 use super::bindings::columnar::Transform;
 use super::bindings::records::TransformRecords;
 use super::bindings::types::{Cardinality, StageError};
-use super::component::{Component, Program};
+use super::component::{Component, Program, Scope};
 use super::engine::YIELD_INTERVAL;
 use super::failure::{Failure, FailureKind};
 use super::ipc;
@@ -28,6 +28,10 @@ const READS: usize = 16;
 
 /// Bytes of a snapshot that stand for a row, where the rows behind it were seen by another instance: what is done with it has fuel by them.
 const SNAPSHOT_ROW_BYTES: usize = 64;
+
+/// Of so many rows that a stage which remembers has seen, one counts once more in each batch: now and then what it remembers is moved as a whole,
+/// as when a table grows, and the batch that happens to meet that must not run out of fuel.
+const SEEN_ROWS: u64 = 16;
 
 /// What it takes to open an instance, as often as need be.
 #[derive(Clone)]
@@ -60,6 +64,8 @@ pub struct Instance {
     limits: Limits,
     handle: Handle,
     rows_seen: u64,
+    /// Whether it remembers from batch to batch.
+    remembers: bool,
     fuel_used: u64,
     fuel_share: f64,
 }
@@ -138,6 +144,7 @@ impl Recipe {
     pub fn open(&self, schema: &Schema, snapshot: Option<&[u8]>) -> Result<Instance, Vec<Failure>> {
         let mut store = new_store(&self.component, &self.access, &self.limits, &self.stage, self.now_ms, self.seed);
         let limits = self.limits;
+        let remembers = self.component.function(Some(&self.function)).is_ok_and(|function| function.state == Scope::Stream);
         let rows_seen = snapshot.map_or(0, |state| state.len() / SNAPSHOT_ROW_BYTES);
         let fuel = limits.fuel(1000 + rows_seen);
         let input = ipc::schema_message(schema).map_err(|error| vec![Failure::new(FailureKind::Host, "bug", error.one_line())])?;
@@ -184,7 +191,17 @@ impl Recipe {
             }
             Err(failure) => return Err(vec![failure]),
         };
-        Ok(Instance { store, calls, plan, limits, handle: self.handle.clone(), rows_seen: rows_seen as u64, fuel_used: 0, fuel_share: 0.0 })
+        Ok(Instance {
+            store,
+            calls,
+            plan,
+            limits,
+            handle: self.handle.clone(),
+            rows_seen: rows_seen as u64,
+            remembers,
+            fuel_used: 0,
+            fuel_share: 0.0,
+        })
     }
 }
 
@@ -251,7 +268,8 @@ impl Instance {
         let output = self.output(rows.num_rows(), input_bytes);
         self.store.data_mut().start_batch(sequence, first_row);
         self.rows_seen += rows.num_rows() as u64;
-        let fuel = self.limits.fuel(rows.num_rows());
+        let seen = if self.remembers { self.rows_seen / SEEN_ROWS } else { 0 };
+        let fuel = self.limits.fuel(rows.num_rows() + seen as usize);
         let (input, output) = self.lend(Some(input), output)?;
         let input = input.expect("an input was lent");
         let (batch, out) = (Resource::new_borrow(input.rep()), Resource::new_borrow(output.rep()));
