@@ -1,11 +1,11 @@
-// Evaluates made-up pairs with the reference implementation: `node reference.mjs COUNT SEED` prints a pair a line.
+// Evaluates made-up pairs with the reference implementation: `node reference.mjs COUNT SEED [FROM]` prints a pair a line.
 //
 // Each line is `{class, expression, input, value | undefined: true | code}`. The reference is npm `jsonata` 2.2, found from the current folder.
 import { createRequire } from 'node:module';
 import { dice, expression, input } from './generate.mjs';
 
 const jsonata = createRequire(`${process.cwd()}/`)('jsonata');
-const [count, seed] = process.argv.slice(2).map(Number);
+const [count, seed, from = 0] = process.argv.slice(2).map(Number);
 
 /** JSON as it is: what a caller would get by writing the result. */
 async function evaluate(text, data) {
@@ -21,7 +21,7 @@ async function evaluate(text, data) {
   }
 }
 
-for (let number = 0; number < count; number += 1) {
+for (let number = from; number < from + count; number += 1) {
   const d = dice(seed * 1_000_003 + number);
   const data = input(d);
   const made = expression(d);

@@ -90,5 +90,5 @@ fn a_data_set_that_does_not_fit_stops_the_run_with_what_to_do() {
 #[test]
 fn what_is_no_expression_is_named() {
     let error = testing::configure::<Record>(&json!({"expression": "{'a': "}), &rows().schema()).map(|_| ()).expect_err("it is cut off");
-    assert_eq!((error[0].code.as_str(), error[0].field.as_deref()), ("S0207", Some("expression")));
+    assert_eq!((error[0].code.as_str(), error[0].field.as_deref()), ("S0203", Some("expression")));
 }
