@@ -269,7 +269,7 @@ fn a_step_that_cannot_be_is_told_behind_those_before_it() {
 
     orders: it goes no further; nothing was written
     --- stderr
-    ./transform.yaml:1:11: error: `[0].rename`: stage `ops`, `steps[1].select[1]`: there is no column `name`
+    ./transform.yaml:2:11: error: `[1].select`: stage `ops`, `select[1]`: there is no column `name`
       hint: columns here are `id`, `Customer`, `Price`, `Note`
     ");
 }

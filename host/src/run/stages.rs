@@ -10,7 +10,7 @@ use super::RunOptions;
 use super::chain::Chain;
 use crate::artifact::{self, Library, Lock, Origin, Pinned};
 use crate::config::component::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::StageReport;
 use crate::sandbox::{Component, Recipe, Sandbox, Scope, imports};
@@ -107,7 +107,7 @@ impl Components {
             let (input, scope) = (schema.take(), *scope);
             if let Some(input) = &input {
                 let opened = ComponentStage::open(recipe.clone(), policy, scope, read_lines, input);
-                schema = opened.map_err(|error| error.at(stage.place.clone()))?.1.output;
+                schema = opened.map_err(|error| at_step(stage, &recipe, input, error))?.1.output;
             }
             stages.open.push(Box::new(move || {
                 let stage = match &input {
@@ -139,6 +139,30 @@ fn load(stage: &StagePlan, root: &Path, lock: &Lock, library: &Library, sandbox:
     imports::check(&found.name, &imports, &stage.grants).map_err(at_stage)?;
     let located = Located { imports, digest: found.digest, origin: found.origin, pinned: found.pinned };
     Ok(Loaded { component, function: name, scope, located })
+}
+
+/// Says of an error where in the user's text it is: with the step, where the guest names one of several by its number.
+fn at_step(stage: &StagePlan, recipe: &Recipe, input: &SchemaRef, error: Error) -> Error {
+    /// The place of the step that an option is about, and the option within it.
+    fn find<'a>(stage: &'a StagePlan, field: Option<&'a str>) -> Option<(&'a Place, &'a str)> {
+        let (index, within) = field?.strip_prefix("steps[")?.split_once(']')?;
+        let place = stage.places.get(index.parse::<usize>().ok()?).filter(|place| !place.file.is_empty())?;
+        Some((place, within.trim_start_matches('.')))
+    }
+    // The guest is asked again: an error is a sentence, a failure says which option it means.
+    let failures = recipe.open(input, None).err().unwrap_or_default();
+    let Some((place, within)) = failures.first().and_then(|first| find(stage, first.field.as_deref())) else {
+        return error.at(stage.place.clone());
+    };
+    let rest: Vec<String> = failures[1..]
+        .iter()
+        .map(|failure| match find(stage, failure.field.as_deref()) {
+            Some((place, within)) => format!("{place}: `{within}`: {}", failure.message),
+            None => failure.full_message(),
+        })
+        .collect();
+    let error = failures[0].clone().into_error(format!("stage `{}`, `{within}`", stage.name)).at(place.clone());
+    if rest.is_empty() { error } else { error.because(anyhow::anyhow!("and {}", rest.join("; and "))) }
 }
 
 /// The options as the guest gets them. The simple operations read variables from there; in a plan, which is shown, no value of one stands.
