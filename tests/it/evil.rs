@@ -72,8 +72,8 @@ fn limits(function: &str) -> Limits {
         // Its lines are looked through for their ends.
         "stdout_flood" => Limits { fuel_per_batch: 4_000_000_000, ..limits },
         "sleep" => Limits { timeout: Duration::from_millis(300), ..limits },
-        // Its fuel would last for minutes.
-        "loop_random" => Limits { timeout: Duration::from_millis(300), fuel_per_batch: 4_000_000_000, ..limits },
+        // Less fuel than lies between two looks at the clock, and more time than that: only a look at each call of the host ends it in time.
+        "loop_random" => Limits { timeout: Duration::from_millis(300), fuel_per_batch: 9_000_000, ..limits },
         // Each turn is a call of the host, which takes longer than its fuel.
         "loop_host_calls" | "loop_read" | "loop_clock" | "schema_flood" | "derived_flood" => Limits { fuel_per_batch: 5_000_000, ..limits },
         _ => limits,
