@@ -67,6 +67,9 @@ const REDUCE: usize = MENDED.len();
 /// The crate's own `$reduce`.
 const HOST_REDUCE: &str = "host reduce";
 
+/// The last millisecond that JavaScript has a date for, and less the first.
+const LAST_MILLIS: f64 = 8.64e15;
+
 /// Numbers that become roman numerals: one thousand is one digit.
 const ROMAN: f64 = 10_000_000.0;
 
@@ -146,12 +149,7 @@ const ARGUMENTS: [(&str, Call); 5] = [
             _ => argument(arguments),
         })
     }),
-    ("host fromMillis of", |arguments| {
-        Ok(match arguments {
-            [Value::Number(value)] if value.fract() != 0.0 => Value::Number(value.trunc()),
-            _ => argument(arguments),
-        })
-    }),
+    ("host fromMillis of", whole_millis),
     ("host pad of", |arguments| match arguments {
         [Value::Number(width)] if width.abs() > PAD || width.is_nan() => Err(too_wide(*width)),
         _ => Ok(argument(arguments)),
@@ -302,12 +300,19 @@ fn encode(name: &str, kept: &str, arguments: &[Value]) -> Result<Value, Evaluato
 
 /// `$fromMillis`: a fraction of a millisecond is cut off.
 fn from_millis(arguments: &[Value]) -> Result<Value, EvaluatorError> {
+    let first = whole_millis(&arguments[..arguments.len().min(1)])?;
+    let whole: Vec<Value> = std::iter::once(first).chain(arguments.iter().skip(1).cloned()).collect();
+    original("fromMillis", &whole)
+}
+
+/// The argument of `$fromMillis`, where JavaScript has a date for it.
+fn whole_millis(arguments: &[Value]) -> Result<Value, EvaluatorError> {
     match arguments {
-        [Value::Number(value), rest @ ..] if value.fract() != 0.0 => {
-            let whole: Vec<Value> = std::iter::once(Value::Number(value.trunc())).chain(rest.iter().cloned()).collect();
-            original("fromMillis", &whole)
+        [Value::Number(value)] if value.is_nan() || value.abs() > LAST_MILLIS => {
+            Err(failure("D3110", format!("{value} milliseconds from 1970 is no date")))
         }
-        _ => original("fromMillis", arguments),
+        [Value::Number(value)] => Ok(Value::Number(value.trunc())),
+        _ => Ok(argument(arguments)),
     }
 }
 
