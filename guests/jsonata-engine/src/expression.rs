@@ -132,6 +132,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_rounded_as_its_digits_stand() {
+        let cases = [("449.685, 2", "449.68"), ("531.115, 2", "531.12"), ("1.005, 2", "1"), ("2.5", "2"), ("3.5", "4"), ("-2.5", "-2")];
+        for (number, rounded) in cases.into_iter().chain([("-0.4", "0"), ("12350, -2", "12400"), ("1e-9, 3", "0"), ("1e21", "1e+21")]) {
+            assert_eq!(value(&format!("$round({number})")), rounded, "{number}");
+        }
+    }
+
+    #[test]
     fn chance_repeats_with_its_seed() {
         assert_eq!(value("[1..3].$random()"), value("[1..3].$random()"));
         assert_eq!(value("$shuffle([1..5])"), value("[1..5] ~> $shuffle"));

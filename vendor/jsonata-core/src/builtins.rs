@@ -150,10 +150,11 @@ pub(crate) static BUILTINS: &[BuiltinSpec] = &[
 
 /// Look up a builtin's spec row by name.
 pub(crate) fn builtin_spec(name: &str) -> Option<&'static BuiltinSpec> {
-    BUILTINS
-        .binary_search_by_key(&name, |s| s.name)
-        .ok()
-        .map(|i| &BUILTINS[i])
+    thread_local! {
+        static BY_NAME: crate::map::HashMap<&'static str, &'static BuiltinSpec> =
+            BUILTINS.iter().map(|spec| (spec.name, spec)).collect();
+    }
+    BY_NAME.with(|by_name| by_name.get(name).copied())
 }
 
 /// The builtins `dispatch_pure` can handle: everything that needs only its

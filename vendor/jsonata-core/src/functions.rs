@@ -1083,34 +1083,24 @@ pub mod numeric {
     /// - zero or omitted: round to nearest integer
     /// - negative: round to powers of 10 (e.g., -2 -> nearest 100)
     pub fn round(n: f64, precision: Option<i32>) -> Result<JValue, FunctionError> {
-        let prec = precision.unwrap_or(0);
-
-        // Shift decimal place for precision (works for both positive and negative)
-        let multiplier = 10_f64.powi(prec);
-        let scaled = n * multiplier;
-
-        // Implement round-half-to-even (banker's rounding)
-        let floor_val = scaled.floor();
-        let frac = scaled - floor_val;
-
-        // Use a small epsilon for floating point comparison
-        let epsilon = 1e-10;
-        let result = if (frac - 0.5).abs() < epsilon {
-            // Exactly at .5 (within tolerance) - round to even
-            let floor_int = floor_val as i64;
-            if floor_int % 2 == 0 {
-                floor_val // floor is even, stay there
-            } else {
-                floor_val + 1.0 // floor is odd, round up to even
+        // The decimal point is moved in the number's text, as jsonata-js does: a product with a power of ten would round on its own.
+        let shift = |value: f64, by: i32| -> f64 {
+            if by == 0 || !value.is_finite() {
+                return value;
             }
-        } else if frac > 0.5 {
-            floor_val + 1.0 // round up
-        } else {
-            floor_val // round down
+            let text = format!("{value:e}");
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            format!("{mantissa}e{}", exponent.parse::<i32>().unwrap_or(0) + by).parse().unwrap_or(value)
         };
-
-        // Shift back
-        let final_result = result / multiplier;
+        let prec = precision.unwrap_or(0);
+        let scaled = shift(n, prec);
+        let floor_val = scaled.floor();
+        // JavaScript's Math.round: the nearest, a half goes up; then a half that went to an odd number goes back.
+        let mut result = if scaled - floor_val < 0.5 { floor_val } else { floor_val + 1.0 };
+        if (result - scaled).abs() == 0.5 && (result % 2.0).abs() == 1.0 {
+            result -= 1.0;
+        }
+        let final_result = shift(result, -prec) + 0.0;
 
         Ok(JValue::Number(final_result))
     }
