@@ -457,3 +457,37 @@ fn as_json_with_a_sink_that_is_not_built_and_not_reached() {
     }
     "#);
 }
+
+#[test]
+fn rows_that_a_stage_holds_back_have_no_number() {
+    let pipeline = of(("in.csv", "k,n\nb,1\na,2\nb,3\n"), "- sort: [k]\n- aggregate: {group_by: [k], metrics: {n: {sum: n}}}\n");
+    insta::assert_snapshot!(shown(&pipeline.answer(&["preview"])), @r"
+    exit code 0
+    --- stdout
+    source  in.csv · 3 rows
+       row │ k      │   n
+           │ string │ int
+      ─────┼────────┼─────
+         1 │ b      │   1
+         2 │ a      │   2
+         3 │ b      │   3
+
+    sort  sort by k · 3 rows
+      rows      they stand in another order
+       row │ k      │   n
+           │ string │ int
+      ─────┼────────┼─────
+         · │ a      │   2
+         · │ b      │   1
+         · │ b      │   3
+
+    aggregate  aggregate by k to n = sum(n) · 2 rows, 1 left out
+       row │ k      │   n
+           │ string │ int
+      ─────┼────────┼─────
+         · │ a      │   2
+         · │ b      │   4
+
+    orders: 3 read = 2 to load + 1 left out + 0 refused; nothing was written
+    ");
+}

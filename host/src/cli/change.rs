@@ -181,6 +181,8 @@ pub(super) struct Changes {
     pub(super) values: BTreeSet<(usize, usize)>,
     /// Whether columns that stayed stand in another order.
     reordered: bool,
+    /// Whether the columns are the same and the rows are not, whatever their numbers.
+    other_rows: bool,
     /// Numbers of rows that came, were not refused and did not come out, where all rows are seen.
     pub(super) left_out: Vec<u64>,
 }
@@ -194,6 +196,7 @@ impl Changes {
             removed: Vec::new(),
             values: BTreeSet::new(),
             reordered: false,
+            other_rows: false,
             left_out: Vec::new(),
         };
         let Some(before) = before else { return nothing() };
@@ -226,17 +229,21 @@ impl Changes {
         changes.removed =
             (0..before.columns.len()).filter(|index| !kept.contains(index)).map(|index| before.columns[index].name.clone()).collect();
         changes.left_out = left_out(before, step);
+        // Rows that a stage held back have no numbers to be known by.
+        let cells = |step: &Step| step.rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>();
+        changes.other_rows = before.columns == step.columns && cells(before) != cells(step);
         changes
     }
 
     /// Whether the step did anything to the rows that are shown.
     pub(super) fn any(&self, look: &Look) -> bool {
-        let Self { columns, retyped, removed, values, reordered, left_out: _ } = self;
+        let Self { columns, retyped, removed, values, reordered, other_rows, left_out: _ } = self;
         columns.iter().any(|change| *change != Change::Kept)
             || retyped.iter().any(Option::is_some)
             || !removed.is_empty()
             || !values.is_empty()
             || *reordered
+            || *other_rows
             || !look.rejects.is_empty()
             || look.filtered + look.expanded + look.skipped > 0
     }
@@ -266,6 +273,8 @@ impl Changes {
             format!("row{} {}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(", "))
         };
         let order = if self.reordered { "the columns stand in another order".to_owned() } else { String::new() };
+        let counted = step.look.filtered + step.look.expanded + step.look.skipped + step.look.rejects.len() as u64;
+        let others = if self.other_rows && self.values.is_empty() && counted == 0 { "they stand in another order" } else { "" };
         let all = [
             ("renamed", renamed),
             ("added", added),
@@ -274,6 +283,7 @@ impl Changes {
             ("reordered", order),
             ("values", changed),
             ("left out", rows),
+            ("rows", others.to_owned()),
         ];
         all.into_iter().filter(|(_, what)| !what.is_empty()).collect()
     }

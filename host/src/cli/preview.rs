@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use super::change::{Change, Changes, Shown, Step};
-use super::table::{Cell, Column, lay_out};
+use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
 use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup};
 use crate::batch::Reject;
@@ -121,7 +122,7 @@ fn known_stage(plan: &Plan, name: &str) -> Result<(), Error> {
 fn as_text(before: Option<&Step>, step: &Step, width: usize) -> String {
     let look = &step.look;
     let changes = Changes::between(before, step);
-    let mut text = format!("{}\n", title(step, &changes));
+    let mut text = format!("{}\n", title(step, &changes, width));
     for (word, what) in changes.sentences(step) {
         text.push_str(&printable(&wrap(&format!("  {word:<10}"), &what, width)));
     }
@@ -153,7 +154,7 @@ fn as_text(before: Option<&Step>, step: &Step, width: usize) -> String {
 }
 
 /// `ops 2/5  convert 5 · 10 rows`.
-fn title(step: &Step, changes: &Changes) -> String {
+fn title(step: &Step, changes: &Changes, width: usize) -> String {
     let look = &step.look;
     let mut title = match &look.stage {
         None => "source".to_owned(),
@@ -175,7 +176,9 @@ fn title(step: &Step, changes: &Changes) -> String {
     if look.stage.is_some() && !changes.any(look) {
         counts.push("nothing changed".into());
     }
-    format!("{}  {} · {}", paint(Colour::Bold, &title), printable(&look.what), counts.join(", "))
+    let counts = counts.join(", ");
+    let room = width.saturating_sub(title.width() + counts.width() + 5).max(NARROWEST / 2);
+    format!("{}  {} · {counts}", paint(Colour::Bold, &title), fit(&printable(&look.what), room))
 }
 
 /// A refused row and why.
@@ -189,7 +192,6 @@ fn refused(reject: &Reject) -> String {
 
 /// A text behind a word, on as many lines as it takes; it is broken at `, `.
 fn wrap(word: &str, text: &str, width: usize) -> String {
-    use unicode_width::UnicodeWidthStr;
     let indent = word.width();
     let mut lines = String::from(word);
     let mut used = indent;
