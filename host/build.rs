@@ -27,7 +27,6 @@ fn main() {
         "guests/aggregate",
         "guests/sdk",
         "guests/steps",
-        "vendor",
         "wit",
         "Cargo.toml",
         "Cargo.lock",
