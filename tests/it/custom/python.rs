@@ -192,7 +192,7 @@ fn kwargs_stand_under_the_runs_parameters_and_what_a_function_does_not_take_is_a
     assert_snapshot!(told(&pipeline.answer(&["run"])), @r"
     2
     ./transform.yaml:2:3: error: `custom_function`: stage `needs`, `rates`: needs() got an unexpected keyword argument 'rates'
-      because: and needs() got an unexpected keyword argument 'regoin'; and needs() is missing a required keyword argument 'rate'
+      because: and `regoin`: needs() got an unexpected keyword argument 'regoin'; and `rate`: needs() is missing a required keyword argument 'rate'
       hint: it takes `rate`, `region`
     ");
 }
@@ -260,7 +260,7 @@ fn python_reaches_nothing_and_its_clock_and_dice_are_the_runs() {
     let made = rows(&pipeline);
     assert_eq!(
         made[0]["reach"],
-        json!(["OSError", "FileNotFoundError", "FileNotFoundError", "FileNotFoundError", "None", "OSError", "True", "True"])
+        json!(["gaierror", "FileNotFoundError", "FileNotFoundError", "FileNotFoundError", "None", "OSError", "True", "True"])
     );
     assert_ne!(made[0]["random"], made[1]["random"]);
     // Another run, other dice.
