@@ -140,6 +140,13 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_without_a_picture_is_for_the_usual_one_and_zeros_may_lead_a_number() {
+        assert_eq!(value("$fromMillis(1540127100000, (), '-0500')"), "\"2018-10-21T08:05:00.000-05:00\"");
+        assert_eq!(value("$number('0123')"), "123");
+        assert_eq!(value("$number('-007')"), "-7");
+    }
+
+    #[test]
     fn chance_repeats_with_its_seed() {
         assert_eq!(value("[1..3].$random()"), value("[1..3].$random()"));
         assert_eq!(value("$shuffle([1..5])"), value("[1..5] ~> $shuffle"));

@@ -206,7 +206,7 @@ fn number_of(arguments: &[Value]) -> Result<Value, EvaluatorError> {
         let digits = prefix.iter().find_map(|prefix| text.strip_prefix(prefix));
         digits.is_some_and(|digits| !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix)))
     };
-    let read = match text::is_json_number(text.as_bytes()) {
+    let read = match text::is_number(text.as_bytes()) {
         true => text.parse().is_ok_and(|number: f64| number.is_finite()),
         false => radix(["0x", "0X"], 16) || radix(["0o", "0O"], 8) || radix(["0b", "0B"], 2),
     };
@@ -301,7 +301,11 @@ fn encode(name: &str, kept: &str, arguments: &[Value]) -> Result<Value, Evaluato
 /// `$fromMillis`: a fraction of a millisecond is cut off.
 fn from_millis(arguments: &[Value]) -> Result<Value, EvaluatorError> {
     let first = whole_millis(&arguments[..arguments.len().min(1)])?;
-    let whole: Vec<Value> = std::iter::once(first).chain(arguments.iter().skip(1).cloned()).collect();
+    let mut whole: Vec<Value> = std::iter::once(first).chain(arguments.iter().skip(1).cloned()).collect();
+    // A zone without a picture is for the picture of ISO 8601.
+    if let [_, picture @ Value::Undefined, Value::String(_)] = whole.as_mut_slice() {
+        *picture = Value::string("[Y0001]-[M01]-[D01]T[H01]:[m01]:[s01].[f001][Z01:01t]");
+    }
     original("fromMillis", &whole)
 }
 

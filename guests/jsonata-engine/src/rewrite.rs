@@ -10,7 +10,7 @@ pub(crate) fn rewrite(node: &mut AstNode, names: &[&str]) {
         return;
     }
     match (name.as_str(), args.len()) {
-        ("number", 1) | ("reduce", 2) | ("formatBase", 1..=2) | ("fromMillis", 1..=3) => {
+        ("number", 1) | ("reduce", 2) | ("formatBase", 1..=2) | ("fromMillis", 1..=2) => {
             // `$reduce` with a start takes the items as they are.
             let host_name = format!("host {name} of");
             wrap(&mut args[0], host_name);
@@ -18,6 +18,7 @@ pub(crate) fn rewrite(node: &mut AstNode, names: &[&str]) {
         ("pad", 2..=3) => wrap(&mut args[1], "host pad of".into()),
         ("formatInteger" | "parseInteger", 2)
         | ("encodeUrl" | "encodeUrlComponent" | "base64encode" | "base64decode" | "shuffle", 1)
+        | ("fromMillis", 3)
         | ("now" | "millis" | "random", 0) => *name = format!("host {name}"),
         _ => {}
     }

@@ -50,18 +50,13 @@ pub(crate) fn percent_encode(text: &str, kept: &str) -> String {
 }
 
 /// Whether a text is a number as JSON writes it.
-pub(crate) fn is_json_number(text: &[u8]) -> bool {
+pub(crate) fn is_number(text: &[u8]) -> bool {
     fn digits(text: &[u8]) -> Option<&[u8]> {
         let count = text.iter().take_while(|digit| digit.is_ascii_digit()).count();
         (count > 0).then(|| &text[count..])
     }
     let text = text.strip_prefix(b"-").unwrap_or(text);
-    let Some(mut rest) = (match text {
-        [b'0', rest @ ..] => Some(rest),
-        _ => digits(text),
-    }) else {
-        return false;
-    };
+    let Some(mut rest) = digits(text) else { return false };
     if let [b'.', fraction @ ..] = rest {
         let Some(after) = digits(fraction) else { return false };
         rest = after;
