@@ -14,6 +14,7 @@ mod examples;
 mod grants;
 mod jsonata;
 mod jsonata_suite;
+mod many;
 mod params;
 mod preview;
 mod readme;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Files, Pipeline, Problem, RULES, Text, parse, wanted};
+use crate::config::{Files, Pipeline, Problem, RULES, Text, parameter_defaults, parse, wanted};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Overrides, Plan};
 
@@ -91,8 +91,14 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
         None if files.extract.is_none() || files.load.is_none() => files.pipeline = find_text(&root, "pipeline")?,
         None => {}
     }
-    let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
+    // A parameter is a variable too; what is given comes before the environment, and that before a default.
+    let given = args.params.iter().chain(&args.vars).map(|(name, value)| (name.as_str(), value.as_str()));
+    let given: HashMap<&str, &str> = given.collect();
+    let defaults = parameter_defaults(&files);
+    let lookup = |name: &str| {
+        let given = given.get(name).map(|value| (*value).to_owned());
+        given.or_else(|| std::env::var(name).ok()).or_else(|| defaults.get(name).cloned())
+    };
     // What the files name may name files in turn.
     for _ in 0..4 {
         let wanted = wanted(&files, &lookup);
@@ -161,10 +167,15 @@ fn find_text(root: &Path, name: &str) -> Result<Option<Text>> {
 
 /// Reads a configuration file; `shown` is what messages call it.
 pub(super) fn read_text(path: &Path, shown: &str) -> Result<Text> {
+    read_text_of(path, shown, MAX_BYTES)
+}
+
+/// As [`read_text`], of at most so many bytes.
+pub(super) fn read_text_of(path: &Path, shown: &str, max_bytes: u64) -> Result<Text> {
     let reading = || format!("reading `{shown}`");
     let metadata = std::fs::metadata(path).outside(reading)?;
-    if metadata.len() > MAX_BYTES {
-        return Err(Error::config(format!("`{shown}` has {} bytes, a configuration file has at most {MAX_BYTES}", metadata.len())));
+    if metadata.len() > max_bytes {
+        return Err(Error::config(format!("`{shown}` has {} bytes, a configuration file has at most {max_bytes}", metadata.len())));
     }
     let bytes = std::fs::read(path).outside(reading)?;
     let text = String::from_utf8(bytes)

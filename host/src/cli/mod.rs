@@ -18,7 +18,9 @@ mod preview;
 mod pull;
 mod push;
 mod run;
+mod run_many;
 mod schema;
+mod sets;
 mod setup;
 mod table;
 mod terminal;
@@ -43,6 +45,8 @@ struct Cli {
 enum Command {
     /// Run the pipeline of a contract directory
     Run(run::RunArgs),
+    /// Run the pipeline of a contract directory once for each of many parameters
+    RunMany(run_many::RunManyArgs),
     /// Find every mistake in the configuration of contract directories, without touching data
     Check(check::CheckArgs),
     /// Run the cases of a contract directory: rows in, rows expected; without source, sink and network
@@ -148,6 +152,14 @@ impl NetworkArgs {
     }
 }
 
+/// Where the host keeps what it must know from one call to the next.
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// Folder for what is kept from call to call [default: etl-host in the user's state folder]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+}
+
 /// Errors of one command: one, or every one of a configuration.
 struct Failures(Vec<Error>);
 
@@ -185,6 +197,7 @@ pub fn main() -> ExitCode {
     setup::logging();
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::RunMany(args) => run_many::run_many(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Preview(args) => preview::preview(&args),

@@ -51,7 +51,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     if let Some(workers) = args.workers {
         options.workers = workers;
     }
-    let stop = stop_on_signal(&runtime)?;
+    let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);
     let report = run_plan(&plan, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
     progressing.clear();
@@ -74,8 +74,8 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     })
 }
 
-/// Lets a first SIGINT or SIGTERM end the run with nothing written; a second one ends the process at once.
-fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> {
+/// Lets a first SIGINT or SIGTERM set the flag, which is answered, and say `words`; a second one ends the process at once.
+pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime, words: &'static str) -> Result<Arc<AtomicBool>> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -91,7 +91,7 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> 
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            terminal::talk("stopping; nothing will be written (once more to stop at once)");
+            terminal::talk(words);
         }
     });
     Ok(stop)

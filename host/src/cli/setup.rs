@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{CacheArgs, LibraryArgs, LoginArgs};
+use super::{CacheArgs, LibraryArgs, LoginArgs, StateArgs};
 use crate::artifact::{Library, Login, Registries, Secret, Store};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{Network, Options, Sandbox};
@@ -71,6 +71,13 @@ pub(super) fn login(args: &LoginArgs) -> Result<Option<Login>> {
         "" => Err(Error::config("stdin holds no password").hint("`--password-stdin` reads it: `etl-host push … --password-stdin < FILE`")),
         password => Ok(Some(Login { username: username.clone(), password: Secret::new(password) })),
     }
+}
+
+/// The folder for what is kept from call to call: what is said, else `$XDG_STATE_HOME/etl-host`, else `~/.local/state/etl-host`.
+pub(super) fn state_folder(args: &StateArgs) -> Result<PathBuf> {
+    args.state_dir.clone().or_else(|| user_folder("XDG_STATE_HOME", ".local/state")).ok_or_else(|| {
+        Error::config("there is no folder to keep state in, since neither `XDG_STATE_HOME` nor `HOME` is set").hint("pass `--state-dir FOLDER`")
+    })
 }
 
 /// `$XDG_CACHE_HOME/etl-host`, else `~/.cache/etl-host`.

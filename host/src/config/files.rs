@@ -81,6 +81,19 @@ pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<String> {
     reading.shelf.wanted.take()
 }
 
+/// Defaults of the parameters that the pipeline takes, as texts: its files may use parameters as variables.
+pub fn parameter_defaults(files: &Files) -> BTreeMap<String, String> {
+    // What is wrong with the text is found by `parse`.
+    let mut findings = Findings::default();
+    let extract = match (&files.extract, &files.pipeline) {
+        (Some(text), _) => yaml::parse(&text.text, &mut findings),
+        (None, Some(text)) => yaml::parse(&text.text, &mut findings).and_then(|mut node| node.take("extract")).map(|(_, node)| node),
+        (None, None) => None,
+    };
+    let params = extract.as_ref().and_then(|node| node.given("input_params")).map(Node::entries).unwrap_or_default();
+    params.iter().filter_map(|(key, param)| Some((key.name.clone(), param.given("default")?.text()?.to_owned()))).collect()
+}
+
 fn sort(problems: &mut [Problem]) {
     problems.sort_by_key(order);
 }

@@ -11,6 +11,8 @@ mod apply;
 mod case;
 mod chain;
 mod difference;
+pub mod journal;
+pub mod many;
 mod preview;
 mod process;
 mod split;
