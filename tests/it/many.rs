@@ -32,7 +32,14 @@ fn a_parameter_is_a_variable_and_each_value_is_a_run() {
     let pipeline = daily(&["2024-01-01", "2024-01-02", "2024-01-03"]);
     let answer = answer(&pipeline, &["--dates", "day=2024-01-01..2024-01-04", "--parallel", "2"]);
     assert_eq!(answer.code, 3, "{answer:?}");
-    insta::assert_snapshot!(without_times(&answer.stdout), @"");
+    insta::assert_snapshot!(without_times(&answer.stdout), @r"
+     run            │ status  │ read │ loaded │ rejected │ seconds │ error
+    ────────────────┼─────────┼──────┼────────┼──────────┼─────────┼──────────────────────────────────
+     day=2024-01-01 │ success │    1 │      1 │        0 │    _ │
+     day=2024-01-02 │ success │    1 │      1 │        0 │    _ │
+     day=2024-01-03 │ success │    1 │      1 │        0 │    _ │
+     day=2024-01-04 │ failed  │    0 │      0 │        0 │    _ │ `in/2024-01-04.jsonl` does not …
+    ");
     assert!(answer.stderr.contains("4 runs: 3 success, 1 failed"), "{answer:?}");
     assert_eq!(pipeline.read("out/2024-01-02.jsonl"), "{\"id\":\"2024-01-02\"}\n");
     assert!(!pipeline.path("out/2024-01-04.jsonl").exists());
@@ -69,7 +76,10 @@ fn runs_that_would_overwrite_each_other_are_refused_and_those_that_append_take_t
     let pipeline = daily(&["a", "b"]).with("load.yaml", "type: file\npath: out.jsonl\n");
     let refused = answer(&pipeline, &["--values", "day=a,b"]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    insta::assert_snapshot!(refused.stderr.replace(&pipeline.path("").display().to_string(), "…/"), @"");
+    insta::assert_snapshot!(refused.stderr, @r"
+    error: the runs `day=a` and `day=b` would both write `./out.jsonl`
+      hint: put a parameter into `path` of load.yaml, such as `${day}`, or use `write_mode: append`
+    ");
     let pipeline = pipeline.with("load.yaml", "type: file\npath: out.jsonl\nwrite_mode: append\n");
     let done = answer(&pipeline, &["--values", "day=a,b", "--parallel", "2"]);
     assert_eq!(done.code, 0, "{done:?}");
@@ -95,7 +105,8 @@ fn sets_come_from_files_and_what_is_wrong_with_one_fails_that_one() {
     }
     for (arguments, words) in [
         (vec!["--values", "day=a,a"], "sets 1 and 2 are the same: day=a"),
-        (vec!["--values", "days=a"], "the pipeline takes no parameter `days`"),
+        (vec!["--values", "days=a"], "parameter `day` is missing, which this uses as `${day}`"),
+        (vec!["--values", "dax=a", "--param", "day=a"], "the pipeline takes no parameter `dax`"),
         (vec!["--values", "day=a", "--param", "day=b"], "`--param day=…` is for all runs, but the set `day=a` has its own `day`"),
         (vec!["--dates", "day=2024-01-01..2023-01-01"], "`2024-01-01..2023-01-01` ends before it begins"),
         (vec!["--values", "day=a", "--id", "../x"], "`--id ../x` must be letters"),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Files, Pipeline, Problem, RULES, Text, parameter_defaults, parse, wanted};
+use crate::config::{Files, Pipeline, Problem, RULES, Text, parse, takes, wanted};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Overrides, Plan};
 
@@ -94,10 +94,10 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
     // A parameter is a variable too; what is given comes before the environment, and that before a default.
     let given = args.params.iter().chain(&args.vars).map(|(name, value)| (name.as_str(), value.as_str()));
     let given: HashMap<&str, &str> = given.collect();
-    let defaults = parameter_defaults(&files);
+    let params = takes(&files);
     let lookup = |name: &str| {
         let given = given.get(name).map(|value| (*value).to_owned());
-        given.or_else(|| std::env::var(name).ok()).or_else(|| defaults.get(name).cloned())
+        given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
     };
     // What the files name may name files in turn.
     for _ in 0..4 {
@@ -111,7 +111,14 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
             files.others.insert(path, text);
         }
     }
-    Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
+    let mut parsed = parse(&files, &lookup).map(|pipeline| Contract { pipeline, root });
+    for problem in parsed.as_mut().err().into_iter().flatten() {
+        if let Some(name) = problem.unset.as_ref().filter(|name| params.contains_key(*name)) {
+            problem.message = format!("parameter `{name}` is missing, which this uses as `${{{name}}}`");
+            problem.hint = Some(format!("pass `--param {name}=…`, or give it a `default` in `input_params`"));
+        }
+    }
+    Ok(parsed)
 }
 
 /// Reads a contract directory and works out what will run.

@@ -231,7 +231,7 @@ impl FileSource {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reading {
-    /// Rows a batch. Default: 1000.
+    /// Rows a batch; a batch of wide rows has fewer, 16 MiB of input at most. Default: 1000.
     pub batch_size: NonZeroUsize,
     /// Rows to read at most. Default: all.
     pub max_records: Option<u64>,

@@ -81,8 +81,8 @@ pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<String> {
     reading.shelf.wanted.take()
 }
 
-/// Defaults of the parameters that the pipeline takes, as texts: its files may use parameters as variables.
-pub fn parameter_defaults(files: &Files) -> BTreeMap<String, String> {
+/// Parameters that the pipeline takes, with the texts of their defaults: its files may use parameters as variables.
+pub fn takes(files: &Files) -> BTreeMap<String, Option<String>> {
     // What is wrong with the text is found by `parse`.
     let mut findings = Findings::default();
     let extract = match (&files.extract, &files.pipeline) {
@@ -90,8 +90,14 @@ pub fn parameter_defaults(files: &Files) -> BTreeMap<String, String> {
         (None, Some(text)) => yaml::parse(&text.text, &mut findings).and_then(|mut node| node.take("extract")).map(|(_, node)| node),
         (None, None) => None,
     };
-    let params = extract.as_ref().and_then(|node| node.given("input_params")).map(Node::entries).unwrap_or_default();
-    params.iter().filter_map(|(key, param)| Some((key.name.clone(), param.given("default")?.text()?.to_owned()))).collect()
+    let Some(params) = extract.as_ref().and_then(|node| node.given("input_params")) else { return BTreeMap::new() };
+    match &params.value {
+        Value::List(names) => names.iter().filter_map(|name| Some((name.text()?.to_owned(), None))).collect(),
+        _ => {
+            let default = |param: &Node| Some(param.given("default")?.text()?.to_owned());
+            params.entries().iter().map(|(key, param)| (key.name.clone(), default(param))).collect()
+        }
+    }
 }
 
 fn sort(problems: &mut [Problem]) {

@@ -29,7 +29,7 @@ mod steps;
 pub mod variables;
 mod yaml;
 
-pub use files::{Files, RULES, Text, parameter_defaults, parse, wanted};
+pub use files::{Files, RULES, Text, parse, takes, wanted};
 pub use pipeline::Pipeline;
 pub use problem::Problem;
 pub use schema::{Kind, json_schema};
