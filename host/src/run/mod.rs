@@ -13,6 +13,7 @@ mod chain;
 mod difference;
 pub mod journal;
 pub mod many;
+mod memory;
 mod preview;
 mod process;
 mod split;
