@@ -231,7 +231,8 @@ fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>
         {
             let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, target.display());
             let names: Vec<&str> = set.params.keys().map(String::as_str).collect();
-            let hint = format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
+            let hint =
+                format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
             return Err(Error::config(message).hint(hint).into());
         }
         targets.push(target.map(|(target, _)| target));
@@ -253,7 +254,10 @@ fn warn_of_unfinished(args: &RunManyArgs, sets: &[ParamSet], before: &BTreeMap<S
         let unfinished = before.get(key).is_some_and(|entry| entry.status == Ending::Running);
         let appends = || contract::planned(&with(&args.contract, set)).is_ok_and(|plan| plan.sink.write_mode == WriteMode::Append);
         if unfinished && appends() {
-            tracing::warn!(run = set.name, "the earlier call ended in this run; if its rows were appended already, they will be there twice");
+            tracing::warn!(
+                run = set.name,
+                "the earlier call ended in this run; if its rows were appended already, they will be there twice"
+            );
         }
     }
 }
@@ -264,7 +268,9 @@ fn journal_path(args: &RunManyArgs) -> Result<PathBuf> {
         Some(id) => {
             let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
             if id.is_empty() || id.len() > 100 || id.starts_with('.') || !id.chars().all(plain) {
-                return Err(Error::config(format!("`--id {id}` must be letters, digits, `.`, `_` and `-`, and begin with none of the dots")));
+                return Err(Error::config(format!(
+                    "`--id {id}` must be letters, digits, `.`, `_` and `-`, and begin with none of the dots"
+                )));
             }
             id.clone()
         }
@@ -284,16 +290,8 @@ fn journal_path(args: &RunManyArgs) -> Result<PathBuf> {
 /// Does one run.
 fn one_run(contract: &ContractArgs, options: RunOptions, sandbox: &Sandbox, stop: &AtomicBool, key: String) -> Ended {
     let clock = Instant::now();
-    let entry = Entry {
-        key,
-        status: Ending::Failed,
-        run_id: options.run_id.clone(),
-        read: 0,
-        loaded: 0,
-        rejected: 0,
-        seconds: 0.0,
-        error: None,
-    };
+    let entry =
+        Entry { key, status: Ending::Failed, run_id: options.run_id.clone(), read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None };
     let report = contract::planned(contract).and_then(|plan| Ok(run_plan(&plan, &options, sandbox, stop, &mut |_| {})?));
     let seconds = clock.elapsed().as_secs_f64();
     match report {
@@ -304,7 +302,8 @@ fn one_run(contract: &ContractArgs, options: RunOptions, sandbox: &Sandbox, stop
                 Status::Failed => (Ending::Failed, Some(Fault::Data)),
             };
             let breaches = report.quality.iter().flat_map(|quality| &quality.steps);
-            let breaches = breaches.flat_map(|step| step.breaches.iter().map(move |breach| format!("stage `{}`: {}", step.name, breach.sentence(step))));
+            let breaches = breaches
+                .flat_map(|step| step.breaches.iter().map(move |breach| format!("stage `{}`: {}", step.name, breach.sentence(step))));
             let error = fault.map(|_| breaches.collect::<Vec<_>>().join("; "));
             let rows = report.rows;
             Ended { entry: Entry { status, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error, ..entry }, fault }
@@ -356,7 +355,9 @@ fn table(sets: &[ParamSet], ended: &[Option<Ended>]) -> String {
         column("seconds", true, &|entry| format!("{:.2}", entry.seconds), ""),
     ];
     if ended.iter().flatten().any(|end| end.entry.error.is_some()) {
-        let error = |entry: &Entry| entry.error.as_deref().map_or_else(String::new, |error| fit(&terminal::printable(error).replace('\n', " "), 400));
+        let error = |entry: &Entry| {
+            entry.error.as_deref().map_or_else(String::new, |error| fit(&terminal::printable(error).replace('\n', " "), 400))
+        };
         columns.push(column("error", false, &error, ""));
     }
     lay_out(&columns, terminal::columns()).lines.join("\n")

@@ -76,7 +76,8 @@ pub(super) fn login(args: &LoginArgs) -> Result<Option<Login>> {
 /// The folder for what is kept from call to call: what is said, else `$XDG_STATE_HOME/etl-host`, else `~/.local/state/etl-host`.
 pub(super) fn state_folder(args: &StateArgs) -> Result<PathBuf> {
     args.state_dir.clone().or_else(|| user_folder("XDG_STATE_HOME", ".local/state")).ok_or_else(|| {
-        Error::config("there is no folder to keep state in, since neither `XDG_STATE_HOME` nor `HOME` is set").hint("pass `--state-dir FOLDER`")
+        Error::config("there is no folder to keep state in, since neither `XDG_STATE_HOME` nor `HOME` is set")
+            .hint("pass `--state-dir FOLDER`")
     })
 }
 

@@ -7,7 +7,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use etl_steps::Type;
 use etl_steps::validate::Validate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::cloud::CloudSource;
@@ -33,6 +33,8 @@ pub struct Extract {
     pub max_memory_mb: Option<NonZeroU64>,
     /// Whether and how often a run remembers where it is.
     pub checkpoint: Checkpoint,
+    /// Which rows earlier runs have loaded already.
+    pub incremental: Option<Incremental>,
     /// How rows are validated as they come in.
     pub validation: Option<Validation>,
 }
@@ -64,9 +66,71 @@ pub(super) struct Common {
     pub(super) max_memory_mb: Option<NonZeroU64>,
     /// Whether and how often a run remembers where it is.
     pub(super) checkpoint: Checkpoint,
+    /// Takes only rows that are newer than what earlier runs have loaded. Default: all.
+    pub(super) incremental: Option<Incremental>,
     /// How rows are validated as they come in. Default: not.
     #[schemars(with = "Option<ExtractValidation>")]
     pub(super) validation: Option<IgnoredAny>,
+}
+
+/// Which rows are taken, where only those are that earlier runs have not loaded.
+///
+/// The largest cursor that a run has seen is its mark, once it has loaded everything; the next run of the same pipeline with the same
+/// parameters takes the rows above it.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Incremental {
+    /// Column that grows from row to row: a number, a day, a time or a text.
+    pub cursor_field: String,
+    /// Rows at or below it are not taken by the first run. Default: all are.
+    #[serde(default, deserialize_with = "scalar_text")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub initial_value: Option<String>,
+    /// How far below the mark rows are taken again, since they may come late: a number, or a length of time such as `1h`. Default: not at all.
+    #[serde(default)]
+    pub lag: Option<Lag>,
+}
+
+/// How far back rows are taken again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lag {
+    /// For cursors that are numbers.
+    Number(f64),
+    /// For cursors that are days or times.
+    Time(etl_steps::Duration),
+}
+
+impl JsonSchema for Lag {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"], "minimum": 0 })
+    }
+}
+
+impl<'de> Deserialize<'de> for Lag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Number(number) => match number.as_f64() {
+                Some(number) if number >= 0.0 => Ok(Self::Number(number)),
+                _ => Err(de::Error::custom(format!("is {number}, but must be 0 or more"))),
+            },
+            serde_json::Value::String(text) => text.parse().map(Self::Time).map_err(de::Error::custom),
+            other => Err(de::Error::custom(format!("is {other}, but must be a number or a length of time such as `1h`"))),
+        }
+    }
+}
+
+/// Reads a number or a text as a text.
+fn scalar_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<serde_json::Value>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(serde_json::Value::String(text)) => Ok(Some(text)),
+        Some(serde_json::Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(other) => Err(de::Error::custom(format!("is {other}, but must be a number or a text"))),
+    }
 }
 
 /// Parameters that a run takes, in the order in which they are written.

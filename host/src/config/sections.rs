@@ -83,7 +83,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
         }
     };
-    let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation: _ } = common?;
+    let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, incremental, validation: _ } = common?;
     Some(Extract {
         reading: reading?,
         source: source?,
@@ -92,6 +92,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         processing_mode,
         max_memory_mb,
         checkpoint,
+        incremental,
         validation,
     })
 }

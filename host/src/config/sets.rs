@@ -201,16 +201,16 @@ mod tests {
 
     #[test]
     fn a_table_gives_a_set_a_line_and_an_empty_field_is_an_absent_parameter() {
-        assert_eq!(names(csv_sets(&text("\u{feff}day,note\r\n2024-01-01,\"a, \"\"b\"\"\"\n\n2024-01-02,"))), [
-            "day=2024-01-01 note=a, \"b\"",
-            "day=2024-01-02"
-        ]);
+        assert_eq!(
+            names(csv_sets(&text("\u{feff}day,note\r\n2024-01-01,\"a, \"\"b\"\"\"\n\n2024-01-02,"))),
+            ["day=2024-01-01 note=a, \"b\"", "day=2024-01-02"]
+        );
         assert_eq!(names(csv_sets(&text(""))), Vec::<String>::new());
         assert_eq!(names(csv_sets(&text("a,b\n1,2\n\n3\n"))), ["sets:4: the line has 1 fields, but the first line names 2 parameters"]);
-        assert_eq!(names(csv_sets(&text("a,a,\n1,2,3\n"))), [
-            "sets:1: the first line has the column `a` twice",
-            "sets:1: the first line has a column without a name"
-        ]);
+        assert_eq!(
+            names(csv_sets(&text("a,a,\n1,2,3\n"))),
+            ["sets:1: the first line has the column `a` twice", "sets:1: the first line has a column without a name"]
+        );
     }
 
     #[test]

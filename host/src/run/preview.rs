@@ -246,11 +246,12 @@ impl Looking<'_> {
         for split in source.splits(NonZeroUsize::MIN)? {
             for chunk in source.read(&split, None)? {
                 for decoded in chunk?.decode() {
-                    let Decoded { batch, rejects, skipped } = decoded?;
-                    counts.read += rejects.len() as u64 + skipped;
+                    let Decoded { batch, rejects, skipped, filtered } = decoded?;
+                    counts.read += rejects.len() as u64 + skipped + filtered;
                     counts.rejected += rejects.len() as u64;
                     counts.skipped += skipped;
-                    let came = Output { batches: vec![batch.clone()], rejects, skipped, ..Output::default() };
+                    counts.filtered += filtered;
+                    let came = Output { batches: vec![batch.clone()], rejects, skipped, filtered, ..Output::default() };
                     self.looks[0].take(&came, self.show);
                     if batch.rows.num_rows() > 0 {
                         apply.push_watched(batch, &mut |stage, input, output| self.look(stage, input, output))?;

@@ -231,12 +231,13 @@ fn chunk_through(
         seconds
     };
     for decoded in chunk.decode() {
-        let Decoded { mut batch, rejects, skipped } = decoded?;
+        let Decoded { mut batch, rejects, skipped, filtered } = decoded?;
         batch.sequence |= (split as u64) << SEQUENCE_BITS;
         finished.seconds.extract += lap();
         finished.batches += 1;
         let first = finished.rejects.len();
-        finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped;
+        finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped + filtered;
+        finished.rows.filtered += filtered;
         finished.rows.rejected += rejects.len() as u64;
         finished.rows.skipped += skipped;
         finished.rejects.extend(rejects);

@@ -5,6 +5,7 @@ mod cut;
 mod excel;
 mod file;
 mod given;
+mod incremental;
 mod input;
 mod json;
 mod layout;
@@ -27,6 +28,7 @@ mod formats;
 mod testing;
 
 pub use given::{Given, given};
+pub use incremental::Newer;
 pub use lines::read_lines;
 
 use std::num::NonZeroUsize;
@@ -95,6 +97,8 @@ pub struct Decoded {
     pub rejects: Vec<Reject>,
     /// Rows that did not parse and that the policy `skip` leaves out: counted, not kept.
     pub skipped: u64,
+    /// Rows that were read and are not taken, since an earlier run has loaded them.
+    pub filtered: u64,
 }
 
 /// How a source is to be read, as the plan worked it out.
