@@ -78,7 +78,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
             terminal::talk(&format!("stopped after {} rows; {checkpoint}", report.rows.read));
         }
         (_, Some(checkpoint)) if checkpoint.already_complete => {
-            terminal::talk("already complete: the run had ended when it was interrupted, and nothing was done now");
+            terminal::talk(&format!("already complete: run `{}` has ended before, and nothing was done now", report.run_id));
         }
         _ => {}
     }
