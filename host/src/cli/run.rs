@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 
+use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::terminal::{self, Progressing};
 use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Fault, Result};
 use crate::report::Status;
 use crate::run::{RunOptions, run as run_plan};
 
@@ -34,6 +35,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     splits: NonZeroUsize,
     #[command(flatten)]
+    checkpoints: CheckpointArgs,
+    #[command(flatten)]
     library: LibraryArgs,
     #[command(flatten)]
     network: NetworkArgs,
@@ -46,16 +49,43 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let mut options =
-        RunOptions { dry_run: args.dry_run, splits: args.splits, library: setup::library(&args.library, None), ..RunOptions::default() };
+    let mut options = RunOptions {
+        dry_run: args.dry_run,
+        splits: args.splits,
+        library: setup::library(&args.library, None),
+        checkpoints: args.checkpoints.checkpoints(&plan)?.filter(|_| !args.dry_run),
+        ..RunOptions::default()
+    };
     if let Some(workers) = args.workers {
         options.workers = workers;
     }
-    let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
+    let words = match options.checkpoints {
+        Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
+        None => "stopping; nothing will be written (once more to stop at once)",
+    };
+    let stop = stop_on_signal(&runtime, words)?;
     let mut progressing = Progressing::new(args.quiet);
     let report = run_plan(&plan, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
     progressing.clear();
-    let report = report?;
+    let report = report.map_err(|error| {
+        if let Some(checkpoints) =
+            options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
+        {
+            terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
+        }
+        error
+    })?;
+    let gone_on = report.checkpoint.as_ref().filter(|_| !args.quiet);
+    match (report.status, gone_on) {
+        (Status::Interrupted, _) => {
+            let checkpoint = report.checkpoint.as_ref().map(how_to_go_on).unwrap_or_default();
+            terminal::talk(&format!("stopped after {} rows; {checkpoint}", report.rows.read));
+        }
+        (_, Some(checkpoint)) if checkpoint.already_complete => {
+            terminal::talk(&format!("already complete: run `{}` has ended before, and nothing was done now", report.run_id));
+        }
+        _ => {}
+    }
     if args.json {
         terminal::data(&serde_json::to_string(&report).bug(|| "writing the result as JSON".into())?);
     } else if !args.quiet {
@@ -71,6 +101,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         Status::Success => ExitCode::SUCCESS,
         Status::PartialSuccess => ExitCode::from(4),
         Status::Failed => ExitCode::from(1),
+        Status::Interrupted => ExitCode::from(5),
     })
 }
 

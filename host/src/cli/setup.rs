@@ -86,6 +86,11 @@ fn default_cache() -> Option<PathBuf> {
     user_folder("XDG_CACHE_HOME", ".cache")
 }
 
+/// `$XDG_STATE_HOME/etl-host`, else `~/.local/state/etl-host`.
+pub(super) fn default_state() -> Option<PathBuf> {
+    user_folder("XDG_STATE_HOME", ".local/state")
+}
+
 /// Our folder in the one that a variable names, or in one of the user's home.
 fn user_folder(variable: &str, at_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

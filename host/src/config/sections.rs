@@ -247,11 +247,6 @@ fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
 }
 
 fn note_later_extract(common: &Node, findings: &mut Findings) {
-    if let Some(enabled) = common.get("checkpoint").and_then(|checkpoint| checkpoint.get("enabled"))
-        && reads_as::<bool>(enabled) == Some(true)
-    {
-        findings.not_built(enabled, "extract.checkpoint.enabled: true");
-    }
     if let Some(mode) = common.given("processing_mode")
         && let Some(ProcessingMode::Full | ProcessingMode::Hybrid) = reads_as::<ProcessingMode>(mode)
     {

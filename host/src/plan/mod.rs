@@ -21,7 +21,7 @@ pub use limits::Limits;
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
-use crate::config::extract::{FileSource, Reading, Source};
+use crate::config::extract::{Checkpoint, FileSource, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::DeadLetterBackend;
@@ -51,6 +51,10 @@ pub struct Plan {
     pub as_text: Vec<String>,
     /// Columns of the source that are converted before anything looks at them.
     pub converted: Vec<String>,
+    /// Whether and how often the run remembers where it is.
+    pub checkpoint: Checkpoint,
+    /// The run's parameters, those with a default included.
+    pub params: BTreeMap<String, Value>,
 }
 
 /// A stage: one guest, configured.
@@ -189,6 +193,8 @@ impl Plan {
             limit,
             as_text,
             converted,
+            checkpoint: pipeline.extract.checkpoint.clone(),
+            params,
         })
     }
 }

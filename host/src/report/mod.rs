@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::batch::Reason;
 
@@ -45,6 +45,24 @@ pub struct RunReport {
     pub peak_memory_mb: f64,
     /// Threads that worked on rows.
     pub workers: usize,
+    /// How it can be, and was, gone on with; absent where it keeps no checkpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointReport>,
+}
+
+/// How a run can be, and was, gone on with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckpointReport {
+    /// Name of its checkpoint.
+    pub id: String,
+    /// The folder in which that stands.
+    pub folder: PathBuf,
+    /// How often the run was gone on with.
+    pub resumed: u32,
+    /// Checkpoints written by this process.
+    pub written: u64,
+    /// Whether all was done before, so that nothing was done now.
+    pub already_complete: bool,
 }
 
 /// How a run ended.
@@ -57,10 +75,13 @@ pub enum Status {
     PartialSuccess,
     /// Nothing was written.
     Failed,
+    /// It was told to stop: nothing is to be seen yet, and it can go on from its checkpoint.
+    Interrupted,
 }
 
 /// What became of the rows: `read + expanded = loaded + withheld + filtered + rejected + skipped`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Rows {
     /// Rows in the input, those that did not parse included.
     pub read: u64,
@@ -122,7 +143,8 @@ pub struct Phase {
 }
 
 /// What a stage used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StageReport {
     /// Its name.
     pub name: String,
@@ -154,7 +176,8 @@ pub fn count(counters: &mut BTreeMap<String, u64>, name: String, by: u64, most: 
 }
 
 /// What was written.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OutputReport {
     /// Files, in order.
     pub files: Vec<PathBuf>,
@@ -163,7 +186,8 @@ pub struct OutputReport {
 }
 
 /// The rows that went no further.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeadLetterReport {
     /// How many, by reason.
     pub by_reason: BTreeMap<Reason, u64>,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::{Array, RecordBatch};
 use etl_steps::validate::{OnInvalid, Rule, Test, Thresholds};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a guest calls the counter of a rule, before its index.
 const RULE: &str = "rule.";
@@ -22,7 +22,8 @@ const RULE: &str = "rule.";
 const BROKEN: &str = "rows_broken";
 
 /// What was counted of one stage of rules.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tally {
     /// Rows that reached it.
     pub rows: u64,

@@ -102,7 +102,7 @@ fn expected(ids: impl IntoIterator<Item = i64>) -> Vec<Value> {
 
 /// Stages batches as the chunks of a split.
 fn stage(sink: &dyn Sink, split: usize, chunks: &[Batch]) -> Staged {
-    let mut load = sink.begin(split, schema()).unwrap();
+    let mut load = sink.begin(split, schema(), None).unwrap();
     let encode = load.encoder();
     for chunk in chunks {
         let mut encoder = encode.start().unwrap();
@@ -280,7 +280,7 @@ fn splits_stand_in_their_order_and_a_split_begun_twice_counts_once() {
         let last = stage(sink.as_ref(), 2, &[batch(8, 4)]);
         // The second has no rows, the first fails half-way, then runs twice.
         let middle = stage(sink.as_ref(), 1, &[]);
-        let mut broken = sink.begin(0, schema()).unwrap();
+        let mut broken = sink.begin(0, schema(), None).unwrap();
         let mut encoder = broken.encoder().start().unwrap();
         encoder.write(&batch(1, 4)).unwrap();
         broken.append(encoder.finish().unwrap()).unwrap();

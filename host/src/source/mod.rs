@@ -32,7 +32,7 @@ pub use incremental::Newer;
 pub use lines::read_lines;
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,11 @@ pub trait Source: Send + Sync {
 
     /// Cuts the input into at most `target` parts that can be read on their own; none where there is nothing to read.
     fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>>;
+
+    /// The files on this machine that it reads, each once.
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Reads a split from its start or from a position that an earlier read of it gave.
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
