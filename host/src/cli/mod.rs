@@ -10,6 +10,7 @@ mod build;
 mod change;
 mod check;
 mod contract;
+mod history;
 mod inspect;
 mod lock;
 mod new;
@@ -20,6 +21,8 @@ mod push;
 mod run;
 mod schema;
 mod setup;
+mod show;
+mod stats;
 mod table;
 mod terminal;
 mod test;
@@ -43,6 +46,12 @@ struct Cli {
 enum Command {
     /// Run the pipeline of a contract directory
     Run(run::RunArgs),
+    /// List the last runs
+    History(history::HistoryArgs),
+    /// Show the record of one run
+    Show(show::ShowArgs),
+    /// Show what the runs of each pipeline come to: how many succeeded, how long they took, how many rows
+    Stats(stats::StatsArgs),
     /// Find every mistake in the configuration of contract directories, without touching data
     Check(check::CheckArgs),
     /// Run the cases of a contract directory: rows in, rows expected; without source, sink and network
@@ -148,6 +157,14 @@ impl NetworkArgs {
     }
 }
 
+/// Where the host keeps what it must know from one call to the next.
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// Folder for what is kept from call to call [default: etl-host in the user's state folder]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+}
+
 /// Errors of one command: one, or every one of a configuration.
 struct Failures(Vec<Error>);
 
@@ -185,6 +202,9 @@ pub fn main() -> ExitCode {
     setup::logging();
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::History(args) => history::history(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Stats(args) => stats::stats(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Preview(args) => preview::preview(&args),

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 
 use super::terminal::{self, Progressing};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup};
 use crate::error::{Context, Error, Result};
 use crate::report::Status;
-use crate::run::{RunOptions, run as run_plan};
+use crate::run::{RunOptions, run_recorded};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -39,6 +39,11 @@ pub(super) struct RunArgs {
     network: NetworkArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    /// Keep no record of this run in the history
+    #[arg(long)]
+    no_history: bool,
 }
 
 /// Runs a pipeline and tells what happened.
@@ -53,7 +58,8 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     }
     let stop = stop_on_signal(&runtime)?;
     let mut progressing = Progressing::new(args.quiet);
-    let report = run_plan(&plan, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
+    let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
+    let report = run_recorded(&plan, &options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress));
     progressing.clear();
     let report = report?;
     if args.json {
@@ -70,7 +76,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     Ok(match report.status {
         Status::Success => ExitCode::SUCCESS,
         Status::PartialSuccess => ExitCode::from(4),
-        Status::Failed => ExitCode::from(1),
+        Status::Failed | Status::Running => ExitCode::from(1),
     })
 }
 

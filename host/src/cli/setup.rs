@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{CacheArgs, LibraryArgs, LoginArgs};
+use super::{CacheArgs, LibraryArgs, LoginArgs, StateArgs};
 use crate::artifact::{Library, Login, Registries, Secret, Store};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{Network, Options, Sandbox};
+use crate::state::History;
 
 /// Bytes of a password or token.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
@@ -71,6 +72,24 @@ pub(super) fn login(args: &LoginArgs) -> Result<Option<Login>> {
         "" => Err(Error::config("stdin holds no password").hint("`--password-stdin` reads it: `etl-host push … --password-stdin < FILE`")),
         password => Ok(Some(Login { username: username.clone(), password: Secret::new(password) })),
     }
+}
+
+/// The folder for what is kept from call to call: what is said, else `$XDG_STATE_HOME/etl-host`, else `~/.local/state/etl-host`.
+pub(super) fn state_folder(args: &StateArgs) -> Result<PathBuf> {
+    args.state_dir.clone().or_else(|| user_folder("XDG_STATE_HOME", ".local/state")).ok_or_else(|| {
+        Error::config("there is no folder to keep state in, since neither `XDG_STATE_HOME` nor `HOME` is set")
+            .hint("pass `--state-dir FOLDER`")
+    })
+}
+
+/// The history, for a run: where there can be none, a warning says so and the run goes on, since data comes first.
+pub(super) fn history(args: &StateArgs) -> Option<History> {
+    let opened = state_folder(args).and_then(|folder| History::open(&folder));
+    let warn = |error: &Error| {
+        let hint = error.find_hint().unwrap_or("choose another folder by `--state-dir`");
+        tracing::warn!(error = %error.one_line(), hint, "this run is not recorded, and goes on");
+    };
+    opened.inspect_err(warn).ok()
 }
 
 /// `$XDG_CACHE_HOME/etl-host`, else `~/.cache/etl-host`.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::{Array, RecordBatch};
 use etl_steps::validate::{OnInvalid, Rule, Test, Thresholds};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a guest calls the counter of a rule, before its index.
 const RULE: &str = "rule.";
@@ -91,7 +91,7 @@ impl Tally {
 }
 
 /// How the data of a run came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
     /// No row broke a rule.
@@ -114,7 +114,7 @@ impl Verdict {
 }
 
 /// How good the data of a run is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// The worst of the steps'.
     pub verdict: Verdict,
@@ -125,7 +125,7 @@ pub struct Quality {
 }
 
 /// What one step of rules found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepQuality {
     /// Its name.
     pub name: String,
@@ -156,7 +156,7 @@ pub struct StepQuality {
 }
 
 /// What one rule found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleQuality {
     /// Its name.
     pub rule: String,
@@ -170,7 +170,7 @@ pub struct RuleQuality {
 }
 
 /// How full a column is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnQuality {
     /// Its name.
     pub column: String,
@@ -181,7 +181,7 @@ pub struct ColumnQuality {
 }
 
 /// A threshold that was passed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
     /// Which: `error_rate`, `quality` or `completeness.<column>`.
     pub threshold: String,

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 mod apply;
 mod case;
@@ -13,6 +13,7 @@ mod chain;
 mod difference;
 mod preview;
 mod process;
+mod record;
 mod split;
 mod spool;
 mod stages;
@@ -22,15 +23,17 @@ pub use case::{Came, CaseReport, run_case};
 pub use chain::Watch;
 pub use difference::{Difference, Letter};
 pub use preview::{Look, Preview, preview};
+pub use record::run_recorded;
+use record::{begun, phases};
 use split::{Context, Seconds, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use crate::artifact::Library;
 use crate::batch::Reject;
-use crate::error::{Error, Result};
+use crate::error::{Error, PhaseName, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
-use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
+use crate::report::{DeadLetterReport, OutputReport, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, RunName, Sink};
@@ -129,10 +132,11 @@ pub fn run_with(
     check_letters(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let sink: Box<dyn Sink> =
-        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
+        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open(&plan.sink, &plan.root, &name) }
+            .map_err(|error| error.in_phase(PhaseName::Load))?;
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
     refuse_own_output(plan, source.as_ref())?;
-    let stages = configure(source.schema())?;
+    let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let place = match (&plan.dead_letters, options.dry_run) {
         (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
         (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
@@ -157,16 +161,15 @@ pub fn run_with(
     let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail);
     let usage = process::usage();
     Ok(RunReport {
-        run_id: options.run_id.clone(),
-        pipeline: plan.name.clone(),
         status: match rows.crashed {
             _ if failed => Status::Failed,
             0 => Status::Success,
             _ => Status::PartialSuccess,
         },
-        dry_run: options.dry_run,
-        started: options.started.to_rfc3339_opts(SecondsFormat::Millis, true),
-        phases: phases(plan, &rows, seconds, &dead_letters),
+        error: quality.as_ref().and_then(record::breached),
+        ended: Some(record::shown(Utc::now())),
+        phases: phases(plan, &rows, seconds, &dead_letters, quality.as_ref()),
+        fuel: stages.iter().map(|stage: &StageReport| stage.fuel).sum(),
         rows,
         stages,
         quality,
@@ -176,6 +179,7 @@ pub fn run_with(
         cpu_seconds: usage.cpu_seconds,
         peak_memory_mb: usage.peak_memory_mb,
         workers,
+        ..begun(plan, options)
     })
 }
 
@@ -312,9 +316,9 @@ impl Work<'_> {
             return Ok(done);
         }
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
-        letters.commit()?;
+        letters.commit().map_err(|error| error.in_phase(PhaseName::Load))?;
         done.dead_letters.path = letters.path().map(ToOwned::to_owned);
-        let committed = self.sink.commit(staged)?;
+        let committed = self.sink.commit(staged).map_err(|error| error.in_phase(PhaseName::Load))?;
         done.output = OutputReport { files: committed.files, bytes: committed.bytes };
         Ok(done)
     }
@@ -357,24 +361,4 @@ fn note(report: &mut DeadLetterReport, reject: &Reject) {
         };
         report.samples.push(format!("{place}: {}", reject.message));
     }
-}
-
-fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadLetterReport) -> Vec<Phase> {
-    use crate::batch::Reason;
-    let count = |reasons: &[Reason]| reasons.iter().filter_map(|reason| letters.by_reason.get(reason)).sum::<u64>();
-    let unparsed = count(&[Reason::ParseError, Reason::ExtractionError]);
-    let unloaded = count(&[Reason::LoadError, Reason::SchemaMismatch]);
-    let parsed = rows.read - unparsed;
-    let steps = plan.stages.iter().flat_map(|stage| stage.steps.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
-    vec![
-        Phase { name: "extract", detail: plan.source.path.clone(), rows_in: rows.read, rows_out: parsed, seconds: seconds.extract },
-        Phase { name: "transform", detail: steps, rows_in: parsed, rows_out: rows.loaded + unloaded, seconds: seconds.transform },
-        Phase {
-            name: "load",
-            detail: plan.sink.path.clone(),
-            rows_in: rows.loaded + unloaded,
-            rows_out: rows.loaded,
-            seconds: seconds.load,
-        },
-    ]
 }

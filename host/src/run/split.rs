@@ -19,7 +19,7 @@ use super::chain::Chain;
 use super::spool::Spool;
 use super::stages::Stages;
 use crate::batch::{Batch, Reject};
-use crate::error::{Error, Result};
+use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
 use crate::source::{Chunk, Decoded, Source, Split};
@@ -95,7 +95,7 @@ pub(super) fn run_split(
     if let Some(schema) = &context.output {
         appender.begin(schema.clone())?;
     }
-    let chunks = context.source.read(split, None)?;
+    let chunks = context.source.read(split, None).map_err(in_phase(PhaseName::Extract))?;
     let stop = AtomicBool::new(false);
     let stopped = || stop.load(Ordering::Relaxed) || context.stop.load(Ordering::Relaxed);
     let (jobs_in, jobs) = sync_channel::<Job>(1);
@@ -128,7 +128,7 @@ pub(super) fn run_split(
         if context.stop.load(Ordering::Relaxed) {
             return Err(Error::outside("stopped before the end, nothing was written"));
         }
-        report.staged = appender.finish()?;
+        report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
         Ok(report)
     })
 }
@@ -153,7 +153,7 @@ fn read(
             }
             Err(error) => {
                 // Nobody listens any more where another error came first.
-                failed.send(Done { sequence, outcome: Err(error) }).ok();
+                failed.send(Done { sequence, outcome: Err(error.in_phase(PhaseName::Extract)) }).ok();
                 return;
             }
         }
@@ -192,7 +192,7 @@ fn work(
     let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| context.stages.open().ok()).flatten()) else { return };
     let outcome = caught(|| {
         let mut finished = Finished::new(context);
-        let batches = finished.take(chain.finish()?);
+        let batches = finished.take(chain.finish().map_err(in_phase(PhaseName::Transform))?);
         finished.encode(batches, encode)?;
         chain.usage(&mut finished.stages);
         Ok(finished)
@@ -201,6 +201,11 @@ fn work(
     if context.workers == 1 || has_rows || outcome.is_err() {
         done.send(Done { sequence: usize::MAX, outcome }).ok();
     }
+}
+
+/// Says in which phase an error happened.
+fn in_phase(phase: PhaseName) -> impl Fn(Error) -> Error {
+    move |error| error.in_phase(phase)
 }
 
 /// Makes an error of a panic: a thread that just ended would leave the others waiting for its chunk for ever.
@@ -231,7 +236,7 @@ fn chunk_through(
         seconds
     };
     for decoded in chunk.decode() {
-        let Decoded { mut batch, rejects, skipped } = decoded?;
+        let Decoded { mut batch, rejects, skipped } = decoded.map_err(in_phase(PhaseName::Extract))?;
         batch.sequence |= (split as u64) << SEQUENCE_BITS;
         finished.seconds.extract += lap();
         finished.batches += 1;
@@ -243,11 +248,11 @@ fn chunk_through(
         if batch.rows.num_rows() == 0 {
             continue;
         }
-        let output = chain.process(batch)?;
+        let output = chain.process(batch).map_err(in_phase(PhaseName::Transform))?;
         let batches = finished.take(output);
         finished.seconds.transform += lap();
         match &mut encoder {
-            Some(encoder) => finished.write(encoder.as_mut(), &batches)?,
+            Some(encoder) => finished.write(encoder.as_mut(), &batches).map_err(in_phase(PhaseName::Load))?,
             None => waiting.extend(batches),
         }
         // They were found column by column; a person reads them down the file.
@@ -327,7 +332,7 @@ fn collect(
     let mut expected = 0;
     let mut take = |appender: &mut Appender<'_>, finished: Finished, report: &mut SplitReport| -> Result<()> {
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
-        appender.append(encoded, &mut rows, &mut rejects)?;
+        appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
         for reject in &mut rejects {
             reject.batch &= (1 << SEQUENCE_BITS) - 1;
         }
@@ -379,7 +384,11 @@ fn collect(
 
 /// Adds what a stage used in another chunk or split.
 pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
-    let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters, tally } = stage;
+    let StageReport { name: _, digest: _, processed, succeeded: _, failed, fuel, fuel_share, memory_mb, instances, counters, tally } =
+        stage;
+    total.processed += processed;
+    total.failed += failed;
+    total.succeeded = total.processed.saturating_sub(total.failed);
     total.fuel += fuel;
     total.fuel_share = total.fuel_share.max(fuel_share);
     total.memory_mb = total.memory_mb.max(memory_mb);
