@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Whose fault an error is; it alone decides retry and exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// The command line or a configuration file is wrong.
@@ -16,6 +16,41 @@ pub enum Fault {
     Outside,
     /// We are wrong.
     Bug,
+}
+
+/// A phase of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseName {
+    /// Rows are read.
+    Extract,
+    /// They are changed.
+    Transform,
+    /// They are held to rules.
+    Validate,
+    /// What several transformers made is put together.
+    Merge,
+    /// They are written, and shown.
+    Load,
+    /// What depends on the written rows is brought up to date.
+    Publish,
+}
+
+impl PhaseName {
+    /// All of them, in order.
+    pub const ALL: [Self; 6] = [Self::Extract, Self::Transform, Self::Validate, Self::Merge, Self::Load, Self::Publish];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Extract => "extract",
+            Self::Transform => "transform",
+            Self::Validate => "validate",
+            Self::Merge => "merge",
+            Self::Load => "load",
+            Self::Publish => "publish",
+        }
+    }
 }
 
 /// A place in a text that a user wrote.
@@ -54,6 +89,7 @@ struct Inner {
     message: String,
     place: Option<Place>,
     hint: Option<String>,
+    phase: Option<PhaseName>,
     source: Option<anyhow::Error>,
 }
 
@@ -63,7 +99,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Makes an error of the given fault; the message is lower case, without a full stop, literals in back-quotes.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, source: None }))
+        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, phase: None, source: None }))
     }
 
     /// Makes a configuration error.
@@ -105,6 +141,15 @@ impl Error {
         self
     }
 
+    /// Says in which phase of a run it happened; what was said first stays.
+    #[must_use]
+    pub fn in_phase(mut self, phase: PhaseName) -> Self {
+        if self.phase().is_none() {
+            self.0.phase = Some(phase);
+        }
+        self
+    }
+
     /// Adds the level below.
     #[must_use]
     pub fn because(mut self, source: impl Into<anyhow::Error>) -> Self {
@@ -122,6 +167,11 @@ impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.0.fault
+    }
+
+    /// The phase of a run in which it happened, where somebody said so.
+    pub fn phase(&self) -> Option<PhaseName> {
+        self.0.phase.or_else(|| self.0.source.as_ref()?.downcast_ref::<Error>()?.phase())
     }
 
     /// Where in the user's text it is.

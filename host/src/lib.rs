@@ -16,6 +16,8 @@ pub mod plan;
 
 pub mod sandbox;
 
+pub mod state;
+
 pub mod artifact;
 pub mod sink;
 pub mod source;

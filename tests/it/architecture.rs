@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Heavy crates, and the only places that may name them.
-const HEAVY: [(&str, &[&str]); 9] = [
+const HEAVY: [(&str, &[&str]); 10] = [
     ("wasmtime", &["sandbox/"]),
     ("wasmtime_wasi", &["sandbox/"]),
     ("wasmtime_wasi_http", &["sandbox/http/", "sandbox/state.rs"]),
     ("reqwest", &["sandbox/http/", "artifact/registry/"]),
     ("rustls", &["sandbox/http/", "artifact/registry/"]),
+    ("sqlx", &["state/"]),
     ("clap", &["cli/"]),
     ("calamine", &["source/"]),
     ("jsonschema", &["config/"]),

@@ -161,6 +161,10 @@ fn help_names_every_command_and_exit_code() {
 
     Commands:
       run      Run the pipeline of a contract directory
+      history  List the last runs
+      show     Show the record of one run
+      stats    Show what the runs of each pipeline come to: how many succeeded, how long they took, how
+               many rows
       check    Find every mistake in the configuration of contract directories, without touching data
       test     Run the cases of a contract directory: rows in, rows expected; without source, sink and
                network

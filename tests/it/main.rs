@@ -12,6 +12,7 @@ mod duckdb;
 mod evil;
 mod examples;
 mod grants;
+mod history;
 mod jsonata;
 mod jsonata_suite;
 mod many;

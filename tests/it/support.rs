@@ -10,6 +10,9 @@ use tempfile::TempDir;
 /// Components compiled in one test serve all: compiling is the slow part.
 static CACHE: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
 
+/// Records of runs go here, in place of the user's own; a test that looks at them gives a folder of its own.
+static STATE: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+
 /// The folder with the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -18,7 +21,13 @@ pub(crate) fn root() -> PathBuf {
 /// The program, with a cache of its own and nothing of the user's environment that it would read.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_etl-host"));
-    command.env("ETL_HOST_CACHE", CACHE.path()).env_remove("ETL_HOST_LOG").env_remove("COLUMNS").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+        .env("ETL_HOST_CACHE", CACHE.path())
+        .env("ETL_HOST_STATE_DIR", STATE.path())
+        .env_remove("ETL_HOST_LOG")
+        .env_remove("COLUMNS")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
     command
 }
 

@@ -6,26 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use sha2::{Digest, Sha256};
 
-use super::setup;
-use crate::error::{Error, Result};
+use super::{StateArgs, setup};
+use crate::error::Result;
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
 use crate::run::{Checkpoints, Start};
-
-/// Where the host keeps what it must know from run to run.
-#[derive(Clone, Debug, Args)]
-pub(super) struct StateArgs {
-    /// Folder for what is kept from run to run, checkpoints among it [default: etl-host in the user's state folder]
-    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STATE_DIR")]
-    pub(super) state_dir: Option<PathBuf>,
-}
-
-impl StateArgs {
-    /// The folder; `$XDG_STATE_HOME/etl-host`, else `~/.local/state/etl-host`, where none is named.
-    pub(super) fn folder(&self) -> Option<PathBuf> {
-        self.state_dir.clone().or_else(setup::default_state)
-    }
-}
 
 /// Whether and how a run keeps checkpoints, and goes on from one.
 #[derive(Debug, Args)]
@@ -46,8 +31,6 @@ pub(super) struct CheckpointArgs {
     /// Go on though the configuration, a component or the input has changed since
     #[arg(long, requires = "resume")]
     force: bool,
-    #[command(flatten)]
-    state: StateArgs,
 }
 
 /// When a run is gone on with.
@@ -61,17 +44,16 @@ enum ResumeWhen {
 
 impl CheckpointArgs {
     /// How the run of a plan keeps checkpoints; none where nobody asks for them.
-    pub(super) fn checkpoints(&self, plan: &Plan) -> Result<Option<Checkpoints>> {
-        let Self { checkpoint_id, checkpoint_dir, resume, restart, force, state } = self;
+    pub(super) fn checkpoints(&self, plan: &Plan, state: &StateArgs) -> Result<Option<Checkpoints>> {
+        let Self { checkpoint_id, checkpoint_dir, resume, restart, force } = self;
         let asked = checkpoint_id.is_some() || resume.is_some() || *restart;
         if !asked && !plan.checkpoint.enabled {
             return Ok(None);
         }
-        let folder = checkpoint_dir.clone().or_else(|| Some(state.folder()?.join("checkpoints")));
-        let folder = folder.ok_or_else(|| {
-            Error::config("there is no folder for checkpoints: neither HOME nor XDG_STATE_HOME is set")
-                .hint("name one with `--checkpoint-dir`")
-        })?;
+        let folder = match checkpoint_dir {
+            Some(folder) => folder.clone(),
+            None => setup::state_folder(state)?.join("checkpoints"),
+        };
         let start = match (resume, restart) {
             (_, true) => Start::Restart,
             (Some(ResumeWhen::Always), _) => Start::Resume,

@@ -11,6 +11,7 @@ mod change;
 mod check;
 mod checkpoints;
 mod contract;
+mod history;
 mod inspect;
 mod lock;
 mod new;
@@ -23,6 +24,8 @@ mod run_many;
 mod schema;
 mod sets;
 mod setup;
+mod show;
+mod stats;
 mod table;
 mod terminal;
 mod test;
@@ -48,6 +51,12 @@ enum Command {
     Run(run::RunArgs),
     /// Run the pipeline of a contract directory once for each of many parameters
     RunMany(run_many::RunManyArgs),
+    /// List the last runs
+    History(history::HistoryArgs),
+    /// Show the record of one run
+    Show(show::ShowArgs),
+    /// Show what the runs of each pipeline come to: how many succeeded, how long they took, how many rows
+    Stats(stats::StatsArgs),
     /// Find every mistake in the configuration of contract directories, without touching data
     Check(check::CheckArgs),
     /// Run the cases of a contract directory: rows in, rows expected; without source, sink and network
@@ -199,6 +208,9 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::RunMany(args) => run_many::run_many(&args),
+        Command::History(args) => history::history(&args),
+        Command::Show(args) => show::show(&args),
+        Command::Stats(args) => stats::stats(&args),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Preview(args) => preview::preview(&args),

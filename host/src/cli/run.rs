@@ -9,10 +9,10 @@ use clap::Args;
 
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::terminal::{self, Progressing};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup};
 use crate::error::{Context, Error, Fault, Result};
 use crate::report::Status;
-use crate::run::{RunOptions, run as run_plan};
+use crate::run::{RunOptions, run_recorded};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -42,6 +42,11 @@ pub(super) struct RunArgs {
     network: NetworkArgs,
     #[command(flatten)]
     cache: CacheArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    /// Keep no record of this run in the history
+    #[arg(long)]
+    no_history: bool,
 }
 
 /// Runs a pipeline and tells what happened.
@@ -53,7 +58,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         dry_run: args.dry_run,
         splits: args.splits,
         library: setup::library(&args.library, None),
-        checkpoints: args.checkpoints.checkpoints(&plan)?.filter(|_| !args.dry_run),
+        checkpoints: args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()
     };
     if let Some(workers) = args.workers {
@@ -65,7 +70,8 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     };
     let stop = stop_on_signal(&runtime, words)?;
     let mut progressing = Progressing::new(args.quiet);
-    let report = run_plan(&plan, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
+    let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
+    let report = run_recorded(&plan, &options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress));
     progressing.clear();
     let report = report.map_err(|error| {
         if let Some(checkpoints) =
@@ -100,7 +106,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     Ok(match report.status {
         Status::Success => ExitCode::SUCCESS,
         Status::PartialSuccess => ExitCode::from(4),
-        Status::Failed => ExitCode::from(1),
+        Status::Failed | Status::Running => ExitCode::from(1),
         Status::Interrupted => ExitCode::from(5),
     })
 }

@@ -300,7 +300,7 @@ fn one_run(contract: &ContractArgs, options: RunOptions, sandbox: &Sandbox, stop
                 Status::Success => (Ending::Success, None),
                 Status::PartialSuccess => (Ending::PartialSuccess, None),
                 Status::Failed => (Ending::Failed, Some(Fault::Data)),
-                Status::Interrupted => (Ending::Running, None),
+                Status::Interrupted | Status::Running => (Ending::Running, None),
             };
             let breaches = report.quality.iter().flat_map(|quality| &quality.steps);
             let breaches = breaches

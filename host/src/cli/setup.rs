@@ -10,6 +10,7 @@ use super::{CacheArgs, LibraryArgs, LoginArgs, StateArgs};
 use crate::artifact::{Library, Login, Registries, Secret, Store};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{Network, Options, Sandbox};
+use crate::state::History;
 
 /// Bytes of a password or token.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
@@ -81,14 +82,19 @@ pub(super) fn state_folder(args: &StateArgs) -> Result<PathBuf> {
     })
 }
 
+/// The history, for a run: where there can be none, a warning says so and the run goes on, since data comes first.
+pub(super) fn history(args: &StateArgs) -> Option<History> {
+    let opened = state_folder(args).and_then(|folder| History::open(&folder));
+    let warn = |error: &Error| {
+        let hint = error.find_hint().unwrap_or("choose another folder by `--state-dir`");
+        tracing::warn!(error = %error.one_line(), hint, "this run is not recorded, and goes on");
+    };
+    opened.inspect_err(warn).ok()
+}
+
 /// `$XDG_CACHE_HOME/etl-host`, else `~/.cache/etl-host`.
 fn default_cache() -> Option<PathBuf> {
     user_folder("XDG_CACHE_HOME", ".cache")
-}
-
-/// `$XDG_STATE_HOME/etl-host`, else `~/.local/state/etl-host`.
-pub(super) fn default_state() -> Option<PathBuf> {
-    user_folder("XDG_STATE_HOME", ".local/state")
 }
 
 /// Our folder in the one that a variable names, or in one of the user's home.

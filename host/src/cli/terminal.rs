@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use etl_steps::validate::OnInvalid;
 
 use crate::error::{Error, Fault};
-use crate::report::{Progress, Quality, Rows, RunReport, Status, StepQuality, figure};
+use crate::report::{PhaseName, Progress, Quality, Rows, RunReport, Status, StepQuality, Verdict, figure};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -174,14 +174,20 @@ pub(super) fn summary(report: &RunReport) -> String {
     let status = match report.status {
         Status::Success => "success",
         Status::PartialSuccess => "partial success: transforms crashed on rows, see the dead letters",
-        Status::Failed => "failed: the data is not good enough, nothing was written",
+        Status::Failed if report.quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) => {
+            "failed: the data is not good enough, nothing was written"
+        }
+        Status::Failed => "failed: nothing was written",
+        Status::Running => "running",
         Status::Interrupted => "interrupted: nothing is to be seen yet",
     };
     let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
     line(format!("{}: {status}{dry}", report.pipeline));
-    for phase in &report.phases {
+    // What the rules found stands below; the others have nothing to tell yet.
+    let told = |name| matches!(name, PhaseName::Extract | PhaseName::Transform | PhaseName::Load);
+    for phase in report.phases.iter().filter(|phase| told(phase.name)) {
         let share = format!("{} -> {} rows", grouped(phase.rows_in), grouped(phase.rows_out));
-        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name, phase.seconds, phase.detail));
+        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name.name(), phase.seconds, phase.detail));
     }
     let Rows { read, loaded, filtered, rejected, skipped, expanded, withheld, crashed } = report.rows;
     let mut balance = format!("{} read", grouped(read));

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
 use super::canonical::{self, Information};
 use super::load::Load;
 use super::lower;
@@ -46,6 +48,25 @@ pub struct Files {
     pub rules: Vec<Text>,
     /// Files that the others name, by the path as written, and what is there; [`wanted`] answers which.
     pub others: BTreeMap<String, Option<Text>>,
+}
+
+impl Files {
+    /// SHA-256 of all texts, each under the part that it plays.
+    pub fn digest(&self) -> String {
+        let Self { name: _, directory: _, pipeline, extract, transform, load, settings, rules, others } = self;
+        let parts = [("pipeline", pipeline), ("extract", extract), ("transform", transform), ("load", load), ("settings", settings)];
+        let parts = parts.into_iter().filter_map(|(part, text)| Some((part, text.as_ref()?)));
+        let rules = rules.iter().map(|text| ("rules", text));
+        let others = others.iter().filter_map(|(path, text)| Some((path.as_str(), text.as_ref()?)));
+        let mut hasher = Sha256::new();
+        for (part, text) in parts.chain(rules).chain(others) {
+            for bytes in [part, &text.text] {
+                hasher.update((bytes.len() as u64).to_le_bytes());
+                hasher.update(bytes);
+            }
+        }
+        format!("sha256:{}", hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    }
 }
 
 /// Names of files in a contract directory, without `.yaml` or `.yml`.
@@ -170,7 +191,8 @@ impl Reading<'_> {
         not_built.sort_by_key(|(_, problem)| order(problem));
         let (not_built_parts, not_built) = not_built.into_iter().unzip();
         let secrets = std::mem::take(&mut self.secrets);
-        Some(Pipeline { name, version, description, extract, transform, load, settings, secrets, not_built, not_built_parts })
+        let digest = files.digest();
+        Some(Pipeline { name, version, description, extract, transform, load, settings, digest, secrets, not_built, not_built_parts })
     }
 
     /// Holds rows to the contract that lies in the directory itself, before they are loaded.

@@ -24,6 +24,8 @@ pub struct Pipeline {
     pub load: Load,
     /// What holds for the whole pipeline.
     pub settings: Settings,
+    /// SHA-256 of the files, as they were written.
+    pub digest: String,
     /// Values that must not be printed.
     pub secrets: Secrets,
     pub(super) not_built: Vec<Problem>,

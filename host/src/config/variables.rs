@@ -122,7 +122,7 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
 }
 
 /// Whether a variable or key of this name holds something that must not be printed.
-fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', ' '], "_");
     if matches!(name.as_str(), "token_url" | "key_file" | "private_key_path") {
         return false;

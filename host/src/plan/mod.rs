@@ -26,6 +26,7 @@ use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::DeadLetterBackend;
 use crate::config::transform::{OnError, OnTrap, Step, Transform};
+use crate::config::variables::{Secrets, is_secret};
 use crate::error::{Error, Place, Result};
 
 /// What will run.
@@ -47,14 +48,18 @@ pub struct Plan {
     pub dead_letters: DeadLetters,
     /// Rows to read at most.
     pub limit: Option<u64>,
+    /// The run's parameters, typed, those with a default included.
+    pub params: BTreeMap<String, Value>,
+    /// SHA-256 of the configuration files, as they were written.
+    pub digest: String,
+    /// Values that must not be printed.
+    pub secrets: Secrets,
     /// Columns of the source that are made text before anything looks at them.
     pub as_text: Vec<String>,
     /// Columns of the source that are converted before anything looks at them.
     pub converted: Vec<String>,
     /// Whether and how often the run remembers where it is.
     pub checkpoint: Checkpoint,
-    /// The run's parameters, those with a default included.
-    pub params: BTreeMap<String, Value>,
 }
 
 /// A stage: one guest, configured.
@@ -182,6 +187,8 @@ impl Plan {
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
         validate::keep_texts(pipeline, source, &mut as_text);
+        let mut secrets = pipeline.secrets.clone();
+        params.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str()).for_each(|value| secrets.add(value));
         Ok(Self {
             name: pipeline.name.clone(),
             root: root.to_owned(),
@@ -191,11 +198,34 @@ impl Plan {
             sink: sink.clone(),
             dead_letters: dead_letters(pipeline, root),
             limit,
+            params,
+            digest: pipeline.digest.clone(),
+            secrets,
             as_text,
             converted,
             checkpoint: pipeline.extract.checkpoint.clone(),
-            params,
         })
+    }
+}
+
+impl Plan {
+    /// The parameters as they may be shown.
+    pub fn shown_params(&self) -> BTreeMap<String, Value> {
+        let shown = |(name, value): (&String, &Value)| {
+            let value = if is_secret(name) { Value::from("***") } else { self.masked(value) };
+            (name.clone(), value)
+        };
+        self.params.iter().map(shown).collect()
+    }
+
+    /// A value with `***` in place of every secret in its texts.
+    pub fn masked(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::from(self.secrets.mask(text)),
+            Value::Array(items) => items.iter().map(|item| self.masked(item)).collect(),
+            Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), self.masked(value))).collect(),
+            _ => value.clone(),
+        }
     }
 }
 

@@ -4,26 +4,43 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::batch::Reason;
+use crate::error::{Error, Fault};
+
+pub use crate::error::PhaseName;
 
 mod quality;
 
 pub use quality::{Breach, ColumnQuality, Quality, RuleQuality, StepQuality, Tally, Verdict, counters_of, figure};
 
-/// What a run did.
-#[derive(Clone, Debug, Serialize)]
+/// What a run did: what `run --json` prints, and the record that the history keeps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunReport {
     /// The run's id.
     pub run_id: String,
     /// The pipeline's name.
     pub pipeline: String,
+    /// Its contract directory.
+    pub directory: PathBuf,
     /// How it ended.
     pub status: Status,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
     /// Whether nothing was to be written.
     pub dry_run: bool,
     /// When it started, RFC 3339.
     pub started: String,
+    /// When it ended, RFC 3339; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// The parameters that it was given, and the defaults of others; secrets are `***`.
+    pub parameters: BTreeMap<String, Value>,
+    /// SHA-256 of the configuration files, as they were written.
+    pub configuration: String,
     /// What became of the rows.
     pub rows: Rows,
     /// The phases in order.
@@ -41,17 +58,19 @@ pub struct RunReport {
     pub seconds: f64,
     /// CPU seconds of the process.
     pub cpu_seconds: f64,
+    /// Fuel burned, all stages together.
+    pub fuel: u64,
     /// The most memory that the process held, in MiB.
     pub peak_memory_mb: f64,
     /// Threads that worked on rows.
     pub workers: usize,
     /// How it can be, and was, gone on with; absent where it keeps no checkpoints.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointReport>,
 }
 
 /// How a run can be, and was, gone on with.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointReport {
     /// Name of its checkpoint.
     pub id: String,
@@ -66,9 +85,12 @@ pub struct CheckpointReport {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It has not.
+    #[default]
+    Running,
     /// Every row was loaded, left out or refused by a rule of the pipeline.
     Success,
     /// The output is there, but transforms crashed on rows, which are in the dead letters.
@@ -79,9 +101,52 @@ pub enum Status {
     Interrupted,
 }
 
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Success, Self::PartialSuccess, Self::Failed, Self::Interrupted];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::PartialSuccess => "partial_success",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// Whose fault it is.
+    pub kind: Fault,
+    /// The phase in which it happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<PhaseName>,
+    /// All levels of it, in one line.
+    pub message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<&Error> for ErrorReport {
+    fn from(error: &Error) -> Self {
+        let place = error.place().map(|place| format!("{place}: ")).unwrap_or_default();
+        Self {
+            kind: error.fault(),
+            phase: error.phase(),
+            message: format!("{place}{}", error.one_line()),
+            hint: error.find_hint().map(ToOwned::to_owned),
+        }
+    }
+}
+
 /// What became of the rows: `read + expanded = loaded + withheld + filtered + rejected + skipped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Rows {
     /// Rows in the input, those that did not parse included.
     pub read: u64,
@@ -128,10 +193,12 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// One phase of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `extract`, `transform` or `load`.
-    pub name: &'static str,
+    /// Which.
+    pub name: PhaseName,
+    /// How it ended.
+    pub status: PhaseStatus,
     /// What it worked on, for a person.
     pub detail: String,
     /// Rows that went in.
@@ -140,14 +207,59 @@ pub struct Phase {
     pub rows_out: u64,
     /// CPU-bound seconds of all workers, where measured.
     pub seconds: f64,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
-/// What a stage used.
+impl Phase {
+    /// One that has done nothing.
+    pub fn new(name: PhaseName, status: PhaseStatus, detail: impl Into<String>) -> Self {
+        Self { name, status, detail: detail.into(), rows_in: 0, rows_out: 0, seconds: 0.0, error: None }
+    }
+}
+
+/// How a phase ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseStatus {
+    /// Its turn has not come.
+    Pending,
+    /// It has not ended.
+    Running,
+    /// It did what was asked of it, up to where the run failed if it did.
+    Success,
+    /// It ended the run.
+    Failed,
+    /// The pipeline has nothing for it to do, or the run ended before.
+    Skipped,
+}
+
+impl PhaseStatus {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a stage did and used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct StageReport {
     /// Its name.
     pub name: String,
+    /// Rows that went in.
+    pub processed: u64,
+    /// Those of them that it did not refuse: they went on, were left out on purpose or were gathered.
+    pub succeeded: u64,
+    /// Those of them that it refused or crashed on.
+    pub failed: u64,
     /// SHA-256 of its component.
     pub digest: String,
     /// Fuel burned, all instances together.
@@ -177,7 +289,7 @@ pub fn count(counters: &mut BTreeMap<String, u64>, name: String, by: u64, most: 
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct OutputReport {
     /// Files, in order.
     pub files: Vec<PathBuf>,
@@ -187,7 +299,7 @@ pub struct OutputReport {
 
 /// The rows that went no further.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct DeadLetterReport {
     /// How many, by reason.
     pub by_reason: BTreeMap<Reason, u64>,

@@ -92,7 +92,7 @@ impl Tally {
 }
 
 /// How the data of a run came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verdict {
     /// No row broke a rule.
@@ -115,7 +115,7 @@ impl Verdict {
 }
 
 /// How good the data of a run is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// The worst of the steps'.
     pub verdict: Verdict,
@@ -126,7 +126,7 @@ pub struct Quality {
 }
 
 /// What one step of rules found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepQuality {
     /// Its name.
     pub name: String,
@@ -157,7 +157,7 @@ pub struct StepQuality {
 }
 
 /// What one rule found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleQuality {
     /// Its name.
     pub rule: String,
@@ -171,7 +171,7 @@ pub struct RuleQuality {
 }
 
 /// How full a column is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnQuality {
     /// Its name.
     pub column: String,
@@ -182,7 +182,7 @@ pub struct ColumnQuality {
 }
 
 /// A threshold that was passed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
     /// Which: `error_rate`, `quality` or `completeness.<column>`.
     pub threshold: String,

@@ -11,11 +11,13 @@ pub type Watch<'a> = dyn FnMut(usize, Option<&Batch>, &Output) -> Result<()> + '
 /// The stages in order; each worker has its own.
 pub(super) struct Chain {
     stages: Vec<Box<dyn Stage>>,
+    /// For each stage the rows that went in, and those that it refused, since usage was last asked for.
+    seen: Vec<(u64, u64)>,
 }
 
 impl Chain {
     pub(super) fn new(stages: Vec<Box<dyn Stage>>) -> Self {
-        Self { stages }
+        Self { seen: vec![(0, 0); stages.len()], stages }
     }
 
     /// What each stage remembers.
@@ -53,6 +55,7 @@ impl Chain {
         for index in 0..self.stages.len() {
             let mut held = self.stages[index].finish()?;
             watch(index, None, &held)?;
+            self.seen[index].1 += held.rejects.len() as u64 + held.skipped;
             let rows = std::mem::take(&mut held.batches);
             count(&mut total, held);
             let passed = self.run(index + 1, rows, Some(&mut *watch))?;
@@ -67,6 +70,7 @@ impl Chain {
         for (index, stage) in self.stages.iter_mut().enumerate().skip(from) {
             let mut next = Vec::with_capacity(batches.len());
             for batch in batches {
+                let rows = batch.rows.num_rows() as u64;
                 let mut output = match &mut watch {
                     None => stage.process(batch)?,
                     Some(watch) => {
@@ -75,6 +79,8 @@ impl Chain {
                         output
                     }
                 };
+                self.seen[index].0 += rows;
+                self.seen[index].1 += output.rejects.len() as u64 + output.skipped;
                 next.append(&mut output.batches);
                 count(&mut total, output);
             }
@@ -86,8 +92,13 @@ impl Chain {
 
     /// Adds what each stage used since it was last asked.
     pub(super) fn usage(&mut self, reports: &mut [StageReport]) {
-        for (stage, report) in self.stages.iter_mut().zip(reports) {
+        for ((stage, seen), report) in self.stages.iter_mut().zip(&mut self.seen).zip(reports) {
             let usage = stage.usage();
+            let (processed, failed) = std::mem::take(seen);
+            report.processed += processed;
+            report.failed += failed;
+            // What a stage refuses at its end may be rows that went in before.
+            report.succeeded = report.processed.saturating_sub(report.failed);
             report.fuel += usage.fuel;
             report.fuel_share = report.fuel_share.max(usage.fuel_share);
             report.memory_mb = report.memory_mb.max(usage.memory_bytes as f64 / 1_048_576.0);

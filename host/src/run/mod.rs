@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use arrow_schema::SchemaRef;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 mod apply;
 mod case;
@@ -18,6 +18,7 @@ pub mod many;
 mod memory;
 mod preview;
 mod process;
+mod record;
 mod split;
 mod spool;
 mod stages;
@@ -30,14 +31,16 @@ pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
 use ledger::Ledger;
 pub use preview::{Look, Preview, preview};
-use split::{Context, Marks, Seconds, run_split};
+pub use record::run_recorded;
+use record::{begun, phases};
+use split::{Context, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use crate::artifact::Library;
-use crate::error::{Error, Result};
+use crate::error::{Error, PhaseName, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
-use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
+use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, RunName, Sink};
@@ -169,10 +172,11 @@ fn run_opened(
         DeadLetters::new(place.clone(), &RunName { run_id, started, pipeline: plan.name.clone() }).discard()?;
     }
     let sink: Box<dyn Sink> =
-        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
+        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open(&plan.sink, &plan.root, &name) }
+            .map_err(|error| error.in_phase(PhaseName::Load))?;
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
     refuse_own_output(plan, source.as_ref())?;
-    let stages = configure(source.schema())?;
+    let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let letters = DeadLetters::new(place, &name);
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
@@ -222,17 +226,16 @@ fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session
     let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail);
     let usage = process::usage();
     RunReport {
-        run_id: options.run_id.clone(),
-        pipeline: plan.name.clone(),
         status: match rows.crashed {
             _ if interrupted => Status::Interrupted,
             _ if failed => Status::Failed,
             0 => Status::Success,
             _ => Status::PartialSuccess,
         },
-        dry_run: options.dry_run,
-        started: options.started.to_rfc3339_opts(SecondsFormat::Millis, true),
-        phases: phases(plan, &rows, seconds, &dead_letters),
+        error: quality.as_ref().and_then(record::breached),
+        ended: Some(record::shown(Utc::now())),
+        phases: phases(plan, &rows, seconds, &dead_letters, quality.as_ref()),
+        fuel: stages.iter().map(|stage: &StageReport| stage.fuel).sum(),
         rows,
         stages,
         quality,
@@ -243,6 +246,7 @@ fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session
         peak_memory_mb: usage.peak_memory_mb,
         workers,
         checkpoint: session.map(|session| session.report(already_complete)),
+        ..begun(plan, options)
     }
 }
 
@@ -458,24 +462,4 @@ fn check_letters(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadLetterReport) -> Vec<Phase> {
-    use crate::batch::Reason;
-    let count = |reasons: &[Reason]| reasons.iter().filter_map(|reason| letters.by_reason.get(reason)).sum::<u64>();
-    let unparsed = count(&[Reason::ParseError, Reason::ExtractionError]);
-    let unloaded = count(&[Reason::LoadError, Reason::SchemaMismatch]);
-    let parsed = rows.read - unparsed;
-    let steps = plan.stages.iter().flat_map(|stage| stage.steps.iter().map(String::as_str)).collect::<Vec<_>>().join(", ");
-    vec![
-        Phase { name: "extract", detail: plan.source.path.clone(), rows_in: rows.read, rows_out: parsed, seconds: seconds.extract },
-        Phase { name: "transform", detail: steps, rows_in: parsed, rows_out: rows.loaded + unloaded, seconds: seconds.transform },
-        Phase {
-            name: "load",
-            detail: plan.sink.path.clone(),
-            rows_in: rows.loaded + unloaded,
-            rows_out: rows.loaded,
-            seconds: seconds.load,
-        },
-    ]
 }

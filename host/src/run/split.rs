@@ -27,7 +27,7 @@ use super::checkpoint::Reached;
 use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
-use crate::error::{Error, Result};
+use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Flushed, Load, Payload, Sink, Staged};
 use crate::source::{Chunk, Decoded, Source, Split};
@@ -141,7 +141,7 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         });
     }
     let position = from.map(|from| &from.position);
-    let chunks = context.source.read(split, position)?;
+    let chunks = context.source.read(split, position).map_err(in_phase(PhaseName::Extract))?;
     let stop = AtomicBool::new(false);
     // Where checkpoints are kept, what was read is worked on to the end.
     let stopped = || stop.load(Ordering::Relaxed) || context.marks.is_none() && context.stop.load(Ordering::Relaxed);
@@ -192,7 +192,7 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         if context.marks.is_none() && context.stop.load(Ordering::Relaxed) {
             return Err(Error::outside("stopped before the end, nothing was written"));
         }
-        report.staged = appender.finish()?;
+        report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
         Ok(report)
     })
 }
@@ -250,7 +250,7 @@ impl Reader<'_> {
                 }
                 Err(error) => {
                     // Nobody listens any more where another error came first.
-                    failed.send(Done { sequence, outcome: Err(error) }).ok();
+                    failed.send(Done { sequence, outcome: Err(error.in_phase(PhaseName::Extract)) }).ok();
                     return;
                 }
             }
@@ -309,7 +309,7 @@ impl Worker<'_> {
         let outcome = caught(|| {
             let mut chain = chain.map_or_else(open, Ok)?;
             let mut finished = Finished::new(context);
-            let batches = finished.take(chain.finish()?);
+            let batches = finished.take(chain.finish().map_err(in_phase(PhaseName::Transform))?);
             finished.encode(batches, encode)?;
             chain.usage(&mut finished.stages);
             Ok(finished)
@@ -319,6 +319,11 @@ impl Worker<'_> {
             done.send(Done { sequence: usize::MAX, outcome }).ok();
         }
     }
+}
+
+/// Says in which phase an error happened.
+fn in_phase(phase: PhaseName) -> impl Fn(Error) -> Error {
+    move |error| error.in_phase(phase)
 }
 
 /// Makes an error of a panic: a thread that just ended would leave the others waiting for its chunk for ever.
@@ -349,7 +354,7 @@ fn chunk_through(
         seconds
     };
     for decoded in chunk.decode() {
-        let Decoded { mut batch, rejects, skipped, filtered } = decoded?;
+        let Decoded { mut batch, rejects, skipped, filtered } = decoded.map_err(in_phase(PhaseName::Extract))?;
         batch.sequence |= (split as u64) << SEQUENCE_BITS;
         finished.seconds.extract += lap();
         finished.batches += 1;
@@ -362,11 +367,11 @@ fn chunk_through(
         if batch.rows.num_rows() == 0 {
             continue;
         }
-        let output = chain.process(batch)?;
+        let output = chain.process(batch).map_err(in_phase(PhaseName::Transform))?;
         let batches = finished.take(output);
         finished.seconds.transform += lap();
         match &mut encoder {
-            Some(encoder) => finished.write(encoder.as_mut(), &batches)?,
+            Some(encoder) => finished.write(encoder.as_mut(), &batches).map_err(in_phase(PhaseName::Load))?,
             None => waiting.extend(batches),
         }
         // They were found column by column; a person reads them down the file.
@@ -508,7 +513,7 @@ impl Collector<'_> {
     fn take(&mut self, appender: &mut Appender<'_>, finished: Finished) -> Result<()> {
         let Self { started, report, progress, watcher } = self;
         let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, mark } = finished;
-        appender.append(encoded, &mut rows, &mut rejects)?;
+        appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
         for reject in &mut rejects {
             reject.batch &= (1 << SEQUENCE_BITS) - 1;
         }
@@ -544,7 +549,11 @@ impl Seconds {
 
 /// Adds what a stage used in another chunk or split.
 pub(super) fn merge(total: &mut StageReport, stage: StageReport) {
-    let StageReport { name: _, digest: _, fuel, fuel_share, memory_mb, instances, counters, tally } = stage;
+    let StageReport { name: _, digest: _, processed, succeeded: _, failed, fuel, fuel_share, memory_mb, instances, counters, tally } =
+        stage;
+    total.processed += processed;
+    total.failed += failed;
+    total.succeeded = total.processed.saturating_sub(total.failed);
     total.fuel += fuel;
     total.fuel_share = total.fuel_share.max(fuel_share);
     total.memory_mb = total.memory_mb.max(memory_mb);

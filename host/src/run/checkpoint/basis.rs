@@ -64,6 +64,9 @@ impl Basis {
             converted: _,
             checkpoint: _,
             params,
+            // Of files whose every part is looked at here.
+            digest: _,
+            secrets: _,
         } = plan;
         let mut written = BTreeMap::new();
         written.insert("the source and how it is read".to_owned(), digest(&(source, reading)));

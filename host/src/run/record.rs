@@ -1,0 +1,178 @@
+//! The record of a run: begun before it, filled by it, ended after it whatever came.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::split::Seconds;
+use super::{RunOptions, process, run};
+use crate::batch::Reason;
+use crate::error::{Error, Fault, Result};
+use crate::plan::Plan;
+use crate::report::{DeadLetterReport, ErrorReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, Status, Verdict};
+use crate::sandbox::Sandbox;
+use crate::state::{History, Recording};
+
+/// Runs a plan as [`run`] does, and keeps its record: one that says `running` from the start, and at the end how it ended.
+///
+/// Where the record cannot be written there is a warning, and the run goes on: data comes first. A dry run is not recorded.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_recorded(
+    plan: &Plan,
+    options: &RunOptions,
+    sandbox: &Sandbox,
+    history: Option<&History>,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
+    let clock = Instant::now();
+    let mut last = Progress::default();
+    let recording = history.filter(|_| !options.dry_run).and_then(|history| {
+        let mut report = begun(plan, options);
+        report.phases = waiting(plan);
+        report.phases[0].status = PhaseStatus::Running;
+        history.begin(&masked(plan, &report)).inspect_err(|error| unrecorded(error, "this run is not recorded, and goes on")).ok()
+    });
+    let outcome = run(plan, options, sandbox, stop, &mut |progress| {
+        last.clone_from(progress);
+        on_progress(progress);
+    });
+    if let Some(recording) = recording {
+        match &outcome {
+            Ok(report) => end(recording, &masked(plan, report)),
+            Err(error) => end(recording, &masked(plan, &failed(plan, options, error, &last, clock))),
+        }
+    }
+    outcome
+}
+
+fn end(recording: Recording<'_>, report: &RunReport) {
+    if let Err(error) = recording.end(report) {
+        unrecorded(&error, "how this run ended could not be recorded");
+    }
+}
+
+/// A record without any secret: paths, messages and samples of rows may hold one.
+fn masked(plan: &Plan, report: &RunReport) -> RunReport {
+    let masked = serde_json::to_value(report).and_then(|report| serde_json::from_value(plan.masked(&report)));
+    masked.expect("a record is read as it is written, and masks are texts in place of texts")
+}
+
+/// Says that the history lacks something.
+fn unrecorded(error: &Error, what: &str) {
+    let hint = error.find_hint().unwrap_or("choose another folder by `--state-dir`");
+    tracing::warn!(error = %error.one_line(), hint, "{what}");
+}
+
+/// An instant as records show it.
+pub(super) fn shown(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// What is known of a run before it reads a row.
+pub(super) fn begun(plan: &Plan, options: &RunOptions) -> RunReport {
+    RunReport {
+        run_id: options.run_id.clone(),
+        pipeline: plan.name.clone(),
+        directory: std::path::absolute(&plan.root).unwrap_or_else(|_| plan.root.clone()),
+        status: Status::Running,
+        dry_run: options.dry_run,
+        started: shown(options.started),
+        parameters: plan.shown_params(),
+        configuration: plan.digest.clone(),
+        ..RunReport::default()
+    }
+}
+
+/// What is known of a run that failed; `last` is how far it was when it was last looked at.
+pub(super) fn failed(plan: &Plan, options: &RunOptions, error: &Error, last: &Progress, clock: Instant) -> RunReport {
+    let report = ErrorReport::from(error);
+    let mut phases = waiting(plan);
+    // Without a phase it failed before the first row.
+    let broken = error.phase().unwrap_or(PhaseName::Extract);
+    for phase in phases.iter_mut().filter(|phase| phase.status == PhaseStatus::Pending) {
+        phase.status = match phase.name.cmp(&broken) {
+            std::cmp::Ordering::Less => PhaseStatus::Success,
+            std::cmp::Ordering::Equal => PhaseStatus::Failed,
+            std::cmp::Ordering::Greater => PhaseStatus::Skipped,
+        };
+        phase.error = (phase.name == broken).then(|| report.message.clone());
+    }
+    let usage = process::usage();
+    RunReport {
+        status: Status::Failed,
+        error: Some(report),
+        ended: Some(shown(Utc::now())),
+        // Nothing that was on its way to the output is there.
+        rows: Rows { withheld: last.rows.loaded, loaded: 0, ..last.rows },
+        phases,
+        fuel: last.fuel.iter().map(|(_, fuel)| fuel).sum(),
+        seconds: clock.elapsed().as_secs_f64(),
+        cpu_seconds: usage.cpu_seconds,
+        peak_memory_mb: usage.peak_memory_mb,
+        workers: options.workers.get(),
+        ..begun(plan, options)
+    }
+}
+
+/// Why a run failed whose data is not good enough.
+pub(super) fn breached(quality: &Quality) -> Option<ErrorReport> {
+    let steps = quality.steps.iter();
+    let breaches: Vec<String> =
+        steps.flat_map(|step| step.breaches.iter().map(|breach| format!("stage `{}`: {}", step.name, breach.sentence(step)))).collect();
+    let hint = "the dead letters hold the rows that were refused; mend the data, or change `thresholds`";
+    let phase = Some(PhaseName::Validate);
+    (!breaches.is_empty()).then(|| ErrorReport { kind: Fault::Data, phase, message: breaches.join("; "), hint: Some(hint.into()) })
+}
+
+/// The phases of a run that has not begun.
+fn waiting(plan: &Plan) -> Vec<Phase> {
+    let transform = plan.stages.iter().flat_map(|stage| stage.steps.iter().map(String::as_str));
+    let rules = plan.stages.iter().filter(|stage| stage.validation.is_some()).flat_map(|stage| stage.steps.iter().map(String::as_str));
+    let phase = |name| {
+        let (does, detail) = match name {
+            PhaseName::Extract => (true, plan.source.path.clone()),
+            PhaseName::Transform => (true, transform.clone().collect::<Vec<_>>().join(", ")),
+            PhaseName::Validate => (rules.clone().next().is_some(), rules.clone().collect::<Vec<_>>().join(", ")),
+            // One chain of stages has nothing to be put together, and files nothing to be brought up to date.
+            PhaseName::Merge | PhaseName::Publish => (false, String::new()),
+            PhaseName::Load => (true, plan.sink.path.clone()),
+        };
+        Phase::new(name, if does { PhaseStatus::Pending } else { PhaseStatus::Skipped }, detail)
+    };
+    PhaseName::ALL.map(phase).into()
+}
+
+/// The phases of a run that came to its end.
+pub(super) fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadLetterReport, quality: Option<&Quality>) -> Vec<Phase> {
+    let count = |reasons: &[Reason]| reasons.iter().filter_map(|reason| letters.by_reason.get(reason)).sum::<u64>();
+    let unparsed = count(&[Reason::ParseError, Reason::ExtractionError]);
+    let unloaded = count(&[Reason::LoadError, Reason::SchemaMismatch]);
+    let parsed = rows.read - unparsed;
+    let verdict = quality.map(|quality| quality.verdict);
+    let mut phases = waiting(plan);
+    for phase in phases.iter_mut().filter(|phase| phase.status == PhaseStatus::Pending) {
+        phase.status = match phase.name {
+            PhaseName::Validate if verdict == Some(Verdict::Fail) => PhaseStatus::Failed,
+            PhaseName::Load if verdict == Some(Verdict::Fail) => PhaseStatus::Skipped,
+            _ => PhaseStatus::Success,
+        };
+        (phase.rows_in, phase.rows_out, phase.seconds) = match phase.name {
+            PhaseName::Extract => (rows.read, parsed, seconds.extract),
+            // The rules that rows are held to on the way stand in between, so that its seconds hold theirs.
+            PhaseName::Transform => (parsed, rows.loaded + unloaded, seconds.transform),
+            PhaseName::Validate => {
+                let steps = quality.map(|quality| quality.steps.as_slice()).unwrap_or_default();
+                let [first, last] = [steps.first(), steps.last()];
+                (first.map_or(0, |step| step.rows), last.map_or(0, |step| step.passed + step.warned), 0.0)
+            }
+            PhaseName::Load => (rows.loaded + unloaded, rows.loaded, seconds.load),
+            PhaseName::Merge | PhaseName::Publish => (0, 0, 0.0),
+        };
+    }
+    let why = quality.and_then(breached).map(|error| error.message);
+    phases.into_iter().map(|phase| Phase { error: why.clone().filter(|_| phase.status == PhaseStatus::Failed), ..phase }).collect()
+}

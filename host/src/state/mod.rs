@@ -1,0 +1,14 @@
+//! What the host keeps from one call to the next: a record of every run, and dead letters in tables. The only user of SQL.
+
+mod blocking;
+mod database;
+mod history;
+mod journal;
+mod stats;
+
+pub use database::Database;
+pub use history::{Filter, History, Recording};
+pub use stats::PipelineStats;
+
+/// The file in the state folder that holds records and letters.
+const FILE: &str = "state.db";
