@@ -19,11 +19,15 @@ use crate::config::load::WriteMode;
 use crate::config::sets::ParamSet;
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
-use crate::report::Status;
+use crate::report::{RunReport, Status};
 use crate::run::journal::{Ending, Entry, Journal};
 use crate::run::many::{Pace, Task, run_many as run_tasks};
-use crate::run::{RunOptions, run as run_plan};
+use crate::run::{Checkpoints, RunOptions, Start, run_recorded};
+use crate::state::History;
 use crate::sandbox::Sandbox;
+
+/// Batches from one checkpoint of a run to the next.
+const BATCHES: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not zero");
 
 /// Arguments of `run-many`.
 #[derive(Debug, Args)]
@@ -102,12 +106,14 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let targets = targets(args, &sets)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let (mut journal, before) = match args.dry_run {
+    let series = series(args)?;
+    let (mut journal, before, history) = match args.dry_run {
         // Nothing is done that a later call could leave out.
-        true => (None, BTreeMap::new()),
+        true => (None, BTreeMap::new(), None),
         false => {
-            let (journal, before) = Journal::open(&journal_path(args)?, args.resume)?;
-            (Some(journal), before)
+            let path = setup::state_folder(&args.state)?.join("many").join(format!("{series}.jsonl"));
+            let (journal, before) = Journal::open(&path, args.resume)?;
+            (Some(journal), before, setup::history(&args.state))
         }
     };
     let keys: Vec<String> = sets.iter().map(|set| json!(set.params).to_string()).collect();
@@ -121,11 +127,10 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
         ended.push(done.map(|entry| Ended { entry: entry.clone(), fault: None }));
     }
     let earlier = sets.len() - tasks.len();
-    warn_of_unfinished(args, &sets, &before, &keys);
     if earlier > 0 && !args.quiet {
         terminal::talk(&format!("{} of {} runs are done already", grouped(earlier as u64), grouped(sets.len() as u64)));
     }
-    let stop = run::stop_on_signal(&runtime, "stopping; runs that are under way write nothing (once more to stop at once)")?;
+    let stop = run::stop_on_signal(&runtime, "stopping; runs that are under way keep a checkpoint (once more to stop at once)")?;
     let pace = Pace {
         parallel: args.parallel,
         batch_size: args.batch_size,
@@ -144,14 +149,29 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
         if halted.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let options = RunOptions { dry_run: args.dry_run, workers, library: setup::library(&args.library, None), ..RunOptions::default() };
-        let key = keys[task.index].clone();
+        let key = &keys[task.index];
+        let checkpoints = match args.dry_run {
+            true => None,
+            false => Some(checkpoints(args, &series, key, before.get(key))?),
+        };
+        let options = RunOptions {
+            dry_run: args.dry_run,
+            workers,
+            library: setup::library(&args.library, None),
+            checkpoints: checkpoints.clone(),
+            ..RunOptions::default()
+        };
         let run_id = options.run_id.clone();
         note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
-        let ended = one_run(&with(&args.contract, &sets[task.index]), options, &sandbox, &stop, key);
-        // A run that was stopped is to be done by the next call.
-        if !stop.load(Ordering::Relaxed) || ended.fault.is_none() {
+        let each = Each { sandbox: &sandbox, history: history.as_ref(), stop: &stop };
+        let ended = each.run(&with(&args.contract, &sets[task.index]), options, key.clone());
+        // A run that was stopped is to be gone on with by the next call.
+        if ended.entry.status != Ending::Running {
             note(&ended.entry)?;
+            if let Some(Checkpoints { folder, id, .. }) = checkpoints {
+                // What became of it is in the journal now.
+                std::fs::remove_dir_all(folder.join(id)).ok();
+            }
         }
         if args.fail_fast && ended.entry.status == Ending::Failed {
             halted.store(true, Ordering::Relaxed);
@@ -190,12 +210,15 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     if let Some(error) = broken {
         return Err(error.into());
     }
-    if ended.iter().any(Option::is_none) {
+    let is_left = |end: &Option<Ended>| end.as_ref().is_none_or(|end| end.entry.status == Ending::Running);
+    let left = ended.iter().any(is_left);
+    if left {
         terminal::talk("not all runs were done; the same command with `--resume` does those that are left");
     }
     let faults: Vec<Fault> = ended.iter().flatten().filter_map(|end| end.fault).collect();
     let partial = ended.iter().flatten().any(|end| end.entry.status == Ending::PartialSuccess);
-    Ok(match (faults.is_empty(), ended.iter().any(Option::is_none), partial) {
+    Ok(match (faults.is_empty(), left, partial) {
+        (_, true, _) if stop.load(Ordering::Relaxed) => ExitCode::from(5),
         (false, ..) => exit_code(faults.into_iter()),
         (true, true, _) => ExitCode::from(3),
         (true, false, true) => ExitCode::from(4),
@@ -248,23 +271,9 @@ fn target(plan: &Plan) -> (PathBuf, bool) {
     (plan.root.join(&plan.sink.path), plan.sink.write_mode == WriteMode::Overwrite)
 }
 
-/// Tells of runs that an earlier call saw start and not end, where doing them again may double rows.
-fn warn_of_unfinished(args: &RunManyArgs, sets: &[ParamSet], before: &BTreeMap<String, Entry>, keys: &[String]) {
-    for (set, key) in sets.iter().zip(keys) {
-        let unfinished = before.get(key).is_some_and(|entry| entry.status == Ending::Running);
-        let appends = || contract::planned(&with(&args.contract, set)).is_ok_and(|plan| plan.sink.write_mode == WriteMode::Append);
-        if unfinished && appends() {
-            tracing::warn!(
-                run = set.name,
-                "the earlier call ended in this run; if its rows were appended already, they will be there twice"
-            );
-        }
-    }
-}
-
-/// Where it is kept what is done.
-fn journal_path(args: &RunManyArgs) -> Result<PathBuf> {
-    let name = match &args.id {
+/// Names what is kept of these runs.
+fn series(args: &RunManyArgs) -> Result<String> {
+    Ok(match &args.id {
         Some(id) => {
             let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
             if id.is_empty() || id.len() > 100 || id.starts_with('.') || !id.chars().all(plain) {
@@ -281,42 +290,72 @@ fn journal_path(args: &RunManyArgs) -> Result<PathBuf> {
             // Variables may hold secrets: only their digest gets into the name.
             let shared = json!([whole(directory), files, vars, params, limit]);
             let digest = Sha256::digest(shared.to_string());
-            digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+            hex(&digest[..8])
         }
-    };
-    Ok(setup::state_folder(&args.state)?.join("many").join(format!("{name}.jsonl")))
+    })
 }
 
-/// Does one run.
-fn one_run(contract: &ContractArgs, options: RunOptions, sandbox: &Sandbox, stop: &AtomicBool, key: String) -> Ended {
-    let clock = Instant::now();
-    let entry =
-        Entry { key, status: Ending::Failed, run_id: options.run_id.clone(), read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None };
-    let report = contract::planned(contract).and_then(|plan| Ok(run_plan(&plan, &options, sandbox, stop, &mut |_| {})?));
-    let seconds = clock.elapsed().as_secs_f64();
-    match report {
-        Ok(report) => {
-            let (status, fault) = match report.status {
-                Status::Success => (Ending::Success, None),
-                Status::PartialSuccess => (Ending::PartialSuccess, None),
-                Status::Failed => (Ending::Failed, Some(Fault::Data)),
-                Status::Interrupted | Status::Running => (Ending::Running, None),
-            };
-            let breaches = report.quality.iter().flat_map(|quality| &quality.steps);
-            let breaches = breaches
-                .flat_map(|step| step.breaches.iter().map(move |breach| format!("stage `{}`: {}", step.name, breach.sentence(step))));
-            let error = fault.map(|_| breaches.collect::<Vec<_>>().join("; "));
-            let rows = report.rows;
-            Ended { entry: Entry { status, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error, ..entry }, fault }
+/// Every run keeps a checkpoint until its end is noted, so that one which an earlier call saw start is neither lost nor done twice.
+fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entry>) -> Result<Checkpoints> {
+    let folder = setup::state_folder(&args.state)?.join("checkpoints");
+    let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
+    let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
+    let start = if started && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
+    Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What all runs share.
+struct Each<'a> {
+    sandbox: &'a Sandbox,
+    history: Option<&'a History>,
+    stop: &'a AtomicBool,
+}
+
+impl Each<'_> {
+    /// Does one run.
+    fn run(&self, contract: &ContractArgs, options: RunOptions, key: String) -> Ended {
+        let clock = Instant::now();
+        let run_id = options.run_id.clone();
+        let report = contract::planned(contract).and_then(|plan| Ok(self.report(&plan, options)?));
+        let seconds = clock.elapsed().as_secs_f64();
+        match report {
+            Ok(report) => {
+                let (status, fault) = match report.status {
+                    Status::Success => (Ending::Success, None),
+                    Status::PartialSuccess => (Ending::PartialSuccess, None),
+                    Status::Failed => (Ending::Failed, Some(Fault::Data)),
+                    Status::Interrupted | Status::Running => (Ending::Running, None),
+                };
+                let RunReport { run_id, rows, error, .. } = report;
+                let error = error.map(|error| error.message);
+                Ended { entry: Entry { key, status, run_id, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error }, fault }
+            }
+            Err(Failures(errors)) => {
+                let sentence = |error: &Error| match error.place() {
+                    Some(place) => format!("{place}: {}", error.one_line()),
+                    None => error.one_line(),
+                };
+                let error = Some(errors.iter().map(sentence).collect::<Vec<_>>().join("; "));
+                let fault = Some(errors.first().map_or(Fault::Bug, Error::fault));
+                Ended { entry: Entry { key, status: Ending::Failed, run_id, read: 0, loaded: 0, rejected: 0, seconds, error }, fault }
+            }
         }
-        Err(Failures(errors)) => {
-            let sentence = |error: &Error| match error.place() {
-                Some(place) => format!("{place}: {}", error.one_line()),
-                None => error.one_line(),
-            };
-            let error = errors.iter().map(sentence).collect::<Vec<_>>().join("; ");
-            let fault = errors.first().map_or(Fault::Bug, Error::fault);
-            Ended { entry: Entry { seconds, error: Some(error), ..entry }, fault: Some(fault) }
+    }
+
+    fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
+        let report = run_recorded(plan, &options, self.sandbox, self.history, self.stop, &mut |_| {});
+        match (report, &mut options.checkpoints) {
+            // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
+            (Err(error), Some(checkpoints)) if checkpoints.start == Start::Resume && error.fault() == Fault::Config => {
+                tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
+                checkpoints.start = Start::Restart;
+                run_recorded(plan, &options, self.sandbox, self.history, self.stop, &mut |_| {})
+            }
+            (report, _) => report,
         }
     }
 }

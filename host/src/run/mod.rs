@@ -122,7 +122,18 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    let opened = Session::open(options)?;
+    run_session(plan, options, Session::open(options)?, sandbox, stop, on_progress)
+}
+
+/// Runs a plan from its start, or from where a checkpoint says that it was.
+fn run_session(
+    plan: &Plan,
+    options: &RunOptions,
+    opened: Option<Opened>,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
     if let Some(Opened { session, from: Some(from), .. }) = &opened
         && let At::Done(output) = &from.phase
     {
