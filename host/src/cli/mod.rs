@@ -11,6 +11,7 @@ mod change;
 mod check;
 mod checkpoints;
 mod contract;
+mod follow;
 mod history;
 mod inspect;
 mod lock;

@@ -1,6 +1,6 @@
 //! `etl-host run`.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::terminal::{self, Progressing};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
 use crate::error::{Context, Error, Fault, Result};
 use crate::report::Status;
 use crate::run::{RunOptions, run_recorded};
@@ -34,6 +34,9 @@ pub(super) struct RunArgs {
     /// Cut the input into at most so many parts, each staged on its own
     #[arg(long, value_name = "N", default_value = "1")]
     splits: NonZeroUsize,
+    /// Stop rather than take more memory than this [default: what extract.yaml says, else no limit]
+    #[arg(long, value_name = "MIB")]
+    max_memory_mb: Option<NonZeroU64>,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
     #[command(flatten)]
@@ -44,6 +47,9 @@ pub(super) struct RunArgs {
     cache: CacheArgs,
     #[command(flatten)]
     state: StateArgs,
+    /// Take all rows, though extract.yaml says `incremental` and earlier runs have loaded some
+    #[arg(long)]
+    full_refresh: bool,
     /// Keep no record of this run in the history
     #[arg(long)]
     no_history: bool,
@@ -57,6 +63,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let mut options = RunOptions {
         dry_run: args.dry_run,
         splits: args.splits,
+        max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
         checkpoints: args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()
@@ -71,7 +78,9 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let stop = stop_on_signal(&runtime, words)?;
     let mut progressing = Progressing::new(args.quiet);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
-    let report = run_recorded(&plan, &options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress));
+    let report = follow::followed(&plan, &options, &args.state, args.full_refresh, |options| {
+        run_recorded(&plan, options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress))
+    });
     progressing.clear();
     let report = report.map_err(|error| {
         if let Some(checkpoints) =

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::sets::{self, SetArgs};
 use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, grouped};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, run, setup};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
 use crate::config::load::WriteMode;
 use crate::config::sets::ParamSet;
 use crate::error::{Error, Fault, Result};
@@ -23,8 +23,8 @@ use crate::report::{RunReport, Status};
 use crate::run::journal::{Ending, Entry, Journal};
 use crate::run::many::{Pace, Task, run_many as run_tasks};
 use crate::run::{Checkpoints, RunOptions, Start, run_recorded};
-use crate::state::History;
 use crate::sandbox::Sandbox;
+use crate::state::History;
 
 /// Batches from one checkpoint of a run to the next.
 const BATCHES: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not zero");
@@ -163,12 +163,12 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
         };
         let run_id = options.run_id.clone();
         note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
-        let each = Each { sandbox: &sandbox, history: history.as_ref(), stop: &stop };
+        let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
         let ended = each.run(&with(&args.contract, &sets[task.index]), options, key.clone());
         // A run that was stopped is to be gone on with by the next call.
         if ended.entry.status != Ending::Running {
             note(&ended.entry)?;
-            if let Some(Checkpoints { folder, id, .. }) = checkpoints {
+            if let Some(Checkpoints { folder, id, .. }) = checkpoints.filter(|_| ended.entry.status.is_done()) {
                 // What became of it is in the journal now.
                 std::fs::remove_dir_all(folder.join(id)).ok();
             }
@@ -312,6 +312,7 @@ fn hex(bytes: &[u8]) -> String {
 struct Each<'a> {
     sandbox: &'a Sandbox,
     history: Option<&'a History>,
+    state: &'a StateArgs,
     stop: &'a AtomicBool,
 }
 
@@ -332,7 +333,10 @@ impl Each<'_> {
                 };
                 let RunReport { run_id, rows, error, .. } = report;
                 let error = error.map(|error| error.message);
-                Ended { entry: Entry { key, status, run_id, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error }, fault }
+                Ended {
+                    entry: Entry { key, status, run_id, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error },
+                    fault,
+                }
             }
             Err(Failures(errors)) => {
                 let sentence = |error: &Error| match error.place() {
@@ -346,14 +350,20 @@ impl Each<'_> {
         }
     }
 
+    fn followed(&self, plan: &Plan, options: &RunOptions) -> Result<RunReport> {
+        follow::followed(plan, options, self.state, false, |options| {
+            run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {})
+        })
+    }
+
     fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
-        let report = run_recorded(plan, &options, self.sandbox, self.history, self.stop, &mut |_| {});
+        let report = self.followed(plan, &options);
         match (report, &mut options.checkpoints) {
             // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
             (Err(error), Some(checkpoints)) if checkpoints.start == Start::Resume && error.fault() == Fault::Config => {
                 tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
                 checkpoints.start = Start::Restart;
-                run_recorded(plan, &options, self.sandbox, self.history, self.stop, &mut |_| {})
+                self.followed(plan, &options)
             }
             (report, _) => report,
         }

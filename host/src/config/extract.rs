@@ -29,6 +29,8 @@ pub struct Extract {
     pub param_mapping: BTreeMap<String, String>,
     /// How the stream is pulled.
     pub processing_mode: ProcessingMode,
+    /// Rows that `processing_mode: hybrid` reads ahead.
+    pub chunk_size: NonZeroU64,
     /// Memory that a run may take, in MiB.
     pub max_memory_mb: Option<NonZeroU64>,
     /// Whether and how often a run remembers where it is.
@@ -53,7 +55,7 @@ pub enum Source {
 }
 
 /// What every `extract.yaml` may say beside [`Reading`] and its source.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Common {
     /// Parameters that a run takes: a list of names, or names with their properties.
@@ -62,6 +64,8 @@ pub(super) struct Common {
     pub(super) param_mapping: BTreeMap<String, String>,
     /// How the stream is pulled. Default: `streaming`.
     pub(super) processing_mode: ProcessingMode,
+    /// Rows that `hybrid` reads ahead. Default: 10000.
+    pub(super) chunk_size: NonZeroU64,
     /// Memory that a run may take, in MiB; a run that would take more stops with a message. Default: no limit.
     pub(super) max_memory_mb: Option<NonZeroU64>,
     /// Whether and how often a run remembers where it is.
@@ -71,6 +75,21 @@ pub(super) struct Common {
     /// How rows are validated as they come in. Default: not.
     #[schemars(with = "Option<ExtractValidation>")]
     pub(super) validation: Option<IgnoredAny>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            input_params: InputParams::default(),
+            param_mapping: BTreeMap::new(),
+            processing_mode: ProcessingMode::default(),
+            chunk_size: NonZeroU64::new(10_000).expect("10000 is not zero"),
+            max_memory_mb: None,
+            checkpoint: Checkpoint::default(),
+            incremental: None,
+            validation: None,
+        }
+    }
 }
 
 /// Which rows are taken, where only those are that earlier runs have not loaded.

@@ -335,14 +335,16 @@ fn transform_part(node: &mut Node) -> Option<Node> {
 
 /// Settings of a pipeline over those of a shared file.
 fn over(inline: Settings, shared: Settings) -> Settings {
-    let Settings { name, dlq, metadata_store, contract, limits, max_error_ratio } = inline;
-    let untouched = max_error_ratio == Settings::default().max_error_ratio;
+    let Settings { name, dlq, metadata_store, contract, limits, max_error_ratio, max_retries, timeout_seconds } = inline;
+    let default = Settings::default();
     Settings {
         name: name.or(shared.name),
         dlq: dlq.or(shared.dlq),
         metadata_store: metadata_store.or(shared.metadata_store),
         contract: contract.or(shared.contract),
         limits: limits.or(&shared.limits),
-        max_error_ratio: if untouched { shared.max_error_ratio } else { max_error_ratio },
+        max_error_ratio: if max_error_ratio == default.max_error_ratio { shared.max_error_ratio } else { max_error_ratio },
+        max_retries: if max_retries == default.max_retries { shared.max_retries } else { max_retries },
+        timeout_seconds: if timeout_seconds == default.timeout_seconds { shared.timeout_seconds } else { timeout_seconds },
     }
 }

@@ -64,6 +64,13 @@ pub struct RunReport {
     pub peak_memory_mb: f64,
     /// Threads that worked on rows.
     pub workers: usize,
+    /// Batches read.
+    pub batches: u64,
+    /// Those of them that were refused as a whole.
+    pub failed_batches: u64,
+    /// What the next run starts behind, where it takes newer rows only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// How it can be, and was, gone on with; absent where it keeps no checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointReport>,

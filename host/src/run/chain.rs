@@ -113,10 +113,11 @@ impl Chain {
 
 /// Adds up everything but the rows that go on.
 fn count(total: &mut Output, output: Output) {
-    let Output { batches: _, rejects, filtered, expanded, crashed, skipped } = output;
+    let Output { batches: _, rejects, filtered, expanded, crashed, skipped, failed_batches } = output;
     total.rejects.extend(rejects);
     total.filtered += filtered;
     total.expanded += expanded;
     total.crashed += crashed;
     total.skipped += skipped;
+    total.failed_batches += failed_batches;
 }

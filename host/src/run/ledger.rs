@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::report::{DeadLetterReport, Progress, StageReport};
 use crate::sink::Staged;
 use crate::sink::dead_letters::DeadLetters;
+use crate::source::Newer;
 
 /// The least time between two looks at the progress.
 const LOOK: Duration = Duration::from_millis(50);
@@ -27,6 +28,8 @@ pub(super) struct Ledger<'a> {
     pub(super) staged: Vec<Staged>,
     /// What they came to, dead letters of this split included.
     pub(super) totals: Totals,
+    /// The source, where it takes newer rows only.
+    pub(super) newer: Option<&'a Newer>,
     /// When this process began.
     pub(super) clock: Instant,
     pub(super) looked: Instant,
@@ -36,21 +39,21 @@ impl Ledger<'_> {
     /// What the run came to with a split that is under way.
     fn totals_with(&self, report: &SplitReport) -> Totals {
         let mut totals = self.totals.clone();
-        totals.add(report.rows, report.batches, &report.stages);
-        totals.seconds.add(report.seconds);
+        totals.add(report);
         totals.elapsed += self.clock.elapsed().as_secs_f64();
+        totals.mark = self.newer.and_then(Newer::mark);
         totals
     }
 
     /// Notes that a split is done.
     pub(super) fn done(&mut self, report: SplitReport) {
-        self.totals.add(report.rows, report.batches, &report.stages);
-        self.totals.seconds.add(report.seconds);
+        self.totals.add(&report);
         self.staged.extend(report.staged);
     }
 
     /// Writes a checkpoint between splits, where they are kept.
     pub(super) fn note(&mut self, phase: Phase) -> Result<()> {
+        self.totals.mark = self.newer.and_then(Newer::mark);
         let Some(session) = &mut self.session else { return Ok(()) };
         let mut totals = self.totals.clone();
         totals.elapsed += self.clock.elapsed().as_secs_f64();
@@ -93,9 +96,12 @@ impl Totals {
         Self { stages: stages.to_vec(), ..Self::default() }
     }
 
-    fn add(&mut self, rows: crate::report::Rows, batches: u64, stages: &[StageReport]) {
-        self.rows.add(&rows);
+    fn add(&mut self, report: &SplitReport) {
+        let SplitReport { rows, staged: _, stages, seconds, batches, failed_batches, interrupted: _ } = report;
+        self.rows.add(rows);
         self.batches += batches;
+        self.failed_batches += failed_batches;
+        self.seconds.add(*seconds);
         for (total, stage) in self.stages.iter_mut().zip(stages) {
             merge(total, stage.clone());
         }

@@ -4,9 +4,11 @@
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::process;
 use crate::error::{Error, Result};
+use crate::report::StageReport;
 
 /// Share of the limit above which nothing is read ahead.
 const HIGH: f64 = 0.75;
@@ -17,12 +19,14 @@ pub(super) struct Memory {
     limit_mb: Option<NonZeroU64>,
     /// Bytes of rows that wait until all are read.
     held: AtomicU64,
+    /// What instances of the stages hold together, in MiB, by stage.
+    stages: Mutex<Vec<(String, f64)>>,
 }
 
 impl Memory {
     /// Starts with a limit in MiB, where there is one.
     pub(super) fn new(limit_mb: Option<NonZeroU64>) -> Self {
-        Self { limit_mb, held: AtomicU64::new(0) }
+        Self { limit_mb, ..Self::default() }
     }
 
     /// Notes rows that wait until all are read.
@@ -30,16 +34,29 @@ impl Memory {
         self.held.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Whether there is a limit.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit_mb.is_some()
+    }
+
+    /// Notes what stages hold, each instance so much as the largest.
+    pub(super) fn note(&self, stages: &[StageReport], workers: usize) {
+        if self.is_limited() {
+            let of = |stage: &StageReport| (format!("stage `{}`", stage.name), stage.memory_mb * workers as f64);
+            *self.stages.lock().unwrap_or_else(PoisonError::into_inner) = stages.iter().map(of).collect();
+        }
+    }
+
     /// Whether so much is in use that nothing more should be begun while something can be ended.
     pub(super) fn is_high(&self) -> bool {
         self.above(HIGH)
     }
 
-    /// Holds the process to its limit, with nothing left that could be ended first.
+    /// Holds the process to its limit.
     ///
     /// # Errors
     /// Config, where the process takes more than it may.
-    pub(super) fn check(&self, what: &dyn Fn() -> Vec<(String, f64)>) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let Some(limit_mb) = self.limit_mb.filter(|_| self.above(1.0)) else { return Ok(()) };
         // What was freed and is kept for later does not count.
         process::give_back_memory();
@@ -47,7 +64,7 @@ impl Memory {
         if used <= limit_mb.get() as f64 {
             return Ok(());
         }
-        let mut parts = what();
+        let mut parts = self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let held = self.held.load(Ordering::Relaxed) as f64 / 1_048_576.0;
         if held >= 1.0 {
             parts.push(("rows that wait until all are read".into(), held));
@@ -79,10 +96,16 @@ mod tests {
         let memory = Memory::new(NonZeroU64::new(1));
         memory.hold(3 << 20);
         assert!(memory.is_high());
-        let error = memory.check(&|| vec![("stage `shape`".into(), 0.5)]).unwrap_err();
+        memory.note(&[StageReport { name: "shape".into(), memory_mb: 0.5, ..StageReport::default() }], 2);
+        let error = memory.check().unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("but may take 1 (`max_memory_mb`)") && text.contains("rows that wait until all are read 3 MiB"), "{text}");
+        assert!(
+            text.contains("but may take 1 (`max_memory_mb`)")
+                && text.contains("rows that wait until all are read 3 MiB")
+                && text.contains("stage `shape` 1 MiB"),
+            "{text}"
+        );
         assert!(error.find_hint().is_some_and(|hint| hint.starts_with("`processing_mode: streaming`")));
-        assert!(Memory::new(NonZeroU64::new(1 << 40)).check(&Vec::new).is_ok());
+        assert!(Memory::new(NonZeroU64::new(1 << 40)).check().is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ pub mod many;
 mod memory;
 mod preview;
 mod process;
+mod reader;
 mod record;
 mod split;
 mod spool;
@@ -30,10 +32,11 @@ use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
 use ledger::Ledger;
+use memory::Memory;
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
 use record::{begun, phases};
-use split::{Context, Marks, run_split};
+use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
@@ -44,7 +47,7 @@ use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Sta
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, RunName, Sink};
-use crate::source::{self, ReadOptions, Source};
+use crate::source::{self, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -68,6 +71,10 @@ pub struct RunOptions {
     pub library: Library,
     /// What stages draw chance from; absent = a number drawn from the run's id.
     pub seed: Option<u64>,
+    /// What earlier runs have reached, where the plan takes newer rows only; absent = nothing yet.
+    pub mark: Option<String>,
+    /// Memory that the process may take, in MiB; absent = what the plan says.
+    pub max_memory_mb: Option<NonZeroU64>,
     /// How it keeps checkpoints, where it does; a dry run keeps none.
     pub checkpoints: Option<Checkpoints>,
 }
@@ -84,6 +91,8 @@ impl Default for RunOptions {
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
             library: Library::default(),
             seed: None,
+            mark: None,
+            max_memory_mb: None,
             checkpoints: None,
         }
     }
@@ -186,13 +195,26 @@ fn run_opened(
         if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open(&plan.sink, &plan.root, &name) }
             .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let newer = plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.mark.as_deref()).map(Arc::new));
+    let newer = newer.transpose()?;
+    let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let letters = DeadLetters::new(place, &name);
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
     let workers = if stages.remembers { 1 } else { options.workers.get() };
-    let work = Work { plan, options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
+    let work = Work {
+        plan,
+        options,
+        source: source.as_ref(),
+        newer: newer.as_deref(),
+        sink: sink.as_ref(),
+        stages: &stages,
+        output,
+        workers,
+        stop,
+    };
     let resumes = from.is_some();
     let done = work.run(&letters, &mut session, from, on_progress).inspect_err(|_| {
         for reason in letters.first().iter().take(SAMPLES) {
@@ -233,7 +255,7 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
 /// Says what a run came to.
 fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session: Option<&Session>) -> RunReport {
     let Done { totals, quality, output, interrupted, already_complete } = done;
-    let Totals { rows, batches: _, stages, tallies: _, seconds, elapsed, dead_letters } = totals;
+    let Totals { rows, batches, failed_batches, stages, tallies: _, seconds, elapsed, dead_letters, mark } = totals;
     let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail);
     let usage = process::usage();
     RunReport {
@@ -256,6 +278,9 @@ fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session
         cpu_seconds: usage.cpu_seconds,
         peak_memory_mb: usage.peak_memory_mb,
         workers,
+        batches,
+        failed_batches,
+        mark,
         checkpoint: session.map(|session| session.report(already_complete)),
         ..begun(plan, options)
     }
@@ -292,7 +317,7 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Box<dyn Source>> {
+fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Arc<dyn Source>> {
     let read = ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
@@ -302,7 +327,7 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes
         as_text: plan.as_text.clone(),
         columns: None,
     };
-    source::open(&plan.source, &plan.reading, read, &plan.root)
+    source::open(&plan.source, &plan.reading, read, &plan.root).map(Arc::from)
 }
 
 /// Everything a run works with.
@@ -310,6 +335,8 @@ struct Work<'a> {
     plan: &'a Plan,
     options: &'a RunOptions,
     source: &'a dyn Source,
+    /// The source, where it takes newer rows only.
+    newer: Option<&'a Newer>,
     sink: &'a dyn Sink,
     stages: &'a Stages,
     output: Option<SchemaRef>,
@@ -334,6 +361,7 @@ impl Work<'_> {
         from: Option<Checkpoint>,
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Done> {
+        let memory = Memory::new(self.options.max_memory_mb.or(self.plan.max_memory_mb));
         let rows_path = session.as_ref().map(Session::rows);
         let marks = session.as_ref().zip(rows_path.as_deref());
         let context = Context {
@@ -344,6 +372,12 @@ impl Work<'_> {
             workers: self.workers,
             stop: self.stop,
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
+            mode: self.plan.mode,
+            chunk_rows: self.plan.chunk_rows.get(),
+            memory: &memory,
+            deadline: Deadline::after(self.plan.timeout),
+            max_failed_batches: self.plan.max_failed_batches,
+            max_retries: self.plan.max_retries,
         };
         let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
         let mut ledger = Ledger {
@@ -354,6 +388,7 @@ impl Work<'_> {
             split: 0,
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
+            newer: self.newer,
             clock: Instant::now(),
             looked: Instant::now(),
         };
@@ -372,6 +407,9 @@ impl Work<'_> {
                 session.begin(basis, &from.splits);
                 let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
                 committing = phase == At::Committing;
+                if let Some((newer, mark)) = self.newer.zip(totals.mark.as_ref()) {
+                    newer.reached(mark)?;
+                }
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);

@@ -59,7 +59,7 @@ pub struct Look {
 impl Look {
     /// Adds what came of a batch; of the rows, the first `show` are kept.
     fn take(&mut self, output: &Output, show: usize) {
-        let Output { batches, rejects, filtered, expanded, crashed: _, skipped } = output;
+        let Output { batches, rejects, filtered, expanded, crashed: _, skipped, failed_batches: _ } = output;
         for batch in batches {
             let schema = batch.rows.schema();
             // A change of schema in mid-stream shows in the rows, the first schema is what the step is known by.

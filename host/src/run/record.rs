@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::split::Seconds;
 use super::checkpoint::{Opened, Phase as At, Session};
+use super::split::Seconds;
 use super::{RunOptions, process, run_session};
 use crate::batch::Reason;
 use crate::error::{Error, Fault, Result};

@@ -14,19 +14,22 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::chain::Chain;
 use super::checkpoint::Reached;
+use super::memory::Memory;
+use super::reader::Reader;
 use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
+use crate::config::extract::ProcessingMode;
 use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Flushed, Load, Payload, Sink, Staged};
@@ -35,6 +38,9 @@ use crate::stage::Output;
 
 /// Chunks that may exist beyond one for each worker: one being read, one waiting to be appended.
 const CHUNKS_AHEAD: usize = 2;
+
+/// Time between two looks at the memory and the time that a run takes.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Bits of a batch's number within its split. The split stands above them, so that stages see numbers that are unique in the run.
 const SEQUENCE_BITS: u32 = 40;
@@ -51,6 +57,15 @@ pub(super) struct Context<'a> {
     pub(super) stop: &'a AtomicBool,
     /// How checkpoints are kept, where they are.
     pub(super) marks: Option<Marks<'a>>,
+    pub(super) mode: ProcessingMode,
+    /// Rows that a `hybrid` run reads ahead.
+    pub(super) chunk_rows: u64,
+    pub(super) memory: &'a Memory,
+    pub(super) deadline: Deadline,
+    /// Share of failed batches, from the third batch on, above which the run stops.
+    pub(super) max_failed_batches: f64,
+    /// How often reading is tried again where something outside fails.
+    pub(super) max_retries: u32,
 }
 
 /// How checkpoints are kept.
@@ -81,6 +96,7 @@ pub(super) struct SplitReport {
     pub(super) stages: Vec<StageReport>,
     pub(super) seconds: Seconds,
     pub(super) batches: u64,
+    pub(super) failed_batches: u64,
     /// Whether it was told to stop before its end.
     pub(super) interrupted: bool,
 }
@@ -95,16 +111,17 @@ pub(super) struct Seconds {
 }
 
 /// What a worker made of one chunk.
-struct Done {
-    sequence: usize,
-    outcome: Result<Finished>,
+pub(super) struct Done {
+    pub(super) sequence: usize,
+    pub(super) outcome: Result<Finished>,
 }
 
-struct Finished {
+pub(super) struct Finished {
     encoded: Encoding,
     rejects: Vec<Reject>,
     rows: Rows,
     batches: u64,
+    failed_batches: u64,
     stages: Vec<StageReport>,
     seconds: Seconds,
     /// Where a checkpoint is due behind it, with what the stages remember then.
@@ -118,12 +135,12 @@ enum Encoding {
 }
 
 /// What a worker is given.
-struct Job {
-    sequence: usize,
+pub(super) struct Job {
+    pub(super) sequence: usize,
     /// None behind the last chunk of a run that was told to stop.
-    chunk: Option<Box<dyn Chunk>>,
+    pub(super) chunk: Option<Box<dyn Chunk>>,
     /// Where a checkpoint is due behind it.
-    mark: Option<Position>,
+    pub(super) mark: Option<Position>,
 }
 
 /// Runs one split, from its start or from where a checkpoint says that it was.
@@ -150,6 +167,11 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         position: position.cloned(),
         asked: context.stop,
         interrupted: AtomicBool::new(false),
+        mode: context.mode,
+        chunk_rows: context.chunk_rows,
+        memory: context.memory,
+        max_retries: context.max_retries,
+        reopen: &|position| context.source.read(split, position),
     };
     let open = || {
         let mut chain = context.stages.open()?;
@@ -159,18 +181,15 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         Ok(chain)
     };
     let worker = Worker { context, split: split.index, encode: &encode, open: &open, interrupted: &reader.interrupted };
-    let (jobs_in, jobs) = sync_channel::<Job>(1);
+    let (jobs_in, jobs) = channel::<Job>();
     let jobs = Mutex::new(jobs);
     let (done_in, done) = channel::<Done>();
     let (places_in, places) = channel::<()>();
-    for _ in 0..context.workers + CHUNKS_AHEAD {
-        places_in.send(()).expect("the receiver is in scope");
-    }
     thread::scope(|scope| {
         let read_failed = done_in.clone();
         thread::Builder::new()
             .name("etl-read".into())
-            .spawn_scoped(scope, || reader.read(chunks, places, jobs_in, read_failed, &stopped))
+            .spawn_scoped(scope, || reader.read(chunks, context.workers + CHUNKS_AHEAD, places, jobs_in, read_failed, &stopped))
             .map_err(|error| Error::outside("starting a thread").because(error))?;
         for number in 0..context.workers {
             let (done_in, jobs, worker, stopped) = (done_in.clone(), &jobs, &worker, &stopped);
@@ -195,67 +214,6 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
         Ok(report)
     })
-}
-
-/// Reads chunks.
-struct Reader<'a> {
-    /// Batches from one checkpoint to the next, where they are kept.
-    interval: Option<u64>,
-    /// Where reading starts; none = at the start.
-    position: Option<Position>,
-    /// Whether the run was told to stop.
-    asked: &'a AtomicBool,
-    /// Whether it did so before the end of the input.
-    interrupted: AtomicBool,
-}
-
-impl Reader<'_> {
-    /// Reads chunks while there are places for them.
-    fn read(
-        &self,
-        chunks: crate::source::Chunks,
-        places: Receiver<()>,
-        jobs: std::sync::mpsc::SyncSender<Job>,
-        failed: Sender<Done>,
-        stopped: &(dyn Fn() -> bool + Sync),
-    ) {
-        let mut chunks = chunks;
-        let mut position = self.position.clone();
-        let mut marked = position.as_ref().map_or(0, |position| position.sequence);
-        for sequence in 0.. {
-            if places.recv().is_err() || stopped() {
-                return;
-            }
-            if self.interval.is_some() && self.asked.load(Ordering::Relaxed) {
-                self.interrupted.store(true, Ordering::SeqCst);
-                // Behind what was read last; where nothing was, the last checkpoint stands.
-                if position != self.position {
-                    jobs.send(Job { sequence, chunk: None, mark: position }).ok();
-                }
-                return;
-            }
-            match caught(|| chunks.next().transpose()) {
-                Ok(None) => return,
-                Ok(Some(chunk)) => {
-                    let next = chunk.next();
-                    let due = self.interval.is_some_and(|interval| next.sequence - marked >= interval);
-                    if due {
-                        marked = next.sequence;
-                    }
-                    let mark = due.then(|| next.clone());
-                    position = Some(next);
-                    if jobs.send(Job { sequence, chunk: Some(chunk), mark }).is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    // Nobody listens any more where another error came first.
-                    failed.send(Done { sequence, outcome: Err(error.in_phase(PhaseName::Extract)) }).ok();
-                    return;
-                }
-            }
-        }
-    }
 }
 
 /// Works on chunks.
@@ -327,7 +285,7 @@ fn in_phase(phase: PhaseName) -> impl Fn(Error) -> Error {
 }
 
 /// Makes an error of a panic: a thread that just ended would leave the others waiting for its chunk for ever.
-fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let text = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
@@ -395,6 +353,7 @@ impl Finished {
             rejects: Vec::new(),
             rows: Rows::default(),
             batches: 0,
+            failed_batches: 0,
             stages,
             seconds: Seconds::default(),
             mark: None,
@@ -403,12 +362,13 @@ impl Finished {
 
     /// Counts a stage's output and answers the rows that go on.
     fn take(&mut self, output: Output) -> Vec<Batch> {
-        let Output { batches, rejects, filtered, expanded, crashed, skipped } = output;
+        let Output { batches, rejects, filtered, expanded, crashed, skipped, failed_batches } = output;
         self.rows.rejected += rejects.len() as u64;
         self.rows.filtered += filtered;
         self.rows.expanded += expanded;
         self.rows.crashed += crashed;
         self.rows.skipped += skipped;
+        self.failed_batches += failed_batches;
         self.rejects.extend(rejects);
         batches
     }
@@ -452,6 +412,7 @@ fn collect(
             stages: appender.context.stages.reports.clone(),
             seconds: Seconds::default(),
             batches: 0,
+            failed_batches: 0,
             interrupted: false,
         },
         progress: Progress::default(),
@@ -460,7 +421,7 @@ fn collect(
     let mut early: BTreeMap<usize, Result<Finished>> = BTreeMap::new();
     let mut expected = 0;
     let mut held_back = Vec::new();
-    for Done { sequence, outcome } in done {
+    while let Some(Done { sequence, outcome }) = next(&done, appender.context)? {
         if sequence == usize::MAX {
             // One of each worker.
             held_back.push(outcome);
@@ -500,6 +461,51 @@ fn collect(
     Ok(collector.report)
 }
 
+/// Waits for the next chunk; while it waits, the run is held to its time and memory.
+fn next(done: &Receiver<Done>, context: &Context<'_>) -> Result<Option<Done>> {
+    loop {
+        context.deadline.check()?;
+        match done.recv_timeout(LOOK) {
+            Ok(done) => return Ok(Some(done)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => context.memory.check()?,
+        }
+    }
+}
+
+/// Stops a run of which too many batches were refused as a whole: the first two may be bad luck.
+fn check_failed(report: &SplitReport, most: f64) -> Result<()> {
+    let SplitReport { batches, failed_batches, .. } = report;
+    if *batches < 3 || *failed_batches as f64 / *batches as f64 <= most {
+        return Ok(());
+    }
+    let message =
+        format!("{failed_batches} of the first {batches} batches failed as a whole, but a share of {most} may (`max_error_ratio`)");
+    Err(Error::guest(message).hint("the dead letters of a run that fails are not kept; `preview` and `test` show what the transform says"))
+}
+
+/// When a run must have ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deadline(Option<(Instant, Duration)>);
+
+impl Deadline {
+    /// So long from now, where there is a limit.
+    pub(super) fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.and_then(|timeout| Some((Instant::now().checked_add(timeout)?, timeout))))
+    }
+
+    fn check(self) -> Result<()> {
+        match self.0 {
+            Some((end, timeout)) if Instant::now() >= end => {
+                let message = format!("the run was not done after {} s (`timeout_seconds`)", timeout.as_secs());
+                Err(Error::outside(message)
+                    .hint("raise `timeout_seconds` in settings.yaml, 0 = no limit; with checkpoints, `--resume` goes on"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Adds up what became of chunks.
 struct Collector<'a> {
     started: Instant,
@@ -512,7 +518,7 @@ impl Collector<'_> {
     /// Appends the next chunk.
     fn take(&mut self, appender: &mut Appender<'_>, finished: Finished) -> Result<()> {
         let Self { started, report, progress, watcher } = self;
-        let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, mark } = finished;
+        let Finished { mut rejects, mut rows, encoded, batches, failed_batches, stages, seconds, mark } = finished;
         appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
         for reject in &mut rejects {
             reject.batch &= (1 << SEQUENCE_BITS) - 1;
@@ -520,10 +526,13 @@ impl Collector<'_> {
         watcher.rejects(&rejects)?;
         report.rows.add(&rows);
         report.batches += batches;
+        report.failed_batches += failed_batches;
         report.seconds.add(seconds);
         for (total, stage) in report.stages.iter_mut().zip(stages) {
             merge(total, stage);
         }
+        appender.context.memory.note(&report.stages, appender.context.workers);
+        check_failed(report, appender.context.max_failed_batches)?;
         if let Some((position, snapshots)) = mark {
             let (staged, spool) = appender.flush()?;
             watcher.checkpoint(report, Reached { position, staged, spool, snapshots })?;

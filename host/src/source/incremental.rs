@@ -19,7 +19,7 @@ use crate::json;
 
 /// A source without the rows that earlier runs have loaded.
 pub struct Newer {
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
     follow: Arc<Follow>,
 }
 
@@ -38,7 +38,7 @@ impl Newer {
     ///
     /// # Errors
     /// Config, where the source has no such column, or mark, value or lag do not fit its type.
-    pub fn new(source: Box<dyn Source>, incremental: &Incremental, mark: Option<&str>) -> Result<Self> {
+    pub fn new(source: Arc<dyn Source>, incremental: &Incremental, mark: Option<&str>) -> Result<Self> {
         let Incremental { cursor_field, initial_value, lag } = incremental;
         let schema = source.schema();
         let Ok(field) = schema.field_with_name(cursor_field) else {
@@ -74,12 +74,17 @@ impl Newer {
     }
 
     /// What the next run starts behind, once this one has loaded everything: the largest cursor so far; none where no row had one.
+    pub fn mark(&self) -> Option<String> {
+        let mark = self.follow.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        mark.as_ref().map(|mark| spell(mark).expect("it was made of a text"))
+    }
+
+    /// Raises the mark to what an interrupted run had reached.
     ///
     /// # Errors
-    /// Bug.
-    pub fn mark(&self) -> Result<Option<String>> {
-        let mark = self.follow.mark.lock().unwrap_or_else(PoisonError::into_inner);
-        mark.as_ref().map(spell).transpose()
+    /// Config, where it is no value of the column.
+    pub fn reached(&self, mark: &str) -> Result<()> {
+        self.follow.raise(&value(mark, &self.follow.kind)?)
     }
 }
 
@@ -150,7 +155,11 @@ fn earlier(text: &str, nanoseconds: i64) -> Option<String> {
     Some(shown + zulu)
 }
 
-impl Source for Newer {
+impl Source for Arc<Newer> {
+    fn inputs(&self) -> Vec<std::path::PathBuf> {
+        self.source.inputs()
+    }
+
     fn schema(&self) -> SchemaRef {
         self.source.schema()
     }
@@ -268,8 +277,10 @@ mod tests {
         let lines: String = values.iter().map(|value| format!("{{\"at\":{value}}}\n")).collect();
         std::fs::write(folder.path().join("a.jsonl"), lines).unwrap();
         let options = ReadOptions { batch_rows: NonZeroUsize::new(2).unwrap(), ..ReadOptions::default() };
-        let source = Newer::new(open(&FileSource::of("a.jsonl"), &Reading::default(), options, folder.path())?, incremental, mark)?;
+        let source =
+            Newer::new(Arc::from(open(&FileSource::of("a.jsonl"), &Reading::default(), options, folder.path())?), incremental, mark)?;
         let (mut came, mut filtered, mut rejects) = (Vec::new(), 0, 0);
+        let source = Arc::new(source);
         for chunk in source.read(&source.splits(NonZeroUsize::MIN)?[0], None)? {
             for decoded in chunk?.decode() {
                 let decoded = decoded?;
@@ -283,7 +294,7 @@ mod tests {
                 rejects += decoded.rejects.len();
             }
         }
-        Ok((came, filtered, rejects, source.mark()?))
+        Ok((came, filtered, rejects, source.mark()))
     }
 
     #[test]

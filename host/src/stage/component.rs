@@ -383,6 +383,7 @@ impl ComponentStage {
     }
 
     fn refuse_all(&mut self, batch: &Batch, failure: &Failure, output: &mut Output) {
+        output.failed_batches += 1;
         for row in 0..batch.rows.num_rows() {
             self.refuse(batch, row, failure, output);
         }
@@ -626,11 +627,12 @@ fn filter(batch: &Batch, keep: &BooleanBuffer) -> Result<Batch> {
 }
 
 fn add(output: &mut Output, more: Output) {
-    let Output { batches, rejects, filtered, expanded, crashed, skipped } = more;
+    let Output { batches, rejects, filtered, expanded, crashed, skipped, failed_batches } = more;
     output.batches.extend(batches);
     output.rejects.extend(rejects);
     output.filtered += filtered;
     output.expanded += expanded;
     output.crashed += crashed;
     output.skipped += skipped;
+    output.failed_batches += failed_batches;
 }

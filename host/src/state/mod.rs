@@ -4,10 +4,12 @@ mod blocking;
 mod database;
 mod history;
 mod journal;
+mod marks;
 mod stats;
 
 pub use database::Database;
 pub use history::{Filter, History, Recording};
+pub use marks::Mark;
 pub use stats::PipelineStats;
 
 /// The file in the state folder that holds records and letters.

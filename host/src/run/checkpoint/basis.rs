@@ -63,13 +63,21 @@ impl Basis {
             as_text: _,
             converted: _,
             checkpoint: _,
+            // How it is run, not what comes of it.
+            mode: _,
+            chunk_rows: _,
+            max_memory_mb: _,
+            max_failed_batches: _,
+            max_retries: _,
+            timeout: _,
+            incremental,
             params,
             // Of files whose every part is looked at here.
             digest: _,
             secrets: _,
         } = plan;
         let mut written = BTreeMap::new();
-        written.insert("the source and how it is read".to_owned(), digest(&(source, reading)));
+        written.insert("the source and how it is read".to_owned(), digest(&(source, reading, incremental)));
         written.insert("the sink".to_owned(), digest(sink));
         written.insert("where dead letters go".to_owned(), digest(dead_letters));
         written.insert("the limit of rows".to_owned(), digest(limit));

@@ -94,6 +94,10 @@ pub(super) struct Totals {
     /// Seconds from start to end, those in between aside in which nobody worked on it.
     pub(super) elapsed: f64,
     pub(super) dead_letters: DeadLetterReport,
+    /// Batches that were refused as a whole.
+    pub(super) failed_batches: u64,
+    /// The largest cursor so far, of a run that takes newer rows only.
+    pub(super) mark: Option<String>,
 }
 
 impl Checkpoint {
