@@ -18,7 +18,13 @@ pub(crate) fn root() -> PathBuf {
 /// The program, with a cache of its own and nothing of the user's environment that it would read.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_etl-host"));
-    command.env("ETL_HOST_CACHE", CACHE.path()).env_remove("ETL_HOST_LOG").env_remove("COLUMNS").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+        .env("ETL_HOST_CACHE", CACHE.path())
+        .env_remove("ETL_HOST_LOG")
+        .env_remove("COLUMNS")
+        .env_remove("ETL_HOST_CHECKPOINT_DIR")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
     command
 }
 

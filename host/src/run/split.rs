@@ -27,6 +27,7 @@ use super::checkpoint::Reached;
 use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
+use crate::crash;
 use crate::error::{Error, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Flushed, Load, Payload, Sink, Staged};
@@ -519,7 +520,9 @@ impl Collector<'_> {
             merge(total, stage);
         }
         if let Some((position, snapshots)) = mark {
+            crash::at("flush.due");
             let (staged, spool) = appender.flush()?;
+            crash::at("flush.done");
             watcher.checkpoint(report, Reached { position, staged, spool, snapshots })?;
         }
         progress.rows = report.rows;
