@@ -347,11 +347,11 @@ impl Work<'_> {
             let committed = if from.is_some() { self.sink.committed()? } else { None };
             let basis = Basis::now(self.plan, &self.source.inputs(), &self.stages.reports)?;
             if let Some(from) = from {
-                letters.keep(&session.make_mark()?)?;
-                letters.resume(&from.letters)?;
                 if committed.is_none() {
                     session.compare(&from, &basis)?;
                 }
+                letters.keep(&session.make_mark()?)?;
+                letters.resume(&from.letters)?;
                 session.begin(basis, &from.splits);
                 let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
                 committing = phase == At::Committing;

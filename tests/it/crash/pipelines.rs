@@ -128,7 +128,8 @@ pub(crate) fn came(pipeline: &Pipeline, report: &Value) -> Came {
         output.insert(steady(name), bytes);
     }
     let letters = pipeline.letters().into_iter().map(|mut letter| {
-        for volatile in ["id", "timestamp"] {
+        // The pipeline is named after its folder.
+        for volatile in ["id", "timestamp", "pipeline"] {
             letter.as_object_mut().unwrap().remove(volatile);
         }
         letter["metadata"].as_object_mut().unwrap().remove("run");
