@@ -41,6 +41,7 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use crate::artifact::Library;
+use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
@@ -399,11 +400,11 @@ impl Work<'_> {
             let committed = if from.is_some() { self.sink.committed()? } else { None };
             let basis = Basis::now(self.plan, &self.source.inputs(), &self.stages.reports)?;
             if let Some(from) = from {
-                letters.keep(&session.make_mark()?)?;
-                letters.resume(&from.letters)?;
                 if committed.is_none() {
                     session.compare(&from, &basis)?;
                 }
+                letters.keep(&session.make_mark()?)?;
+                letters.resume(&from.letters)?;
                 session.begin(basis, &from.splits);
                 let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
                 committing = phase == At::Committing;
@@ -419,6 +420,7 @@ impl Work<'_> {
                 splits = self.splits()?;
                 session.begin(basis, &splits);
                 let mark = session.make_mark()?;
+                crash::at("run.marked");
                 self.sink.keep(&mark)?;
                 letters.keep(&mark)?;
             }
@@ -462,6 +464,7 @@ impl Work<'_> {
             return self.over(ledger, OutputReport::default(), false);
         }
         ledger.note(At::Committing)?;
+        crash::at("run.committing");
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         letters.commit()?;
         let committed = self.sink.commit(ledger.staged.clone())?;
@@ -473,8 +476,11 @@ impl Work<'_> {
         ledger.totals.elapsed += ledger.clock.elapsed().as_secs_f64();
         ledger.clock = Instant::now();
         ledger.note(At::Done(output.clone()))?;
+        crash::at("run.noted");
         if let Some(session) = &ledger.session {
-            let cleared = [self.sink.abort(), ledger.letters.close(), session.remove_mark()];
+            let sink = self.sink.abort();
+            crash::at("run.cleared");
+            let cleared = [sink, ledger.letters.close(), session.remove_mark()];
             for error in cleared.into_iter().filter_map(Result::err) {
                 tracing::warn!(error = %error.one_line(), "the output is in place, but temporary files could not be removed");
             }

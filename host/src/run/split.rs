@@ -30,6 +30,7 @@ use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
 use crate::config::extract::ProcessingMode;
+use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Flushed, Load, Payload, Sink, Staged};
@@ -534,7 +535,9 @@ impl Collector<'_> {
         appender.context.memory.note(&report.stages, appender.context.workers);
         check_failed(report, appender.context.max_failed_batches)?;
         if let Some((position, snapshots)) = mark {
+            crash::at("flush.due");
             let (staged, spool) = appender.flush()?;
+            crash::at("flush.done");
             watcher.checkpoint(report, Reached { position, staged, spool, snapshots })?;
         }
         progress.rows = report.rows;

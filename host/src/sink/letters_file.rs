@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::workspace::{cannot, sync_dir};
+use crate::crash;
 use crate::error::{Error, Result};
 
 /// Letters on their way to the end of a file, whose lock is held all the while.
@@ -83,8 +84,13 @@ impl Appending {
             }
             let mut letters = chain(staged)?;
             io::copy(&mut letters.by_ref().take(self.have), &mut io::sink())?;
+            crash::at("letters.noted");
+            // In two pieces, so that a crash between them can be tried.
+            io::copy(&mut letters.by_ref().take(100), file)?;
+            crash::at("letters.torn");
             io::copy(&mut letters, file)?;
             file.sync_all()?;
+            crash::at("letters.appended");
             file.stream_position()
         };
         match write() {

@@ -25,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::crash;
 use crate::error::{Context, Error, Result};
 
 /// Names in a run's folder.
@@ -291,6 +292,7 @@ impl Workspace {
             return self.sync_parents(moves, removals);
         }
         let steps = self.prepare(moves, removals)?;
+        crash::at("commit.noted");
         let done = steps.iter().try_for_each(place).and_then(|()| self.sync_parents(moves, removals));
         if let Err(error) = done {
             return Err(match self.undo(&steps) {
@@ -298,8 +300,10 @@ impl Workspace {
                 Err(undo) => undo.while_doing(format!("a commit failed ({}) and could not be undone", error.one_line())),
             });
         }
+        crash::at("commit.placed");
         // The commit is done when the journal is gone.
         self.end_commit()?;
+        crash::at("commit.ended");
         let removed_from: BTreeSet<&Path> = removals.iter().filter_map(|path| path.parent()).collect();
         for folder in removed_from {
             let _ = fs::remove_dir(folder);
@@ -457,11 +461,14 @@ fn place(Step { staged, target, replaces, old }: &Step) -> Result<()> {
         let linked = if staged.is_some() { fs::hard_link(target, old) } else { Err(io::ErrorKind::Unsupported.into()) };
         linked.or_else(|_| fs::rename(target, old)).map_err(|error| cannot("put the old output aside from", target, error))?;
     }
+    crash::at("commit.aside");
     let Some(staged) = staged else { return Ok(()) };
     if let Some(folder) = target.parent() {
         make_dirs(folder)?;
     }
-    fs::rename(staged, target).map_err(|error| cannot("put the output in place at", target, error))
+    fs::rename(staged, target).map_err(|error| cannot("put the output in place at", target, error))?;
+    crash::at("commit.moved");
+    Ok(())
 }
 
 /// Whether the folder is that of a run that can be resumed.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use chrono::{SecondsFormat, Utc};
 
 use super::Checkpoint;
+use crate::crash;
 use crate::error::{Context, Error, Result};
 
 /// The folder of a checkpoint, locked.
@@ -128,11 +129,14 @@ impl Store {
         File::create(&new)
             .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
             .map_err(|error| cannot("write the checkpoint", &new, error))?;
+        crash::at("checkpoint.synced");
         match fs::rename(&current, &previous) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("keep the checkpoint", &current, error)),
             _ => {}
         }
+        crash::at("checkpoint.aside");
         fs::rename(&new, &current).map_err(|error| cannot("write the checkpoint", &current, error))?;
+        crash::at("checkpoint.renamed");
         sync_dir(&self.folder)
     }
 
