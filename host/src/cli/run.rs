@@ -52,7 +52,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
     let mut options =
-        RunOptions { dry_run: args.dry_run, splits: args.splits, library: setup::library(&args.library, None), ..RunOptions::default() };
+        RunOptions { dry_run: args.dry_run, splits: args.splits, library: setup::library(&args.library, None), state_dir: setup::state_folder(&args.state).ok(), ..RunOptions::default() };
     if let Some(workers) = args.workers {
         options.workers = workers;
     }
@@ -81,7 +81,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
 }
 
 /// Lets a first SIGINT or SIGTERM end the run with nothing written; a second one ends the process at once.
-fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();

@@ -1,6 +1,8 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ mod difference;
 mod preview;
 mod process;
 mod record;
+mod replay;
 mod split;
 mod spool;
 mod stages;
@@ -24,6 +27,7 @@ pub use chain::Watch;
 pub use difference::{Difference, Letter};
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use record::{begun, phases};
 use split::{Context, Seconds, run_split};
 use stages::Components;
@@ -36,8 +40,10 @@ use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
 use crate::report::{DeadLetterReport, OutputReport, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
-use crate::sink::{self, RunName, Sink};
+use crate::sink::{self, Mark, RunName, Sink};
 use crate::source::{self, ReadOptions, Source};
+use crate::state::letters::TableLetters;
+use crate::state::state_file;
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -61,6 +67,10 @@ pub struct RunOptions {
     pub library: Library,
     /// What stages draw chance from; absent = a number drawn from the run's id.
     pub seed: Option<u64>,
+    /// The folder that keeps what is to outlive the process, such as tables of dead letters without a database of their own.
+    pub state_dir: Option<PathBuf>,
+    /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
+    pub mark: Option<Mark>,
 }
 
 impl Default for RunOptions {
@@ -75,6 +85,8 @@ impl Default for RunOptions {
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
             library: Library::default(),
             seed: None,
+            state_dir: None,
+            mark: None,
         }
     }
 }
@@ -132,13 +144,14 @@ pub fn run_with(
     check_letters(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let sink: Box<dyn Sink> =
-        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open(&plan.sink, &plan.root, &name) }
+        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref()) }
             .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let place = match (&plan.dead_letters, options.dry_run) {
         (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
+        (DeadLettersPlan::Table { path, table }, false) => dead_letters::Place::Table(table_of(path.as_deref(), table, options)?),
         (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
         (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
     };
@@ -311,13 +324,13 @@ impl Work<'_> {
             // The letters say what is wrong with the data; of the rest nothing is shown.
             self.sink.abort()?;
             letters.commit()?;
-            done.dead_letters.path = letters.path().map(ToOwned::to_owned);
+            letters.tell(&mut done.dead_letters);
             done.rows.withheld = std::mem::take(&mut done.rows.loaded);
             return Ok(done);
         }
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         letters.commit().map_err(|error| error.in_phase(PhaseName::Load))?;
-        done.dead_letters.path = letters.path().map(ToOwned::to_owned);
+        letters.tell(&mut done.dead_letters);
         let committed = self.sink.commit(staged).map_err(|error| error.in_phase(PhaseName::Load))?;
         done.output = OutputReport { files: committed.files, bytes: committed.bytes };
         Ok(done)
@@ -347,6 +360,19 @@ fn check_letters(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Opens the table of dead letters, so that what is wrong with it shows before a row is read.
+fn table_of(path: Option<&Path>, table: &str, options: &RunOptions) -> Result<Arc<TableLetters>> {
+    let state = || {
+        let folder = options.state_dir.as_deref().ok_or_else(|| {
+            Error::config("the dead letters go to the state database, but there is no folder for it")
+                .hint("pass `--state-dir FOLDER`, or name a database: `dlq: {backend: database, connection_string: sqlite:///letters.db}`")
+        });
+        folder.map(state_file)
+    };
+    let path = path.map_or_else(state, |path| Ok(path.to_owned()))?;
+    TableLetters::open(&path, table).map(Arc::new).map_err(|error| error.in_phase(PhaseName::Load))
 }
 
 /// Counts a refused row.

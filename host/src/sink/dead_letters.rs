@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::SecondsFormat;
-use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,6 +20,8 @@ use super::RunName;
 use super::workspace::{Workspace, cannot, sync_dir};
 use crate::batch::{Reason, Reject};
 use crate::error::{Context, Result};
+use crate::report::{DeadLetter, DeadLetterReport, LetterMetadata, LetterStatus};
+use crate::state::letters::{TableLetters, lock};
 
 /// Letters that the memory keeps.
 const RECENT: usize = 1000;
@@ -28,10 +30,12 @@ const RECENT: usize = 1000;
 const FIRST: usize = 5;
 
 /// Where dead letters go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Place {
     /// To the end of a file.
     File(PathBuf),
+    /// To a table.
+    Table(Arc<TableLetters>),
     /// Into the report: the last 1000.
     Memory,
     /// Nowhere; they are counted.
@@ -65,8 +69,19 @@ struct State {
     /// By split.
     splits: BTreeMap<usize, Split>,
     recent: VecDeque<Value>,
-    /// What a commit has appended: the file's length before and after.
-    appended: Option<(u64, u64)>,
+    /// What a commit has appended.
+    appended: Option<Appended>,
+}
+
+/// What a commit has appended to a file.
+#[derive(Clone, Copy, Debug)]
+struct Appended {
+    /// The file, by its number on the disk.
+    file: u64,
+    /// Its length before.
+    before: u64,
+    /// And after.
+    after: u64,
 }
 
 #[derive(Debug, Default)]
@@ -74,32 +89,6 @@ struct Split {
     staged: Option<(PathBuf, File)>,
     counts: BTreeMap<Reason, u64>,
     first: Vec<String>,
-}
-
-/// A letter, in the fields of the format.
-#[derive(Serialize)]
-struct Letter<'a> {
-    id: String,
-    pipeline: &'a str,
-    record: &'a Value,
-    reason: Reason,
-    message: &'a str,
-    error_type: &'a str,
-    stage: &'a str,
-    metadata: Metadata<'a>,
-    timestamp: String,
-    retry_count: u32,
-    status: &'static str,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    run: &'a str,
-    batch: u64,
-    row: Option<u64>,
-    line: Option<u64>,
-    source: &'a str,
-    field: Option<&'a str>,
 }
 
 impl DeadLetters {
@@ -148,13 +137,17 @@ impl DeadLetters {
                         recent.pop_front();
                     }
                 }
-                Place::File(_) => {
+                Place::File(_) | Place::Table(_) => {
                     serde_json::to_writer(&mut lines, &self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?;
                     lines.push(b'\n');
                 }
             }
         }
-        let Place::File(path) = &self.place else { return Ok(()) };
+        let path = match &self.place {
+            Place::File(path) => path,
+            Place::Table(table) => table.path(),
+            Place::Memory | Place::Nowhere => return Ok(()),
+        };
         if workspace.is_none() {
             *workspace = Some(self.open_workspace(path)?);
         }
@@ -172,12 +165,32 @@ impl DeadLetters {
     /// # Errors
     /// Outside; then the file is as it was.
     pub fn commit(&self) -> Result<()> {
-        let Place::File(path) = &self.place else { return Ok(()) };
         let mut guard = self.state();
         let State { workspace, splits, appended, .. } = &mut *guard;
         if appended.is_some() || splits.values().all(|split| split.staged.is_none()) {
             return Ok(());
         }
+        match &self.place {
+            Place::File(path) => *appended = Some(self.append(path, splits)?),
+            Place::Table(table) => {
+                let open = |(staged, _): &(PathBuf, File)| -> Result<Box<dyn BufRead + Send>> {
+                    Ok(Box::new(BufReader::new(File::open(staged).map_err(|error| cannot("read", staged, error))?)))
+                };
+                table.append(splits.values().filter_map(|split| split.staged.as_ref()).map(open).collect::<Result<_>>()?)?;
+                *appended = Some(Appended { file: 0, before: 0, after: 0 });
+            }
+            Place::Memory | Place::Nowhere => return Ok(()),
+        }
+        splits.values_mut().for_each(|split| split.staged = None);
+        if let Some(workspace) = workspace.take()
+            && let Err(error) = workspace.remove()
+        {
+            tracing::warn!(%error, "dead letters are written, but temporary files could not be removed");
+        }
+        Ok(())
+    }
+
+    fn append(&self, path: &Path, splits: &BTreeMap<usize, Split>) -> Result<Appended> {
         let mut file = self.open_letters(path)?;
         let before = file.seek(SeekFrom::End(0)).map_err(|error| cannot("read", path, error))?;
         let append = |file: &mut File| {
@@ -191,23 +204,17 @@ impl DeadLetters {
             file.sync_all()?;
             file.stream_position()
         };
-        match append(&mut file) {
-            Ok(after) => *appended = Some((before, after)),
+        let appended = match append(&mut file).and_then(|after| Ok(Appended { file: file.metadata()?.ino(), before, after })) {
+            Ok(appended) => appended,
             Err(error) => {
                 let _ = file.set_len(before);
                 return Err(cannot("write dead letters to", path, error));
             }
-        }
+        };
         if let Some(folder) = path.parent() {
             sync_dir(folder)?;
         }
-        splits.values_mut().for_each(|split| split.staged = None);
-        if let Some(workspace) = workspace.take()
-            && let Err(error) = workspace.remove()
-        {
-            tracing::warn!(%error, "dead letters are written, but temporary files could not be removed");
-        }
-        Ok(())
+        Ok(appended)
     }
 
     /// Drops all letters, those that were appended too, unless others have written behind them.
@@ -220,10 +227,15 @@ impl DeadLetters {
         if let Some(workspace) = state.workspace.take() {
             workspace.remove()?;
         }
-        let (Place::File(path), Some((before, after))) = (&self.place, state.appended.take()) else { return Ok(()) };
+        let Some(Appended { file: number, before, after }) = state.appended.take() else { return Ok(()) };
+        let path = match &self.place {
+            Place::File(path) => path,
+            Place::Table(table) => return table.remove_run(&self.run.pipeline, &self.run.run_id),
+            Place::Memory | Place::Nowhere => return Ok(()),
+        };
         let file = self.open_letters(path)?;
-        let length = file.metadata().map_err(|error| cannot("read", path, error))?.len();
-        if length != after {
+        let metadata = file.metadata().map_err(|error| cannot("read", path, error))?;
+        if (metadata.ino(), metadata.len()) != (number, after) {
             tracing::warn!(path = %path.display(), "another run has written dead letters since, those of this failed run stay");
             return Ok(());
         }
@@ -255,39 +267,49 @@ impl DeadLetters {
 
     /// The file, where the letters go to one and there are any.
     pub fn path(&self) -> Option<&Path> {
+        let any = self.state().splits.values().any(|split| !split.counts.is_empty());
         match &self.place {
-            Place::File(path) if self.state().splits.values().any(|split| !split.counts.is_empty()) => Some(path),
+            Place::File(path) if any => Some(path),
+            Place::Table(table) if any => Some(table.path()),
             _ => None,
         }
     }
 
-    fn letter<'a>(&'a self, split: usize, number: u64, reject: &'a Reject) -> Letter<'a> {
+    /// Tells where the letters are, once they are committed.
+    pub fn tell(&self, report: &mut DeadLetterReport) {
+        report.path = self.path().map(ToOwned::to_owned);
+        if let (Place::Table(table), Some(_)) = (&self.place, &report.path) {
+            report.table = Some(table.table().to_owned());
+        }
+    }
+
+    fn letter(&self, split: usize, number: u64, reject: &Reject) -> DeadLetter {
         let Reject { reason, code, message, field, record, stage, source, row, line, batch } = reject;
         // Where the row has no number, the letter's own tells it from others.
         let own = if *row == 0 { number.to_string() } else { String::new() };
         let name =
             [&self.run.run_id, &split.to_string(), source.as_ref(), &batch.to_string(), &row.to_string(), stage, code, &own].join("\0");
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, b"etl-host dead letter");
-        Letter {
+        DeadLetter {
             id: Uuid::new_v5(&namespace, name.as_bytes()).to_string(),
-            pipeline: &self.run.pipeline,
-            record,
+            pipeline: self.run.pipeline.clone(),
+            record: record.clone(),
             reason: *reason,
-            message,
-            error_type: code,
-            stage,
-            metadata: Metadata {
-                run: &self.run.run_id,
+            message: message.clone(),
+            error_type: code.clone(),
+            stage: stage.clone(),
+            metadata: LetterMetadata {
+                run: self.run.run_id.clone(),
                 batch: *batch,
                 row: Some(*row).filter(|row| *row > 0),
                 line: Some(*line).filter(|line| *line > 0),
-                source,
-                field: field.as_deref(),
+                source: source.to_string(),
+                field: field.clone(),
             },
             // The run's start: the same rows make the same letters, whenever and on whatever machine their split ran.
             timestamp: self.run.started.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             retry_count: 0,
-            status: "pending",
+            status: LetterStatus::Pending,
         }
     }
 
@@ -302,8 +324,7 @@ impl DeadLetters {
 
     /// Opens the file under a lock, so that runs append one after the other.
     fn open_letters(&self, path: &Path) -> Result<File> {
-        let opened = File::options().create(true).read(true).append(true).open(path).and_then(|file| file.lock().map(|()| file));
-        opened.map_err(|error| cannot("open the dead letters at", path, error))
+        lock(path).map_err(|error| cannot("open the dead letters at", path, error))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -457,7 +478,8 @@ mod tests {
     fn a_path_without_an_ending_is_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         for (path, expected) in [("dlq", "dlq/orders.jsonl"), ("dlq/", "dlq/orders.jsonl"), ("bad.jsonl", "bad.jsonl")] {
-            assert_eq!(Place::file(Some(path), folder.path(), "orders"), Place::File(folder.path().join(expected)));
+            let Place::File(path) = Place::file(Some(path), folder.path(), "orders") else { panic!("it is a file") };
+            assert_eq!(path, folder.path().join(expected));
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod dead_letters;
 mod excel;
 mod file;
 mod join;
+mod mark;
 mod nothing;
 mod old;
 mod output;
@@ -19,6 +20,7 @@ mod workspace;
 mod conformance;
 
 pub(crate) use join::join;
+pub use mark::Mark;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +51,15 @@ pub struct RunName {
 /// # Errors
 /// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
 pub fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
-    file::open(sink, root, run)
+    file::open(sink, root, run, None)
+}
+
+/// As [`open`]; the commit leaves the mark beside the output, all or nothing.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_marked(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+    file::open(sink, root, run, mark)
 }
 
 /// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.
