@@ -20,7 +20,7 @@ pub(super) fn followed(
     }
     let mut mark = Mark::hold(&setup::state_folder(state)?, &checkpoints::default_id(plan))?;
     let start = mark.reached().filter(|_| !full_refresh).map(ToOwned::to_owned);
-    let report = run(&RunOptions { mark: start, ..options.clone() })?;
+    let report = run(&RunOptions { reached: start, ..options.clone() })?;
     let loaded = matches!(report.status, Status::Success | Status::PartialSuccess) && !report.dry_run;
     if let Some(reached) = report.mark.as_ref().filter(|_| loaded) {
         mark.move_to(reached, &report.run_id)?;

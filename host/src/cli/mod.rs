@@ -11,6 +11,7 @@ mod change;
 mod check;
 mod checkpoints;
 mod contract;
+mod dlq;
 mod follow;
 mod history;
 mod inspect;
@@ -58,6 +59,9 @@ enum Command {
     Show(show::ShowArgs),
     /// Show what the runs of each pipeline come to: how many succeeded, how long they took, how many rows
     Stats(stats::StatsArgs),
+    /// Look after the rows that went no further
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     /// Find every mistake in the configuration of contract directories, without touching data
     Check(check::CheckArgs),
     /// Run the cases of a contract directory: rows in, rows expected; without source, sink and network
@@ -212,6 +216,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
         Command::Stats(args) => stats::stats(&args),
+        Command::Dlq(command) => dlq::dlq(&command),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args),
         Command::Preview(args) => preview::preview(&args),

@@ -104,6 +104,8 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         "rejects",
         match &plan.dead_letters {
             DeadLetters::File(path) => path.display().to_string(),
+            DeadLetters::Table { path: Some(path), table } => format!("{}, table `{table}`", path.display()),
+            DeadLetters::Table { path: None, table } => format!("the state database, table `{table}`"),
             DeadLetters::Memory => "in the report only".into(),
             DeadLetters::Off => "counted, not kept".into(),
         },

@@ -65,6 +65,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
+        state_dir: setup::state_folder(&args.state).ok(),
         checkpoints: args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()
     };

@@ -218,7 +218,10 @@ pub(super) fn summary(report: &RunReport) -> String {
     if rejected > 0 {
         let codes: Vec<String> = report.dead_letters.by_code.iter().map(|(code, count)| format!("{} {code}", grouped(*count))).collect();
         let path = match &report.dead_letters.path {
-            Some(path) => path.display().to_string(),
+            Some(path) => match &report.dead_letters.table {
+                Some(table) => format!("{}, table `{table}`", path.display()),
+                None => path.display().to_string(),
+            },
             None => "not written".into(),
         };
         line(format!("  rejects    {path} ({})", codes.join(", ")));

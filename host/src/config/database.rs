@@ -196,6 +196,15 @@ impl TryFrom<String> for Connection {
     }
 }
 
+impl Connection {
+    /// The file of a SQLite database: `sqlite:///path` is relative, `sqlite:////path` is not.
+    pub fn sqlite_file(&self) -> Option<&str> {
+        let (_, rest) = self.url.split_once("://").filter(|_| self.dialect == Dialect::Sqlite)?;
+        let path = rest.split('?').next()?;
+        Some(path.strip_prefix('/').unwrap_or(path)).filter(|path| !path.is_empty())
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connection({:?}, {})", self.dialect, without_password(&self.url))

@@ -259,8 +259,11 @@ fn note_later_queue(node: &Node, findings: &mut Findings) {
     if let Some(queue) = reads_as::<DeadLetters>(node)
         && queue.enabled
         && queue.backend == DeadLetterBackend::Database
+        && let Some(connection) = queue.connection_string
+        && connection.dialect != Dialect::Sqlite
     {
-        findings.not_built(node.get("backend").unwrap_or(node), "dlq.backend: database");
+        let scheme = connection.url.split("://").next().unwrap_or_default();
+        findings.not_built(node.get("connection_string").unwrap_or(node), &format!("dlq.connection_string: {scheme}://…"));
     }
 }
 

@@ -59,7 +59,8 @@ pub struct DeadLetters {
     pub schema_name: Option<String>,
     /// Table. Backend `database` only. Default: `dead_letter_queue`.
     pub table: Option<String>,
-    /// Database with the table. Backend `database` only. Default: the one that is loaded.
+    /// Database with the table, as `sqlite:///path` relative to the contract directory or `sqlite:////path` from the root. Backend `database` only.
+    /// Default: the database that is loaded; where files are, the host's state database.
     #[schemars(with = "Option<String>")]
     pub connection_string: Option<Connection>,
 }

@@ -163,6 +163,13 @@ impl fmt::Display for ComponentName {
 pub enum DeadLetters {
     /// A file of JSON lines, or a folder with one for each pipeline.
     File(PathBuf),
+    /// A table of a SQLite file.
+    Table {
+        /// The file; absent = the host's state database.
+        path: Option<PathBuf>,
+        /// The table.
+        table: String,
+    },
     /// The report only.
     Memory,
     /// They are counted, not kept.
@@ -203,6 +210,7 @@ impl Plan {
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
         validate::keep_texts(pipeline, source, &mut as_text);
+        let dead_letters = DeadLetters::of(pipeline, root).map_err(|error| vec![error])?;
         let mut secrets = pipeline.secrets.clone();
         params.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str()).for_each(|value| secrets.add(value));
         Ok(Self {
@@ -212,7 +220,7 @@ impl Plan {
             reading,
             stages,
             sink: sink.clone(),
-            dead_letters: dead_letters(pipeline, root),
+            dead_letters,
             limit,
             params,
             digest: pipeline.digest.clone(),
@@ -252,20 +260,36 @@ impl Plan {
     }
 }
 
-fn dead_letters(pipeline: &Pipeline, root: &Path) -> DeadLetters {
-    let default = || root.join("dlq").join(format!("{}.jsonl", pipeline.name));
-    match pipeline.dead_letters() {
-        None => DeadLetters::File(default()),
-        Some(settings) if !settings.enabled => DeadLetters::Off,
-        Some(settings) => match settings.backend {
-            DeadLetterBackend::Memory => DeadLetters::Memory,
-            // A database is listed as not built.
-            DeadLetterBackend::File | DeadLetterBackend::Database => match &settings.path {
-                None => DeadLetters::File(default()),
-                Some(path) if path.ends_with(".jsonl") || path.ends_with(".json") => DeadLetters::File(root.join(path)),
-                Some(folder) => DeadLetters::File(root.join(folder).join(format!("{}.jsonl", pipeline.name))),
+impl DeadLetters {
+    /// Where the dead letters of a pipeline go.
+    ///
+    /// # Errors
+    /// Config, where the table that is asked for cannot be.
+    pub fn of(pipeline: &Pipeline, root: &Path) -> Result<Self> {
+        let default = || root.join("dlq").join(format!("{}.jsonl", pipeline.name));
+        let Some(settings) = pipeline.dead_letters() else { return Ok(Self::File(default())) };
+        Ok(match (settings.enabled, settings.backend) {
+            (false, _) => Self::Off,
+            (true, DeadLetterBackend::Memory) => Self::Memory,
+            (true, DeadLetterBackend::File) => match &settings.path {
+                None => Self::File(default()),
+                Some(path) if path.ends_with(".jsonl") || path.ends_with(".json") => Self::File(root.join(path)),
+                Some(folder) => Self::File(root.join(folder).join(format!("{}.jsonl", pipeline.name))),
             },
-        },
+            (true, DeadLetterBackend::Database) => {
+                if let Some(schema) = &settings.schema_name {
+                    return Err(Error::config(format!("`dlq.schema_name` is `{schema}`, but the dead letters go to SQLite, which has no schemas"))
+                        .hint("leave `schema_name` out"));
+                }
+                let path = match &settings.connection_string {
+                    None => None,
+                    Some(connection) => Some(root.join(connection.sqlite_file().ok_or_else(|| {
+                        Error::config("`dlq.connection_string` names no file").hint("write `sqlite:///letters.db` or `sqlite:////var/lib/letters.db`")
+                    })?)),
+                };
+                Self::Table { path, table: settings.table.clone().unwrap_or_else(|| "dead_letter_queue".into()) }
+            }
+        })
     }
 }
 

@@ -11,8 +11,10 @@ use crate::error::{Error, Fault};
 
 pub use crate::error::PhaseName;
 
+mod letter;
 mod quality;
 
+pub use letter::{DeadLetter, LetterMetadata, LetterStatus};
 pub use quality::{Breach, ColumnQuality, Quality, RuleQuality, StepQuality, Tally, Verdict, counters_of, figure};
 
 /// What a run did: what `run --json` prints, and the record that the history keeps.
@@ -312,8 +314,11 @@ pub struct DeadLetterReport {
     pub by_reason: BTreeMap<Reason, u64>,
     /// How many, by code.
     pub by_code: BTreeMap<String, u64>,
-    /// Where they are; absent where there are none or nothing was to be written.
+    /// The file that they are in; absent where there are none or nothing was to be written.
     pub path: Option<PathBuf>,
+    /// The table that they are in, where the file is a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// The first few, as sentences.
     pub samples: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -21,6 +22,7 @@ mod preview;
 mod process;
 mod reader;
 mod record;
+mod replay;
 mod split;
 mod spool;
 mod stages;
@@ -35,6 +37,7 @@ use ledger::Ledger;
 use memory::Memory;
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use record::{begun, phases};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
@@ -47,8 +50,10 @@ use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
-use crate::sink::{self, RunName, Sink};
+use crate::sink::{self, Mark, RunName, Sink};
 use crate::source::{self, Newer, ReadOptions, Source};
+use crate::state::letters::TableLetters;
+use crate::state::state_file;
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -73,11 +78,15 @@ pub struct RunOptions {
     /// What stages draw chance from; absent = a number drawn from the run's id.
     pub seed: Option<u64>,
     /// What earlier runs have reached, where the plan takes newer rows only; absent = nothing yet.
-    pub mark: Option<String>,
+    pub reached: Option<String>,
     /// Memory that the process may take, in MiB; absent = what the plan says.
     pub max_memory_mb: Option<NonZeroU64>,
     /// How it keeps checkpoints, where it does; a dry run keeps none.
     pub checkpoints: Option<Checkpoints>,
+    /// The folder that keeps what is to outlive the process, such as tables of dead letters without a database of their own.
+    pub state_dir: Option<PathBuf>,
+    /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
+    pub mark: Option<Mark>,
 }
 
 impl Default for RunOptions {
@@ -92,9 +101,11 @@ impl Default for RunOptions {
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
             library: Library::default(),
             seed: None,
-            mark: None,
+            reached: None,
             max_memory_mb: None,
             checkpoints: None,
+            state_dir: None,
+            mark: None,
         }
     }
 }
@@ -185,6 +196,7 @@ fn run_opened(
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let place = match (&plan.dead_letters, options.dry_run) {
         (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
+        (DeadLettersPlan::Table { path, table }, false) => dead_letters::Place::Table(table_of(path.as_deref(), table, options)?),
         (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
         (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
     };
@@ -193,10 +205,10 @@ fn run_opened(
         DeadLetters::new(place.clone(), &RunName { run_id, started, pipeline: plan.name.clone() }).discard()?;
     }
     let sink: Box<dyn Sink> =
-        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open(&plan.sink, &plan.root, &name) }
+        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref()) }
             .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
-    let newer = plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.mark.as_deref()).map(Arc::new));
+    let newer = plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
@@ -455,7 +467,7 @@ impl Work<'_> {
         if !ledger.totals.rows.balance() {
             return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", ledger.totals.rows)));
         }
-        ledger.totals.dead_letters.path = letters.path().map(ToOwned::to_owned);
+        letters.tell(&mut ledger.totals.dead_letters);
         if judge(self.plan, &ledger.totals.stages).is_some_and(|quality| quality.verdict == Verdict::Fail) {
             // The letters say what is wrong with the data; of the rest nothing is shown.
             self.sink.abort()?;
@@ -517,4 +529,17 @@ fn check_letters(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Opens the table of dead letters, so that what is wrong with it shows before a row is read.
+fn table_of(path: Option<&Path>, table: &str, options: &RunOptions) -> Result<Arc<TableLetters>> {
+    let state = || {
+        let folder = options.state_dir.as_deref().ok_or_else(|| {
+            Error::config("the dead letters go to the state database, but there is no folder for it")
+                .hint("pass `--state-dir FOLDER`, or name a database: `dlq: {backend: database, connection_string: sqlite:///letters.db}`")
+        });
+        folder.map(state_file)
+    };
+    let path = path.map_or_else(state, |path| Ok(path.to_owned()))?;
+    TableLetters::open(&path, table).map(Arc::new).map_err(|error| error.in_phase(PhaseName::Load))
 }

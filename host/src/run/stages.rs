@@ -80,6 +80,12 @@ impl Components {
         self.0.iter().any(|loaded| loaded.scope != Scope::Stateless)
     }
 
+    /// The first stage from an index on that remembers rows from batch to batch.
+    pub(super) fn remembering<'a>(&self, plan: &'a Plan, from: usize) -> Option<&'a str> {
+        let stages = plan.stages.iter().zip(&self.0).skip(from);
+        stages.filter(|(_, loaded)| loaded.scope == Scope::Stream).map(|(stage, _)| stage.name.as_str()).next()
+    }
+
     /// Configures each stage on the schema that reaches it, so that wrong options show before a row is read.
     pub(super) fn configure(&self, plan: &Plan, options: &RunOptions, sandbox: &Sandbox, source: SchemaRef) -> Result<Stages> {
         let seed = options.seed.unwrap_or_else(|| seed(&options.run_id));

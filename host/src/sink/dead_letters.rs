@@ -10,9 +10,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ use super::log::cut;
 use super::workspace::{Workspace, cannot, sync_dir};
 use crate::batch::{Reason, Reject};
 use crate::error::{Context, Result};
+use crate::report::{DeadLetter, DeadLetterReport, LetterMetadata, LetterStatus};
+use crate::state::letters::{TableLetters, lock};
 
 /// Letters that the memory keeps.
 const RECENT: usize = 1000;
@@ -33,10 +36,12 @@ const RECENT: usize = 1000;
 const FIRST: usize = 5;
 
 /// Where dead letters go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Place {
     /// To the end of a file.
     File(PathBuf),
+    /// To a table.
+    Table(Arc<TableLetters>),
     /// Into the report: the last 1000.
     Memory,
     /// Nowhere; they are counted.
@@ -52,6 +57,15 @@ impl Place {
         let full = contract.join(path);
         let is_folder = full.is_dir() || path.ends_with('/') || (full.extension().is_none() && !full.exists());
         Self::File(if is_folder { full.join(name) } else { full })
+    }
+
+    /// The file that letters go to, of itself or of a table.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Table(table) => Some(table.path()),
+            Self::Memory | Self::Nowhere => None,
+        }
     }
 }
 
@@ -70,10 +84,21 @@ struct State {
     /// By split.
     splits: BTreeMap<usize, Split>,
     recent: VecDeque<Value>,
-    /// What a commit has appended: the file's length before and after.
-    appended: Option<(u64, u64)>,
+    /// What a commit has appended.
+    appended: Option<Appended>,
     /// The file that keeps what is staged while it is there, where the run can be resumed.
     kept: Option<PathBuf>,
+}
+
+/// What a commit has appended to a file.
+#[derive(Clone, Copy, Debug)]
+struct Appended {
+    /// The file, by its number on the disk.
+    file: u64,
+    /// Its length before.
+    before: u64,
+    /// And after.
+    after: u64,
 }
 
 #[derive(Debug, Default)]
@@ -99,32 +124,6 @@ struct FlushedSplit {
     bytes: u64,
     counts: BTreeMap<Reason, u64>,
     first: Vec<String>,
-}
-
-/// A letter, in the fields of the format.
-#[derive(Serialize)]
-struct Letter<'a> {
-    id: String,
-    pipeline: &'a str,
-    record: &'a Value,
-    reason: Reason,
-    message: &'a str,
-    error_type: &'a str,
-    stage: &'a str,
-    metadata: Metadata<'a>,
-    timestamp: String,
-    retry_count: u32,
-    status: &'static str,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    run: &'a str,
-    batch: u64,
-    row: Option<u64>,
-    line: Option<u64>,
-    source: &'a str,
-    field: Option<&'a str>,
 }
 
 impl DeadLetters {
@@ -183,7 +182,7 @@ impl DeadLetters {
         recent.extend(from.recent.iter().cloned());
         for (number, FlushedSplit { bytes, counts, first }) in &from.splits {
             let mut split = Split { staged: None, bytes: *bytes, counts: counts.clone(), first: first.clone() };
-            if let Place::File(path) = &self.place
+            if let Some(path) = self.place.path()
                 && *bytes > 0
             {
                 if workspace.is_none() {
@@ -224,13 +223,13 @@ impl DeadLetters {
                         recent.pop_front();
                     }
                 }
-                Place::File(_) => {
+                Place::File(_) | Place::Table(_) => {
                     serde_json::to_writer(&mut lines, &self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?;
                     lines.push(b'\n');
                 }
             }
         }
-        let Place::File(path) = &self.place else { return Ok(()) };
+        let Some(path) = self.place.path() else { return Ok(()) };
         if workspace.is_none() {
             *workspace = Some(self.open_workspace(path, kept.as_deref())?);
         }
@@ -249,26 +248,39 @@ impl DeadLetters {
     /// # Errors
     /// Outside; then the file is as it was.
     pub fn commit(&self) -> Result<()> {
-        let Place::File(path) = &self.place else { return Ok(()) };
         let mut guard = self.state();
         let State { workspace, splits, appended, .. } = &mut *guard;
         if appended.is_some() || splits.values().all(|split| split.staged.is_none()) {
             return Ok(());
         }
-        let mut file = self.open_letters(path)?;
-        let staged: Vec<PathBuf> = splits.values().filter_map(|split| Some(split.staged.as_ref()?.0.clone())).collect();
         let kept = workspace.as_ref().filter(|workspace| workspace.is_kept());
-        let mut appending = match kept {
-            Some(workspace) => Appending::of_kept(&workspace.file("appended")?, &mut file, path, &staged)?,
-            None => Appending::new(&mut file, path)?,
-        };
-        if let Some(done) = appending.done {
-            *appended = Some(done);
-            return Ok(());
-        }
-        *appended = Some(appending.append(&mut file, path, &staged)?);
-        if let Some(folder) = path.parent() {
-            sync_dir(folder)?;
+        match &self.place {
+            Place::File(path) => {
+                let mut file = self.open_letters(path)?;
+                let number = file.metadata().map_err(|error| cannot("read", path, error))?.ino();
+                let staged: Vec<PathBuf> = splits.values().filter_map(|split| Some(split.staged.as_ref()?.0.clone())).collect();
+                let mut appending = match kept {
+                    Some(workspace) => Appending::of_kept(&workspace.file("appended")?, &mut file, path, &staged)?,
+                    None => Appending::new(&mut file, path)?,
+                };
+                let (before, after) = match appending.done {
+                    Some(done) => done,
+                    None => appending.append(&mut file, path, &staged)?,
+                };
+                *appended = Some(Appended { file: number, before, after });
+                if let Some(folder) = path.parent() {
+                    sync_dir(folder)?;
+                }
+            }
+            Place::Table(table) => {
+                let open = |(staged, _): &(PathBuf, File)| -> Result<Box<dyn BufRead + Send>> {
+                    Ok(Box::new(BufReader::new(File::open(staged).map_err(|error| cannot("read", staged, error))?)))
+                };
+                // A letter has one name, however often the run is gone on with: it is there once.
+                table.append(splits.values().filter_map(|split| split.staged.as_ref()).map(open).collect::<Result<_>>()?)?;
+                *appended = Some(Appended { file: 0, before: 0, after: 0 });
+            }
+            Place::Memory | Place::Nowhere => return Ok(()),
         }
         if kept.is_some() {
             return Ok(());
@@ -297,7 +309,7 @@ impl DeadLetters {
     /// # Errors
     /// Outside.
     pub fn clear(&self) -> Result<()> {
-        let Place::File(path) = &self.place else { return Ok(()) };
+        let Some(path) = self.place.path() else { return Ok(()) };
         self.left_workspace(path)?.map_or(Ok(()), |workspace| workspace.remove())
     }
 
@@ -306,14 +318,18 @@ impl DeadLetters {
     /// # Errors
     /// Outside.
     pub fn discard(&self) -> Result<()> {
-        let Place::File(path) = &self.place else { return Ok(()) };
+        let Some(path) = self.place.path() else { return Ok(()) };
         let Some(workspace) = self.left_workspace(path)? else { return Ok(()) };
         let staged = workspace.in_splits("letters")?;
         let note = workspace.file("appended")?;
         let mut state = self.state();
-        if note.exists() && !staged.is_empty() {
+        if let Place::Table(_) = self.place {
+            state.appended = Some(Appended { file: 0, before: 0, after: 0 });
+        } else if note.exists() && !staged.is_empty() {
             let mut file = self.open_letters(path)?;
-            state.appended = Appending::of_kept(&note, &mut file, path, &staged)?.done;
+            let number = file.metadata().map_err(|error| cannot("read", path, error))?.ino();
+            let done = Appending::of_kept(&note, &mut file, path, &staged)?.done;
+            state.appended = done.map(|(before, after)| Appended { file: number, before, after });
         }
         state.workspace = Some(workspace);
         drop(state);
@@ -336,10 +352,15 @@ impl DeadLetters {
         if let Some(workspace) = state.workspace.take() {
             workspace.remove()?;
         }
-        let (Place::File(path), Some((before, after))) = (&self.place, state.appended.take()) else { return Ok(()) };
+        let Some(Appended { file: number, before, after }) = state.appended.take() else { return Ok(()) };
+        let path = match &self.place {
+            Place::File(path) => path,
+            Place::Table(table) => return table.remove_run(&self.run.pipeline, &self.run.run_id),
+            Place::Memory | Place::Nowhere => return Ok(()),
+        };
         let file = self.open_letters(path)?;
-        let length = file.metadata().map_err(|error| cannot("read", path, error))?.len();
-        if length != after {
+        let metadata = file.metadata().map_err(|error| cannot("read", path, error))?;
+        if (metadata.ino(), metadata.len()) != (number, after) {
             tracing::warn!(path = %path.display(), "another run has written dead letters since, those of this failed run stay");
             return Ok(());
         }
@@ -371,39 +392,49 @@ impl DeadLetters {
 
     /// The file, where the letters go to one and there are any.
     pub fn path(&self) -> Option<&Path> {
+        let any = self.state().splits.values().any(|split| !split.counts.is_empty());
         match &self.place {
-            Place::File(path) if self.state().splits.values().any(|split| !split.counts.is_empty()) => Some(path),
+            Place::File(path) if any => Some(path),
+            Place::Table(table) if any => Some(table.path()),
             _ => None,
         }
     }
 
-    fn letter<'a>(&'a self, split: usize, number: u64, reject: &'a Reject) -> Letter<'a> {
+    /// Tells where the letters are, once they are committed.
+    pub fn tell(&self, report: &mut DeadLetterReport) {
+        report.path = self.path().map(ToOwned::to_owned);
+        if let (Place::Table(table), Some(_)) = (&self.place, &report.path) {
+            report.table = Some(table.table().to_owned());
+        }
+    }
+
+    fn letter(&self, split: usize, number: u64, reject: &Reject) -> DeadLetter {
         let Reject { reason, code, message, field, record, stage, source, row, line, batch } = reject;
         // Where the row has no number, the letter's own tells it from others.
         let own = if *row == 0 { number.to_string() } else { String::new() };
         let name =
             [&self.run.run_id, &split.to_string(), source.as_ref(), &batch.to_string(), &row.to_string(), stage, code, &own].join("\0");
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, b"etl-host dead letter");
-        Letter {
+        DeadLetter {
             id: Uuid::new_v5(&namespace, name.as_bytes()).to_string(),
-            pipeline: &self.run.pipeline,
-            record,
+            pipeline: self.run.pipeline.clone(),
+            record: record.clone(),
             reason: *reason,
-            message,
-            error_type: code,
-            stage,
-            metadata: Metadata {
-                run: &self.run.run_id,
+            message: message.clone(),
+            error_type: code.clone(),
+            stage: stage.clone(),
+            metadata: LetterMetadata {
+                run: self.run.run_id.clone(),
                 batch: *batch,
                 row: Some(*row).filter(|row| *row > 0),
                 line: Some(*line).filter(|line| *line > 0),
-                source,
-                field: field.as_deref(),
+                source: source.to_string(),
+                field: field.clone(),
             },
             // The run's start: the same rows make the same letters, whenever and on whatever machine their split ran.
             timestamp: self.run.started.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             retry_count: 0,
-            status: "pending",
+            status: LetterStatus::Pending,
         }
     }
 
@@ -427,8 +458,7 @@ impl DeadLetters {
 
     /// Opens the file under a lock, so that runs append one after the other.
     fn open_letters(&self, path: &Path) -> Result<File> {
-        let opened = File::options().create(true).read(true).append(true).open(path).and_then(|file| file.lock().map(|()| file));
-        opened.map_err(|error| cannot("open the dead letters at", path, error))
+        lock(path).map_err(|error| cannot("open the dead letters at", path, error))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -575,7 +605,8 @@ mod tests {
     fn a_path_without_an_ending_is_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         for (path, expected) in [("dlq", "dlq/orders.jsonl"), ("dlq/", "dlq/orders.jsonl"), ("bad.jsonl", "bad.jsonl")] {
-            assert_eq!(Place::file(Some(path), folder.path(), "orders"), Place::File(folder.path().join(expected)));
+            let Place::File(path) = Place::file(Some(path), folder.path(), "orders") else { panic!("it is a file") };
+            assert_eq!(path, folder.path().join(expected));
         }
     }
 }

@@ -17,7 +17,7 @@ use super::parts::{Begun, PartsEncode, PartsLoad};
 use super::single::{ParquetLoad, TextLoad};
 use super::text::{Syntax, TextEncode, TextFormat};
 use super::workspace::{Move, Workspace, cannot};
-use super::{Committed, Flushed, Load, RunName, Sink, Staged, StagedPart};
+use super::{Committed, Flushed, Load, Mark, RunName, Sink, Staged, StagedPart};
 use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
 
@@ -26,6 +26,8 @@ struct FileOutput {
     output: Arc<Output>,
     run: RunName,
     workspace: Workspace,
+    /// What the commit leaves beside the output.
+    mark: Option<Mark>,
     /// Text that is there and that rows are added to.
     old_text: Option<OldText>,
     /// The schema of a Parquet file that is there and that rows are added to.
@@ -35,7 +37,7 @@ struct FileOutput {
 }
 
 /// Opens the sink.
-pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
+pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
     let output = Arc::new(Output::new(sink, root)?);
     let name = output.name();
     let workspace = Workspace::open(&output.folder, &name, &run.run_id)?;
@@ -51,7 +53,7 @@ pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dy
         }
     }
     let schema = Mutex::new(Arc::new(Schema::empty()));
-    Ok(Box::new(FileOutput { output, run: run.clone(), workspace, old_text, old_schema, schema }))
+    Ok(Box::new(FileOutput { output, run: run.clone(), workspace, mark: mark.cloned(), old_text, old_schema, schema }))
 }
 
 impl Sink for FileOutput {
@@ -134,8 +136,10 @@ impl Sink for FileOutput {
                 (moves, if self.output.append { Vec::new() } else { self.output.existing()? })
             }
         };
-        if !moves.is_empty() || !removals.is_empty() {
-            self.workspace.publish(&moves, &removals)?;
+        let mark = self.mark.as_ref().map(|mark| mark.stage(&self.workspace)).transpose()?;
+        if !moves.is_empty() || !removals.is_empty() || mark.is_some() {
+            let all: Vec<Move> = moves.iter().cloned().chain(mark).collect();
+            self.workspace.publish(&all, &removals)?;
         }
         let files: Vec<PathBuf> = moves.into_iter().map(|step| step.target).collect();
         let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
@@ -308,7 +312,7 @@ mod tests {
     fn write(sink: &str, root: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<Vec<Reject>> {
         let sink: FileSink = serde_yaml::from_str(sink).unwrap();
         let run = RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into() };
-        let sink = open(&sink, root, &run)?;
+        let sink = open(&sink, root, &run, None)?;
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
         let mut load = sink.begin(0, rows.schema(), None)?;
         let mut encoder = load.encoder().start()?;

@@ -8,6 +8,7 @@ mod flushed;
 mod join;
 mod letters_file;
 mod log;
+mod mark;
 mod nothing;
 mod old;
 mod output;
@@ -24,6 +25,7 @@ mod conformance;
 
 pub use flushed::Flushed;
 pub(crate) use join::join;
+pub use mark::Mark;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +56,15 @@ pub struct RunName {
 /// # Errors
 /// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
 pub fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
-    file::open(sink, root, run)
+    file::open(sink, root, run, None)
+}
+
+/// As [`open`]; the commit leaves the mark beside the output, all or nothing.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_marked(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+    file::open(sink, root, run, mark)
 }
 
 /// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.

@@ -257,7 +257,7 @@ impl Recording<'_> {
 }
 
 /// Adds to a query which runs are meant.
-fn narrow<'a>(query: &mut QueryBuilder<Sqlite>, pipeline: Option<&'a str>, status: Option<Status>) {
+fn narrow(query: &mut QueryBuilder<Sqlite>, pipeline: Option<&str>, status: Option<Status>) {
     let mut word = " WHERE ";
     for (column, value) in [("pipeline", pipeline), ("status", status.map(Status::name))] {
         if let Some(value) = value {

@@ -4,8 +4,11 @@ mod blocking;
 mod database;
 mod history;
 mod journal;
+pub mod letters;
 mod marks;
 mod stats;
+
+use std::path::{Path, PathBuf};
 
 pub use database::Database;
 pub use history::{Filter, History, Recording};
@@ -14,3 +17,8 @@ pub use stats::PipelineStats;
 
 /// The file in the state folder that holds records and letters.
 const FILE: &str = "state.db";
+
+/// The state database in a folder.
+pub fn state_file(folder: &Path) -> PathBuf {
+    folder.join(FILE)
+}

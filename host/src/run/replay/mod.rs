@@ -1,0 +1,183 @@
+//! Sends dead letters through the pipeline again, from the stage that refused them on, into the same sink.
+//!
+//! Each row is loaded once, whenever the process dies. Before anything is loaded there is a note on disk of what is on its way
+//! ([`transit`]); the sink's commit leaves a mark beside the output, all or nothing; and by note and mark whoever comes next can tell
+//! whether the rows were loaded, and settles what became of each letter.
+
+mod rows;
+mod transit;
+
+pub use transit::Settled;
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use chrono::Utc;
+use etl_steps::validate::Thresholds;
+use serde::Serialize;
+use uuid::Uuid;
+
+use self::transit::Transit;
+use super::stages::Components;
+use super::{RunOptions, run};
+use crate::config::extract::{FileSource, Format, OnParseError, Reading};
+use crate::config::load::WriteMode;
+use crate::error::{Error, Result};
+use crate::plan::{DeadLetters, Plan, StagePlan, Validation};
+use crate::report::{DeadLetter, LetterStatus, Progress, RunReport};
+use crate::sandbox::Sandbox;
+use crate::sink::Mark;
+use crate::state::letters::{Letters, Selection};
+
+/// Letters that are on their way at once: what is known of each is held in memory.
+const AT_ONCE: usize = 50_000;
+
+/// Which letters are sent through again, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayOptions {
+    /// The letters; of these only pending ones of the pipeline are taken.
+    pub selection: Selection,
+    /// The stage at which they go in: `extract`, a name, or `load`. Default: the one that refused each.
+    pub from: Option<String>,
+    /// As for a run; each part of the replay has an id and a start of its own.
+    pub run: RunOptions,
+}
+
+/// What a replay came to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReplayReport {
+    /// What an earlier replay had left unsettled, where its process died.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupted: Option<Settled>,
+    /// What became of the letters of this one.
+    pub settled: Settled,
+    /// Letters that were not sent: why, and how many.
+    pub left: BTreeMap<String, u64>,
+    /// The runs that it took, one for each stage at which letters went in.
+    pub runs: Vec<RunReport>,
+}
+
+/// Sends dead letters of a plan's pipeline through it again.
+///
+/// Rows are added to the sink, whatever its `write_mode` says: to replace what is there by what was refused would lose the rest. Rules
+/// refuse rows as ever, but thresholds, which judge a whole run, do not hold. A row that is refused again stays in the queue with what is
+/// wrong now. Rows do not pass a stage that remembers (`aggregate`, `dedupe`, `sort`, `window`, `unique`): what it knew is gone.
+///
+/// # Errors
+/// As [`run`]; then the letters on their way are pending again.
+pub fn replay(
+    plan: &Plan,
+    letters: &Letters,
+    options: &ReplayOptions,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<ReplayReport> {
+    let transit = Transit::open(letters, &plan.name)?;
+    let mut report = ReplayReport { interrupted: transit.settle()?, ..ReplayReport::default() };
+    let components = Components::load(plan, &options.run.library, sandbox)?;
+    let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let meant = Selection { pipeline: Some(plan.name.clone()), statuses: vec![LetterStatus::Pending], ..options.selection.clone() };
+    letters.each(&meant, &mut |letter| {
+        let entry = entry(plan, &letter, options.from.as_deref()).and_then(|entry| match components.remembering(plan, entry) {
+            Some(stage) => Err(format!("stage `{stage}` remembers rows of the whole run: run the pipeline again")),
+            None => Ok(entry),
+        });
+        match entry {
+            Ok(entry) => groups.entry(entry).or_default().push(letter.id),
+            Err(why) => *report.left.entry(why).or_default() += 1,
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for (entry, ids) in groups {
+        let pins = rows::pins(plan, &options.run, sandbox, entry);
+        for ids in ids.chunks(AT_ONCE) {
+            let ids: HashSet<String> = ids.iter().cloned().collect();
+            let again = Replayed { plan: part(plan, entry, &pins, &transit), options: &options.run, sandbox, stop };
+            let run = again.run(&transit, &Selection { ids: Some(ids), ..meant.clone() }, on_progress);
+            // Whatever came of it: what is on its way arrives, or comes back.
+            let settled = transit.settle()?.unwrap_or_default();
+            report.settled.add(&settled);
+            let stage = plan.stages.get(entry).map_or("load", |stage| &stage.name);
+            report.runs.push(run.map_err(|error| error.while_doing(format!("sending dead letters through again from `{stage}` on")))?);
+        }
+    }
+    Ok(report)
+}
+
+/// Settles what a replay whose process died has left, where there was one.
+///
+/// # Errors
+/// Outside, where it cannot be, or where a replay is going on.
+pub fn settle(letters: &Letters, pipeline: &str) -> Result<Option<Settled>> {
+    if !letters.replay_folder(pipeline).exists() {
+        return Ok(None);
+    }
+    Transit::open(letters, pipeline)?.settle()
+}
+
+/// The index of the stage at which a letter goes in, behind the last one for the sink; or why it cannot.
+fn entry(plan: &Plan, letter: &DeadLetter, from: Option<&str>) -> Result<usize, String> {
+    if !letter.record.is_object() {
+        return Err("the record is a text that never became a row: mend the input and run the pipeline again".into());
+    }
+    match from.unwrap_or(&letter.stage) {
+        "extract" => Ok(0),
+        "load" => Ok(plan.stages.len()),
+        name => plan
+            .stages
+            .iter()
+            .position(|stage| stage.name == name)
+            .ok_or_else(|| format!("the pipeline has no stage `{name}` any more: say by `--from STAGE` where the rows go in")),
+    }
+}
+
+/// The part of a plan from a stage on, over the rows in transit.
+fn part(plan: &Plan, entry: usize, pins: &BTreeMap<String, etl_steps::Type>, transit: &Transit<'_>) -> Plan {
+    let stages = plan.stages[entry..].iter().map(|stage| StagePlan {
+        // Of rows that were refused once any share may be wrong.
+        max_error_ratio: 1.0,
+        validation: stage.validation.as_ref().map(|rules| {
+            let Validation { rules, thresholds: _, keeps_letters: _ } = rules.as_ref().clone();
+            // What is refused again stays a letter, though of a first run such rows were only counted.
+            Arc::new(Validation { rules, thresholds: Thresholds::default(), keeps_letters: true })
+        }),
+        ..stage.clone()
+    });
+    let first = entry == 0;
+    let mut part = Plan {
+        source: FileSource { format: Some(Format::Jsonl), ..FileSource::of(transit.rows_pattern()) },
+        reading: Reading { schema: pins.clone(), max_records: None, on_parse_error: OnParseError::Dlq, ..plan.reading.clone() },
+        stages: stages.collect(),
+        dead_letters: DeadLetters::File(transit.outcome()),
+        limit: None,
+        as_text: if first { plan.as_text.clone() } else { Vec::new() },
+        converted: if first { plan.converted.clone() } else { Vec::new() },
+        ..plan.clone()
+    };
+    part.sink.write_mode = WriteMode::Append;
+    part
+}
+
+/// One part of a replay.
+struct Replayed<'a> {
+    plan: Plan,
+    options: &'a RunOptions,
+    sandbox: &'a Sandbox,
+    stop: &'a AtomicBool,
+}
+
+impl Replayed<'_> {
+    fn run(&self, transit: &Transit<'_>, meant: &Selection, on_progress: &mut dyn FnMut(&Progress)) -> Result<RunReport> {
+        let run_id = Uuid::new_v4().to_string();
+        let mark = Mark::new(&self.plan.sink, &self.plan.root, &run_id)?;
+        let options = RunOptions { started: Utc::now(), dry_run: false, mark: Some(mark.clone()), run_id, ..self.options.clone() };
+        if transit.depart(meant, mark)? == 0 {
+            return Err(Error::outside("the letters are not pending any more: somebody else has changed them")
+                .hint("look at `etl-host dlq list`, and try again"));
+        }
+        run(&self.plan, &options, self.sandbox, self.stop, on_progress)
+    }
+}
