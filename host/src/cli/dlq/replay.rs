@@ -1,0 +1,100 @@
+//! `etl-host dlq replay`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::super::run::stop_on_signal;
+use super::super::terminal::{self, Progressing};
+use super::super::{CacheArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
+use super::{QueueArgs, SelectionArgs, of_plan};
+use crate::error::{Context, Error};
+use crate::run::{ReplayOptions, ReplayReport, RunOptions, Settled};
+use crate::state::letters::Selection;
+
+/// Arguments of `dlq replay`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReplayArgs {
+    #[command(flatten)]
+    queue: QueueArgs,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// The letter with this id, or whose id starts so
+    #[arg(long, value_name = "LETTER")]
+    id: Option<String>,
+    /// Where the rows go in: extract, the name of a stage, or load [default: the stage that refused each]
+    #[arg(long, value_name = "STAGE")]
+    from: Option<String>,
+    /// Set a parameter that the pipeline takes (`input_params`)
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = super::super::pair)]
+    params: Vec<(String, String)>,
+    /// Print the result as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+    /// Print errors only
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    library: LibraryArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+/// Sends letters through again.
+pub(super) fn replay(args: &ReplayArgs) -> Outcome {
+    if args.queue.directory.is_none() {
+        return Err(Error::config("a replay needs the contract directory, which says what is done with the rows")
+            .hint("`etl-host dlq replay DIR` takes the dead letters of that pipeline")
+            .into());
+    }
+    let plan = contract::planned(&args.queue.contract(&args.params))?;
+    if let Some(from) = args.from.as_deref().filter(|from| !["extract", "load"].contains(from)) {
+        let names: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+        if !names.contains(&from) {
+            let names: Vec<String> = ["extract"].iter().chain(&names).chain(&["load"]).map(|name| format!("`{name}`")).collect();
+            return Err(Error::config(format!("the pipeline has no stage `{from}`")).hint(format!("it has {}", names.join(", "))).into());
+        }
+    }
+    let Some(letters) = of_plan(&plan.dead_letters, &args.queue.state)? else {
+        return tell(args, &ReplayReport::default());
+    };
+    let runtime = setup::runtime()?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let selection = Selection { prefix: args.id.clone(), ..args.selection.selection(&[]) };
+    let state_dir = setup::state_folder(&args.queue.state).ok();
+    let run = RunOptions { library: setup::library(&args.library, None), state_dir, ..RunOptions::default() };
+    let options = ReplayOptions { selection, from: args.from.clone(), run };
+    let stop = stop_on_signal(&runtime)?;
+    let mut progressing = Progressing::new(args.quiet);
+    let report = crate::run::replay(&plan, &letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
+    progressing.clear();
+    tell(args, &report?)
+}
+
+fn tell(args: &ReplayArgs, report: &ReplayReport) -> Outcome {
+    if args.json {
+        terminal::data(&serde_json::to_string(report).bug(|| "writing the result as JSON".into())?);
+    } else if !args.quiet {
+        terminal::talk(&text(report));
+    }
+    let ReplayReport { settled, left, .. } = report;
+    let done = settled.refused_again + settled.added + settled.returned == 0 && left.is_empty();
+    Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn text(report: &ReplayReport) -> String {
+    let ReplayReport { interrupted, settled, left, runs: _ } = report;
+    let mut lines = Vec::new();
+    if let Some(Settled { resolved, refused_again, added, returned }) = interrupted {
+        lines.push(match resolved + refused_again + added {
+            0 => format!("an earlier replay was interrupted before it loaded: {} letters are pending again", terminal::grouped(*returned)),
+            _ => format!("an earlier replay was interrupted after it loaded: {} letters resolved, {} refused again", terminal::grouped(*resolved), terminal::grouped(refused_again + added)),
+        });
+    }
+    let Settled { resolved, refused_again, added, returned: _ } = settled;
+    lines.push(format!("{} resolved, {} refused again", terminal::grouped(*resolved), terminal::grouped(refused_again + added)));
+    lines.extend(left.iter().map(|(why, count)| format!("{} not sent: {why}", terminal::grouped(*count))));
+    lines.join("\n")
+}
