@@ -165,6 +165,7 @@ fn help_names_every_command_and_exit_code() {
       show     Show the record of one run
       stats    Show what the runs of each pipeline come to: how many succeeded, how long they took, how
                many rows
+      dlq      Look after the rows that went no further
       check    Find every mistake in the configuration of contract directories, without touching data
       test     Run the cases of a contract directory: rows in, rows expected; without source, sink and
                network

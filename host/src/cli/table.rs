@@ -45,6 +45,12 @@ pub(super) struct Table {
     pub(super) hidden: Vec<usize>,
 }
 
+/// Whether all columns have room for their values, as far as values are shown at all.
+pub(super) fn fits(columns: &[Column], width: usize) -> bool {
+    let widest = |column: &Column| column.head.iter().chain(&column.cells).map(|cell| cell.text.width()).max().unwrap_or(0).min(WIDE);
+    columns.iter().map(|column| widest(column) + 3).sum::<usize>() <= width + 1
+}
+
 /// Lays a table out in `width` terminal columns. The first column is always shown.
 pub(super) fn lay_out(columns: &[Column], width: usize) -> Table {
     let natural: Vec<usize> =

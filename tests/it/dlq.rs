@@ -1,0 +1,276 @@
+//! Dead letters: kept, shown, sent through again and discarded, each row once whatever happens.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Pipeline};
+
+const ORDERS: &str = "id,price,day\n1,9.5,2024-01-01\n2,free,2024-01-02\n3,4,2024-01-03\n4,gratis,2024-01-04\n5\n";
+const STRICT: &str = "convert: {price: float}\n";
+const LENIENT: &str = "convert: {price: float}\non_convert_error: 'null'\n";
+
+/// Where letters are kept, as `settings.yaml` says it.
+const QUEUES: [&str; 3] =
+    ["", "dlq: {backend: database}\n", "dlq: {backend: database, connection_string: 'sqlite:///letters.db', table: 'bad rows'}\n"];
+
+fn orders(queue: &str) -> Pipeline {
+    Pipeline::of(("orders.csv", ORDERS), STRICT, "out.csv").with("settings.yaml", format!("name: orders\n{queue}"))
+}
+
+fn ask(pipeline: &Pipeline, arguments: &[&str]) -> Answer {
+    let mut command = crate::support::program();
+    command.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state")).env("COLUMNS", "80");
+    crate::support::answer(command.args(arguments))
+}
+
+/// The letters of a pipeline, all of them.
+fn letters(pipeline: &Pipeline) -> Vec<Value> {
+    let all = ["pending", "retrying", "resolved", "ignored"].map(|status| ["--status", status]).concat();
+    let answer = ask(pipeline, &[&["dlq", "list", ".", "--json", "--limit", "1000000"][..], &all].concat());
+    assert_eq!((answer.code, answer.stderr.as_str()), (0, ""), "{answer:?}");
+    answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn statuses(pipeline: &Pipeline) -> Vec<(String, String, u64)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    letters(pipeline).iter().map(|letter| (text(&letter["error_type"]), text(&letter["status"]), letter["retry_count"].as_u64().unwrap())).collect()
+}
+
+fn replay(pipeline: &Pipeline, arguments: &[&str]) -> (i32, Value) {
+    let answer = ask(pipeline, &[&["dlq", "replay", ".", "--json"], arguments].concat());
+    (answer.code, serde_json::from_str(&answer.stdout).unwrap_or_else(|_| panic!("{answer:?}")))
+}
+
+#[test]
+fn rows_that_were_refused_are_loaded_once_the_rule_is_mended_whatever_keeps_them() {
+    for queue in QUEUES {
+        let pipeline = orders(queue);
+        let first: Value = serde_json::from_str(&ask(&pipeline, &["run", ".", "--json"]).stdout).unwrap();
+        assert_eq!(first["dead_letters"]["by_code"], json!({"convert_float": 2, "ragged_row": 1}), "{queue}");
+        let seen = letters(&pipeline);
+        assert_eq!(seen.iter().map(|letter| letter["metadata"]["line"].clone()).collect::<Vec<_>>(), [json!(null), json!(null), json!(6)]);
+        assert_eq!(seen[0]["record"], json!({"id": 2, "price": "free", "day": "2024-01-02"}));
+        // As long as the rule is what it was, they stay.
+        let (code, report) = replay(&pipeline, &[]);
+        assert_eq!((code, &report["settled"]["refused_again"], &report["settled"]["resolved"]), (1, &json!(2), &json!(0)), "{queue}");
+        pipeline.read("out.csv");
+        fs::write(pipeline.path("transform.yaml"), LENIENT).unwrap();
+        let (code, report) = replay(&pipeline, &[]);
+        assert_eq!((code, &report["settled"]["resolved"]), (1, &json!(2)), "{report:#}");
+        let left = "the record is a text that never became a row: mend the input and run the pipeline again";
+        assert_eq!(report["left"], json!({left: 1}));
+        assert_eq!(pipeline.read("out.csv"), "id,price,day\n1,9.5,2024-01-01\n3,4.0,2024-01-03\n2,,2024-01-02\n4,,2024-01-04\n");
+        let resolved = ("convert_float".to_owned(), "resolved".to_owned(), 2);
+        assert_eq!(statuses(&pipeline), [resolved.clone(), resolved, ("ragged_row".into(), "pending".into(), 0)], "{queue}");
+        // Nothing is left to do, and nothing is left behind.
+        let (_, report) = replay(&pipeline, &[]);
+        assert_eq!(report["settled"], json!({"resolved": 0, "refused_again": 0, "added": 0, "returned": 0}));
+        assert_eq!(pipeline.read("out.csv").lines().count(), 5);
+        let hidden: Vec<String> = pipeline.names().into_iter().filter(|name| name.split('/').any(|part| part.starts_with('.'))).collect();
+        assert!(hidden.is_empty(), "{hidden:?}");
+    }
+}
+
+#[test]
+fn rows_go_in_at_the_stage_that_refused_them_with_the_types_that_they_had_there() {
+    let pipeline = Pipeline::of(("rows.csv", "id,day\n1,2024-01-31\n2,2024-02-01\n"), "", "out.jsonl").with(
+        "transform.yaml",
+        "transform:\n- add: {seen: 'once'}\n- jsonata: {mode: record, expression: 'id = 2 and $exists(seen) ? $error(\"no\") : $'}\n- add: {kind: 'x${day}'}\n",
+    );
+    assert_eq!(ask(&pipeline, &["run", "."]).code, 0);
+    let before = letters(&pipeline);
+    assert_eq!((&before[0]["stage"], &before[0]["record"]["seen"]), (&json!("jsonata"), &json!("once")), "{before:#?}");
+    // The step before it would fail the row now; it does not see it again.
+    fs::write(
+        pipeline.path("transform.yaml"),
+        "transform:\n- add: {seen: 'twice'}\n- jsonata: {mode: record, expression: '$'}\n- add: {kind: 'x${day}'}\n",
+    )
+    .unwrap();
+    assert_eq!(replay(&pipeline, &[]).0, 0);
+    let last: Value = serde_json::from_str(pipeline.read("out.jsonl").lines().last().unwrap()).unwrap();
+    assert_eq!(last, json!({"id": 2, "day": "2024-02-01", "seen": "once", "kind": "x2024-02-01"}));
+}
+
+#[test]
+fn rows_do_not_pass_a_stage_that_has_forgotten_the_others() {
+    let pipeline = orders("").with("transform.yaml", "transform:\n- convert: {price: float}\n- dedupe: {key: id}\n");
+    assert_eq!(ask(&pipeline, &["run", "."]).code, 0);
+    let (code, report) = replay(&pipeline, &[]);
+    let why = "stage `dedupe` remembers rows of the whole run: run the pipeline again";
+    assert_eq!((code, &report["left"][why], &report["runs"]), (1, &json!(2), &json!([])), "{report:#}");
+}
+
+#[test]
+fn a_run_that_fails_leaves_no_letter_in_a_table() {
+    let pipeline = orders(QUEUES[1]).with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n").with("out.csv", "other,columns\n1,2\n");
+    assert_eq!(ask(&pipeline, &["run", "."]).code, 1);
+    assert_eq!(letters(&pipeline), [json!(0); 0]);
+}
+
+#[test]
+fn a_table_without_a_folder_for_it_fails_the_run_before_it_reads() {
+    let pipeline = orders(QUEUES[1]).with("state", "a file");
+    let answer = ask(&pipeline, &["run", ".", "--quiet"]);
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert!(!pipeline.path("out.csv").exists());
+    let schema = orders("dlq: {backend: database, schema_name: public}\n");
+    assert!(ask(&schema, &["check", "."]).stderr.contains("`dlq.schema_name` is `public`, but the dead letters go to SQLite"));
+}
+
+#[test]
+fn letters_are_told_apart_by_stage_reason_and_time() {
+    for queue in QUEUES {
+        let pipeline = orders(queue);
+        ask(&pipeline, &["run", "."]);
+        for (arguments, count) in [
+            (&["--stage", "ops"][..], 2),
+            (&["--reason", "parse_error"], 1),
+            (&["--reason", "parse_error", "--stage", "ops"], 0),
+            (&["--since", "1h"], 3),
+            (&["--until", "1h"], 0),
+            (&["--pipeline", "orders"], 3),
+            (&["--pipeline", "other"], 0),
+        ] {
+            let answer = ask(&pipeline, &[&["dlq", "list", ".", "--json"], arguments].concat());
+            assert_eq!(answer.stdout.lines().count(), count, "{arguments:?} {answer:?}");
+        }
+        let id = letters(&pipeline)[1]["id"].as_str().unwrap().to_owned();
+        assert!(ask(&pipeline, &["dlq", "show", ".", &id[..9]]).stdout.contains("cannot convert `gratis` in column `price` to float"));
+        assert_eq!(ask(&pipeline, &["dlq", "discard", "."]).code, 2);
+        assert_eq!(ask(&pipeline, &["dlq", "discard", ".", "--id", &id]).code, 0);
+        assert_eq!(statuses(&pipeline).into_iter().map(|(_, status, _)| status).collect::<Vec<_>>(), ["pending", "ignored", "pending"]);
+        let stats = ask(&pipeline, &["dlq", "stats", ".", "--json"]).stdout;
+        let ops = json!({"pipeline": "orders", "stage": "ops", "reason": "transformation_error", "error_type": "convert_float",
+            "pending": 1, "retrying": 0, "resolved": 0, "ignored": 1});
+        assert_eq!(serde_json::from_str::<Value>(stats.lines().last().unwrap()).unwrap(), ops);
+        for arguments in [["list", "."], ["stats", "."]] {
+            let table = ask(&pipeline, &[&["dlq"][..], &arguments].concat()).stdout;
+            assert!(table.lines().count() > 2 && table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        }
+    }
+}
+
+/// Rows of which half are refused at first, and few for ever.
+fn many(rows: u64, load: &str) -> Pipeline {
+    let value = |row: u64| if row % 50 == 1 { "bad".into() } else if row % 2 == 1 { format!("v{row}") } else { row.to_string() };
+    let rows: String = (0..rows).map(|row| format!("{row},{},{}\n", value(row), row % 3)).collect();
+    let pipeline = Pipeline::new()
+        .with("rows.csv", format!("id,value,part\n{rows}"))
+        .with("extract.yaml", "path: rows.csv\nschema: {value: str}\n")
+        .with("transform.yaml", "convert: {value: int}\n")
+        .with("load.yaml", load)
+        .with("settings.yaml", "name: many\n");
+    assert_eq!(ask(&pipeline, &["run", ".", "--quiet"]).code, 0);
+    let mended = "transform:\n- convert: {value: str}\n- validate: {rules: {value: {pattern: '^v?[0-9]+$'}}}\n";
+    pipeline.with("transform.yaml", mended)
+}
+
+/// How often each row stands in the output.
+fn loaded(pipeline: &Pipeline) -> BTreeMap<u64, u64> {
+    let mut ids = BTreeMap::new();
+    for name in pipeline.names().into_iter().filter(|name| name.starts_with("out/") && name.ends_with(".jsonl")) {
+        for line in pipeline.read(&name).lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            *ids.entry(row["id"].as_u64().unwrap()).or_default() += 1;
+        }
+    }
+    ids
+}
+
+#[test]
+fn a_replay_that_is_killed_again_and_again_loads_every_row_once() {
+    const ROWS: u64 = 3000;
+    let loads = ["type: file\npath: out/rows.jsonl\n", "type: file\npath: out\nformat: jsonl\npartition_by: [part]\n"];
+    let (mut kills, mut settled) = (0, [0, 0]);
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    // How long one takes where nobody disturbs it; the first one compiles the stages.
+    let undisturbed = [many(ROWS, loads[0]), many(ROWS, loads[0])].map(|pipeline| {
+        let clock = Instant::now();
+        assert_eq!(replay(&pipeline, &[]).0, 1);
+        clock.elapsed()
+    });
+    let whole = undisturbed[1];
+    for round in 0..6 {
+        let pipeline = many(ROWS, loads[round % 2]);
+        for attempt in 0.. {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let mut command = crate::support::program();
+            command.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state"));
+            let mut child = command.args(["dlq", "replay", ".", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let end = Instant::now() + whole.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
+            // The sixth is left alone.
+            while attempt < 5 && Instant::now() < end && child.try_wait().unwrap().is_none() {
+                thread::sleep(Duration::from_micros(200));
+            }
+            if attempt < 5 {
+                child.kill().unwrap();
+            }
+            let output = child.wait_with_output().unwrap();
+            if output.status.code().is_none() {
+                kills += 1;
+                continue;
+            }
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            if let Some(interrupted) = report.get("interrupted") {
+                settled[usize::from(interrupted["resolved"].as_u64() > Some(0))] += 1;
+            }
+            break;
+        }
+        let expected: BTreeMap<u64, u64> = (0..ROWS).filter(|row| row % 50 != 1).map(|row| (row, 1)).collect();
+        assert_eq!(loaded(&pipeline), expected, "round {round}");
+        let counts = letters(&pipeline).iter().fold(BTreeMap::new(), |mut counts: BTreeMap<String, u64>, letter| {
+            *counts.entry(format!("{} {} {}", letter["status"], letter["stage"], letter["metadata"]["source"])).or_default() += 1;
+            counts
+        });
+        let expected = [("\"pending\" \"validate\" \"rows.csv\"", ROWS / 50), ("\"resolved\" \"ops\" \"rows.csv\"", ROWS / 2 - ROWS / 50)];
+        assert_eq!(counts, expected.map(|(name, count)| (name.to_owned(), count)).into(), "round {round}");
+    }
+    assert!(kills >= 8, "only {kills} replays were killed, of which {settled:?} were settled");
+}
+
+#[test]
+fn letters_that_runs_add_while_others_are_changed_are_not_lost() {
+    let pipeline = many(400, "type: file\npath: out/rows.jsonl\n");
+    let queue = pipeline.path("dlq/many.jsonl");
+    let done = AtomicBool::new(false);
+    let changes = thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            let mut changes = 0;
+            while !done.load(Ordering::Relaxed) {
+                // Each writes the file anew.
+                let status = ask(&pipeline, &["dlq", "discard", ".", "--all"]).code;
+                assert_eq!(status, 0);
+                changes += 1;
+            }
+            changes
+        });
+        let adding: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..4 {
+                        let other = orders("").with("load.yaml", "type: file\npath: out.jsonl\n");
+                        let settings = format!("name: orders\ndlq: {{path: '{}'}}\n", queue.display());
+                        let other = other.with("settings.yaml", settings);
+                        assert_eq!(ask(&other, &["run", ".", "--quiet"]).code, 0);
+                    }
+                })
+            })
+            .collect();
+        adding.into_iter().for_each(|thread| thread.join().unwrap());
+        done.store(true, Ordering::Relaxed);
+        changing.join().unwrap()
+    });
+    assert!(changes > 0);
+    let kept = letters(&pipeline);
+    assert_eq!(kept.len(), 200 + 3 * 4 * 3);
+    assert!(Path::new(&queue).exists());
+}
