@@ -37,8 +37,8 @@ use ledger::Ledger;
 use memory::Memory;
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use record::{begun, phases};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
@@ -204,11 +204,15 @@ fn run_opened(
     if let Some((run_id, started)) = discarded {
         DeadLetters::new(place.clone(), &RunName { run_id, started, pipeline: plan.name.clone() }).discard()?;
     }
-    let sink: Box<dyn Sink> =
-        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref()) }
-            .map_err(|error| error.in_phase(PhaseName::Load))?;
+    let sink: Box<dyn Sink> = if options.dry_run {
+        sink::open_nothing(&plan.sink, &plan.root)
+    } else {
+        sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref())
+    }
+    .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
-    let newer = plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
+    let newer =
+        plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
