@@ -7,12 +7,11 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
 use etl_sdk::{Refusal, StageError};
 use etl_steps::validate::{OnInvalid, Options, Rule, Test};
-use jsonschema::Validator;
 
 use crate::expression::Expression;
 use crate::json;
 use crate::keys::{self, Keys};
-use crate::schema;
+use crate::schema::Schema as JsonSchema;
 use crate::value::{self, Compiled};
 use crate::words;
 
@@ -40,7 +39,7 @@ enum Held {
     /// The values at these places, taken together.
     Unique(Vec<usize>),
     /// The row as these columns have it.
-    Schema(Vec<usize>, Box<Validator>),
+    Schema(Vec<usize>, Box<JsonSchema>),
     Expression(Vec<usize>, Box<Expression>),
 }
 
@@ -91,8 +90,8 @@ impl Rules {
         &self.missing
     }
 
-    /// Judges a batch, and remembers its keys.
-    pub(crate) fn judge(&mut self, rows: &RecordBatch) -> Result<Judged, StageError> {
+    /// Judges a batch, and remembers its keys. `first` tells its first row from all others of the run.
+    pub(crate) fn judge(&mut self, rows: &RecordBatch, first: u64) -> Result<Judged, StageError> {
         let count = rows.num_rows();
         let mut broken = Vec::with_capacity(self.tests.len());
         for held in &mut self.tests {
@@ -110,9 +109,9 @@ impl Rules {
                 }),
                 Held::Schema(places, schema) => {
                     let rows = rows.project(places)?;
-                    BooleanBuffer::collect_bool(count, |row| schema::is_broken(schema, &rows, row))
+                    BooleanBuffer::collect_bool(count, |row| schema.is_broken(&rows, row))
                 }
-                Held::Expression(places, expression) => expression.broken(&rows.project(places)?)?,
+                Held::Expression(places, expression) => expression.broken(&rows.project(places)?, first),
             });
         }
         if !self.keys.is_empty() {
@@ -199,7 +198,7 @@ impl Rules {
         let (mut message, mut column) = (String::new(), rule.column.clone());
         match &self.tests[first] {
             Held::Schema(places, schema) => {
-                if let Some(broken) = rows.project(places).ok().and_then(|rows| schema::explain(schema, &rows, row)) {
+                if let Some(broken) = rows.project(places).ok().and_then(|rows| schema.explain(&rows, row)) {
                     (message, column) = (broken.message, broken.column);
                 }
             }
@@ -302,16 +301,14 @@ impl Compiling<'_> {
                 Ok(Held::Strangers(strangers.into_iter().map(|index| self.read_at(index)).collect()))
             }
             Test::Expression(text) => {
-                let expression = Expression::compile(text)?;
-                let all: Vec<usize> = (0..self.input.fields().len()).collect();
-                Ok(Held::Expression(all.into_iter().map(|index| self.read_at(index)).collect(), Box::new(expression)))
+                let (expression, columns) = Expression::compile(text, self.input)?;
+                Ok(Held::Expression(columns.into_iter().map(|index| self.read_at(index)).collect(), Box::new(expression)))
             }
             Test::Schema { schema, columns } => {
-                let indexes: Vec<usize> = match columns {
-                    Some(columns) => columns.iter().filter_map(|name| self.input.index_of(name).ok()).collect(),
-                    None => (0..self.input.fields().len()).collect(),
-                };
-                let schema = schema::compile(schema)?;
+                let schema = JsonSchema::compile(schema)?;
+                let wanted = |name: &String| columns.as_ref().is_none_or(|columns| columns.contains(name)) && schema.may_read(name);
+                let fields = self.input.fields().iter().enumerate().filter(|(_, field)| wanted(field.name()));
+                let indexes: Vec<usize> = fields.map(|(index, _)| index).collect();
                 Ok(Held::Schema(indexes.into_iter().map(|index| self.read_at(index)).collect(), Box::new(schema)))
             }
             test => {
