@@ -33,6 +33,7 @@ pub(crate) fn value(column: &ArrayRef, row: usize) -> Value {
             DataType::LargeUtf8 => column.as_string::<i64>().value(row).to_owned(),
             _ => column.as_string_view().value(row).to_owned(),
         }),
+        Family::Int if column.data_type() == &DataType::Int64 => column.as_primitive::<arrow_array::types::Int64Type>().value(row).into(),
         Family::Int if column.data_type() == &DataType::UInt64 => column.as_primitive::<arrow_array::types::UInt64Type>().value(row).into(),
         Family::Int => view::ints(&column.slice(row, 1))[0].into(),
         Family::Float => Number::from_f64(view::floats(&column.slice(row, 1))[0]).map_or(Value::Null, Value::Number),

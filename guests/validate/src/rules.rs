@@ -10,7 +10,7 @@ use etl_steps::validate::{OnInvalid, Options, Rule, Test};
 
 use crate::expression::Expression;
 use crate::json;
-use crate::keys::{self, Keys};
+use crate::keys::{self, Keys, Part};
 use crate::schema::Schema as JsonSchema;
 use crate::value::{self, Compiled};
 use crate::words;
@@ -107,10 +107,7 @@ impl Rules {
                     let column = rows.column(*place);
                     &found | &crate::view::all(column, true)
                 }),
-                Held::Schema(places, schema) => {
-                    let rows = rows.project(places)?;
-                    BooleanBuffer::collect_bool(count, |row| schema.is_broken(&rows, row))
-                }
+                Held::Schema(places, schema) => schema.broken(&rows.project(places)?),
                 Held::Expression(places, expression) => expression.broken(&rows.project(places)?, first),
             });
         }
@@ -123,12 +120,15 @@ impl Rules {
     /// Judges keys row by row: a row that is refused, for whatever reason, claims no key.
     fn judge_keys(&mut self, rows: &RecordBatch, broken: &mut [BooleanBuffer]) -> Result<(), StageError> {
         let refused = self.with(broken, |on_error| on_error != OnInvalid::Warn, rows.num_rows());
-        let unique: Vec<(usize, &[usize], OnInvalid)> = self
+        let unique: Vec<(usize, Vec<Part<'_>>, OnInvalid)> = self
             .tests
             .iter()
             .enumerate()
             .filter_map(|(index, held)| match held {
-                Held::Unique(places) => Some((index, places.as_slice(), self.rules[index].on_error)),
+                Held::Unique(places) => {
+                    let parts = places.iter().map(|place| Part::of(rows.column(*place))).collect();
+                    Some((index, parts, self.rules[index].on_error))
+                }
                 _ => None,
             })
             .collect();
@@ -140,14 +140,16 @@ impl Rules {
                 found
             })
             .collect();
-        let mut buffers: Vec<(Vec<u8>, bool, bool)> = unique.iter().map(|_| (Vec::new(), false, false)).collect();
+        let mut buffers: Vec<(Vec<u8>, u64, bool, bool)> = unique.iter().map(|_| (Vec::new(), 0, false, false)).collect();
         for row in (0..rows.num_rows()).filter(|row| !refused.value(*row)) {
             let mut claims = true;
-            for (position, (index, places, on_error)) in unique.iter().enumerate() {
-                let (key, whole, known) = &mut buffers[position];
+            for (position, (index, parts, on_error)) in unique.iter().enumerate() {
+                let (key, hash, whole, known) = &mut buffers[position];
                 key.clear();
-                *whole = places.iter().all(|place| keys::write(key, rows.column(*place), row));
-                *known = *whole && self.keys[index].has(key);
+                *whole = parts.iter().all(|part| part.write(key, row));
+                let keys = &self.keys[index];
+                *hash = keys.hash(key);
+                *known = *whole && keys.has(key, *hash);
                 if *known {
                     found[position].set_bit(row, true);
                     claims &= *on_error == OnInvalid::Warn;
@@ -156,10 +158,10 @@ impl Rules {
             if !claims {
                 continue;
             }
-            for ((index, ..), (key, whole, known)) in unique.iter().zip(&buffers) {
+            for ((index, ..), (key, hash, whole, known)) in unique.iter().zip(&buffers) {
                 if *whole && !*known {
                     let keys = self.keys.get_mut(index).expect("each unique rule has its keys");
-                    keys.add(key);
+                    keys.add(key, *hash);
                 }
             }
         }
@@ -313,7 +315,7 @@ impl Compiling<'_> {
             }
             test => {
                 let name = rule.column.as_deref().unwrap_or_default();
-                let Some(place) = self.place(name) else {
+                let Ok(index) = self.input.index_of(name) else {
                     return Ok(match test {
                         Test::Required => Held::Missing,
                         _ => {
@@ -323,11 +325,14 @@ impl Compiling<'_> {
                     });
                 };
                 if *test == Test::Required {
-                    return Ok(Held::Filled(place));
+                    return Ok(Held::Filled(self.read_at(index)));
                 }
-                let data_type = self.input.field(self.read[place]).data_type();
-                let compiled = value::compile(test, data_type, etl_sdk::now_ms());
-                compiled.map(|test| Held::Value(place, test)).map_err(|(message, help)| (format!("column `{name}`: {message}"), help))
+                let compiled = value::compile(test, self.input.field(index).data_type(), etl_sdk::now_ms());
+                match compiled.map_err(|(message, help)| (format!("column `{name}`: {message}"), help))? {
+                    // A column that cannot break the rule need not come over.
+                    value::Compiled::Nothing => Ok(Held::Nothing),
+                    test => Ok(Held::Value(self.read_at(index), test)),
+                }
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Rules over the values of one column, compiled for its type.
 
-use std::collections::HashSet;
-
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
@@ -54,7 +52,7 @@ pub(crate) enum Edge {
 
 /// The values that there may be, in the type of the column.
 pub(crate) enum Known {
-    Texts(HashSet<String>),
+    Texts(hashbrown::HashSet<String, foldhash::fast::FixedState>),
     Ints(Vec<i64>),
     Floats(Vec<f64>),
     Decimals(Vec<i128>),

@@ -3,6 +3,7 @@
 //! Every keyword of the drafts is honoured; formats are asserted. Patterns take linear time, so look-around is refused. Checked against the
 //! official suite of tests, and against the crate `jsonschema` on random schemas and values.
 
+mod columns;
 mod compile;
 mod explain;
 mod judge;
@@ -52,11 +53,6 @@ impl Schema {
     /// Whether it may look at a column.
     pub(crate) fn may_read(&self, column: &str) -> bool {
         self.reads.as_ref().is_none_or(|reads| reads.contains(column))
-    }
-
-    /// Whether a row breaks it.
-    pub(crate) fn is_broken(&self, rows: &RecordBatch, row: usize) -> bool {
-        !self.holds(&json::row(rows, row))
     }
 
     /// Whether a value satisfies it.

@@ -37,6 +37,17 @@ impl Random {
         }
     }
 
+    /// A schema with definitions that it may refer to.
+    fn document(&mut self) -> Value {
+        let mut schema = self.schema(3);
+        let two = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/two"}}});
+        let definitions = json!({"one": self.schema(0), "two": two, "three": {"$anchor": "three", "minLength": 1}});
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("$defs".into(), definitions);
+        }
+        schema
+    }
+
     fn schema(&mut self, depth: u32) -> Value {
         if self.below(12) == 0 {
             return self.one(&[json!(true), json!(false)]);
@@ -141,11 +152,7 @@ fn random_schemas_are_judged_as_the_crate_does() {
     let mut random = Random(42);
     let (mut held, mut tracked) = (0, 0);
     for number in 0..PAIRS / 5 {
-        let mut schema = random.schema(3);
-        let definitions = json!({"one": random.schema(0), "two": {"type": "object", "properties": {"a": {"$ref": "#/$defs/two"}}}, "three": {"$anchor": "three", "minLength": 1}});
-        if let Some(schema) = schema.as_object_mut() {
-            schema.insert("$defs".into(), definitions);
-        }
+        let schema = random.document();
         let ours = Schema::compile(&schema).unwrap_or_else(|(message, _)| panic!("{schema}: {message}"));
         let theirs = jsonschema::options().should_validate_formats(true).build(&schema).unwrap_or_else(|error| panic!("{schema}: {error}"));
         tracked += u64::from(ours.nodes.iter().any(|node| node.tracks));
@@ -159,4 +166,10 @@ fn random_schemas_are_judged_as_the_crate_does() {
     }
     assert!((PAIRS / 5..PAIRS * 4 / 5).contains(&held), "{held} of {PAIRS} hold: the pairs say little");
     assert!(tracked > 300, "only {tracked} schemas ask what was looked at");
+}
+
+/// Random schemas that are objects.
+pub(super) fn schemas(count: usize) -> impl Iterator<Item = Value> {
+    let mut random = Random(7);
+    std::iter::repeat_with(move || random.document()).filter(Value::is_object).take(count)
 }
