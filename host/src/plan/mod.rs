@@ -24,7 +24,7 @@ use crate::config::component::{Digest, Reference};
 use crate::config::extract::{FileSource, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
-use crate::config::settings::DeadLetterBackend;
+use crate::config::settings::{DeadLetterBackend, DeadLetters as Settings};
 use crate::config::transform::{OnError, OnTrap, Step, Transform};
 use crate::error::{Error, Place, Result};
 
@@ -91,8 +91,8 @@ pub struct Validation {
     pub rules: Vec<Rule>,
     /// What the data must come to as a whole.
     pub thresholds: Thresholds,
-    /// Whether rows that it refuses are kept in the dead letters; else they are only counted.
-    pub keeps_letters: bool,
+    /// Where rows go that it refuses; `None` = where those of the pipeline go.
+    pub dead_letters: Option<DeadLetters>,
 }
 
 /// Names a component.
@@ -185,7 +185,7 @@ impl Plan {
             reading,
             stages,
             sink: sink.clone(),
-            dead_letters: dead_letters(pipeline, root),
+            dead_letters: dead_letters(pipeline.dead_letters(), &pipeline.name, root),
             limit,
             as_text,
             converted,
@@ -193,9 +193,10 @@ impl Plan {
     }
 }
 
-fn dead_letters(pipeline: &Pipeline, root: &Path) -> DeadLetters {
-    let default = || root.join("dlq").join(format!("{}.jsonl", pipeline.name));
-    match pipeline.dead_letters() {
+/// The place of dead letters; `None` settings are the default.
+fn dead_letters(settings: Option<&Settings>, name: &str, root: &Path) -> DeadLetters {
+    let default = || root.join("dlq").join(format!("{name}.jsonl"));
+    match settings {
         None => DeadLetters::File(default()),
         Some(settings) if !settings.enabled => DeadLetters::Off,
         Some(settings) => match settings.backend {
@@ -204,10 +205,18 @@ fn dead_letters(pipeline: &Pipeline, root: &Path) -> DeadLetters {
             DeadLetterBackend::File | DeadLetterBackend::Database => match &settings.path {
                 None => DeadLetters::File(default()),
                 Some(path) if path.ends_with(".jsonl") || path.ends_with(".json") => DeadLetters::File(root.join(path)),
-                Some(folder) => DeadLetters::File(root.join(folder).join(format!("{}.jsonl", pipeline.name))),
+                Some(folder) => DeadLetters::File(root.join(folder).join(format!("{name}.jsonl"))),
             },
         },
     }
+}
+
+/// The place of dead letters that a validation asks for; `None` where it is that of the pipeline.
+fn own_letters(asked: Option<&Settings>, pipeline: &Pipeline, root: &Path) -> Option<DeadLetters> {
+    // `dlq: {enabled: true}` names no place.
+    let asked = asked.filter(|asked| !asked.enabled || asked.path.is_some() || asked.backend != DeadLetterBackend::File)?;
+    let own = dead_letters(Some(asked), &pipeline.name, root);
+    (own != dead_letters(pipeline.dead_letters(), &pipeline.name, root)).then_some(own)
 }
 
 /// Columns of the source whose type the first steps set before anything looks at them: those made text, and those made something else.

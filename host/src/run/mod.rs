@@ -11,6 +11,7 @@ mod apply;
 mod case;
 mod chain;
 mod difference;
+mod letters;
 mod preview;
 mod process;
 mod split;
@@ -26,13 +27,13 @@ use split::{Context, Seconds, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
+use self::letters::Letters;
 use crate::artifact::Library;
 use crate::batch::Reject;
 use crate::error::{Error, Result};
-use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
+use crate::plan::Plan;
 use crate::report::{DeadLetterReport, OutputReport, Phase, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
-use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, RunName, Sink};
 use crate::source::{self, ReadOptions, Source};
 
@@ -126,32 +127,25 @@ pub fn run_with(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     let clock = Instant::now();
-    check_letters(plan)?;
+    letters::check(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let sink: Box<dyn Sink> =
         if options.dry_run { sink::open_nothing(&plan.sink, &plan.root)? } else { sink::open(&plan.sink, &plan.root, &name)? };
     let source = open_source(plan, options, see_batches, sink.chunk_bytes())?;
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema())?;
-    let place = match (&plan.dead_letters, options.dry_run) {
-        (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
-        (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
-        (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
-    };
-    let letters = DeadLetters::new(place, &name);
+    let letters = Letters::new(plan, options.dry_run, &name);
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
     let workers = if stages.remembers { 1 } else { options.workers.get() };
     let work = Work { plan, options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
+    let mut unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, is_done: false };
     let done = work.run(&letters, on_progress).inspect_err(|_| {
         for reason in letters.first().iter().take(SAMPLES) {
             tracing::warn!(reason, "a row was refused before the run failed");
         }
-        // The first error is the one to tell of.
-        for second in [sink.abort(), letters.abort()].into_iter().filter_map(Result::err) {
-            tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
-        }
     })?;
+    unfinished.is_done = true;
     let Done { rows, stages, seconds, quality, output, dead_letters } = done;
     warn_of_missing(&stages);
     let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail);
@@ -227,6 +221,25 @@ struct Work<'a> {
 }
 
 /// What a run came to.
+/// Removes what a run has staged, unless it came to its end: also where the program panics.
+struct Unfinished<'a> {
+    sink: &'a dyn Sink,
+    letters: &'a Letters,
+    is_done: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        // The first error is the one to tell of.
+        for second in [self.sink.abort(), self.letters.abort()].into_iter().filter_map(Result::err) {
+            tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
+        }
+    }
+}
+
 struct Done {
     rows: Rows,
     stages: Vec<StageReport>,
@@ -237,7 +250,7 @@ struct Done {
 }
 
 impl Work<'_> {
-    fn run(&self, letters: &DeadLetters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
+    fn run(&self, letters: &Letters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
         let clock = Instant::now();
         let mut done = Done {
             rows: Rows::default(),
@@ -259,25 +272,25 @@ impl Work<'_> {
         let together = self.stages.remembers || self.output.is_none() && self.sink.names_columns();
         let target = if together { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
         let mut splits = self.source.splits(NonZeroUsize::new(target).unwrap_or(NonZeroUsize::MIN))?;
+        if splits.is_empty() && self.plan.root.join(&self.plan.sink.path).exists() {
+            // That no file is there is no reason to lose what an earlier run has written.
+            tracing::warn!(path = self.plan.sink.path, "the output stays as it is, since there was nothing to read");
+            self.sink.abort()?;
+            return Ok(done);
+        }
         if splits.is_empty() {
             // Nothing to read still makes an output, an empty one.
             splits.push(source::Split { index: 0, files: Vec::new() });
         }
         let mut staged = Vec::with_capacity(splits.len());
         let mut looked = Instant::now();
-        let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
-        let silent: Vec<&str> = silent.map(|stage| stage.name.as_str()).collect();
         for split in &splits {
             let before = done.rows;
             let report = &mut done.dead_letters;
             letters.begin(split.index)?;
             let mut on_rejects = |rejects: &[Reject]| {
                 rejects.iter().for_each(|reject| note(report, reject));
-                if silent.is_empty() {
-                    return letters.write(split.index, rejects);
-                }
-                let kept: Vec<Reject> = rejects.iter().filter(|reject| !silent.contains(&reject.stage.as_str())).cloned().collect();
-                letters.write(split.index, &kept)
+                letters.write(split.index, rejects)
             };
             let mut progress = |progress: &mut Progress| {
                 if looked.elapsed() < Duration::from_millis(50) {
@@ -307,15 +320,15 @@ impl Work<'_> {
             // The letters say what is wrong with the data; of the rest nothing is shown.
             self.sink.abort()?;
             letters.commit()?;
-            done.dead_letters.path = letters.path().map(ToOwned::to_owned);
+            letters.tell(&mut done.dead_letters);
             done.rows.withheld = std::mem::take(&mut done.rows.loaded);
             return Ok(done);
         }
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         letters.commit()?;
-        done.dead_letters.path = letters.path().map(ToOwned::to_owned);
+        letters.tell(&mut done.dead_letters);
         let committed = self.sink.commit(staged)?;
-        done.output = OutputReport { files: committed.files, bytes: committed.bytes };
+        done.output = OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled };
         Ok(done)
     }
 
@@ -329,26 +342,11 @@ impl Work<'_> {
     }
 }
 
-/// Refuses dead letters that would be mixed up with what is read, or lost under what is written.
-fn check_letters(plan: &Plan) -> Result<()> {
-    let DeadLettersPlan::File(letters) = &plan.dead_letters else { return Ok(()) };
-    let same = |path: &str| {
-        let path = plan.root.join(path);
-        path == *letters || path.canonicalize().ok().zip(letters.canonicalize().ok()).is_some_and(|(path, letters)| path == letters)
-    };
-    for (path, what) in [(&plan.sink.path, "output"), (&plan.source.path, "input")] {
-        if same(path) {
-            return Err(Error::config(format!("the dead letters would go to `{path}`, which is the {what}"))
-                .hint("give them a `path` of their own under `dlq`"));
-        }
-    }
-    Ok(())
-}
-
 /// Counts a refused row.
 fn note(report: &mut DeadLetterReport, reject: &Reject) {
     *report.by_reason.entry(reject.reason).or_default() += 1;
     *report.by_code.entry(reject.code.clone()).or_default() += 1;
+    *report.by_stage.entry(reject.stage.clone()).or_default() += 1;
     if report.samples.len() < SAMPLES {
         let place = match (reject.line, reject.row) {
             (0, 0) => reject.source.to_string(),

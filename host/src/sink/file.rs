@@ -135,7 +135,11 @@ impl Sink for FileOutput {
         if let Err(error) = self.workspace.remove() {
             tracing::warn!(%error, "the output is in place, but temporary files could not be removed");
         }
-        Ok(Committed { files, rows, bytes })
+        let nulled = if let Kind::Text(format) = &self.output.kind { format.nulled() } else { 0 };
+        if nulled > 0 {
+            tracing::warn!(values = nulled, "numbers that are NaN or infinite were written as null: JSON has none such");
+        }
+        Ok(Committed { files, rows, bytes, nulled })
     }
 
     fn abort(&self) -> Result<()> {
