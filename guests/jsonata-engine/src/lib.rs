@@ -5,6 +5,7 @@ mod expression;
 mod failure;
 mod impure;
 mod json;
+mod library;
 mod limits;
 mod mended;
 mod random;
