@@ -3,9 +3,15 @@
 //! Texts are UTF-8 in which a lone surrogate stands as a character of its own (see [`crate::surrogate`]). What the reference does by UTF-16
 //! units is done so here; places are told in units.
 
+mod cache;
+mod calendar;
 pub(crate) mod date_picture;
+mod date_reader;
+pub(crate) mod encoding;
 pub(crate) mod integer_picture;
 pub(crate) mod number;
 pub(crate) mod number_picture;
+mod numeral;
 pub(crate) mod pattern;
+mod pattern_source;
 pub(crate) mod text;
