@@ -5,6 +5,7 @@ mod expression;
 mod failure;
 mod impure;
 mod json;
+#[expect(dead_code, reason = "the evaluator that calls it is not here yet")]
 mod library;
 mod limits;
 mod mended;
