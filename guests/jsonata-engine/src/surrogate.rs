@@ -112,7 +112,8 @@ pub(crate) fn joined(text: String) -> String {
 
 /// The character that stands for a UTF-16 unit.
 pub(crate) fn of_unit(unit: u16) -> char {
-    char::from_u32(u32::from(unit)).unwrap_or_else(|| char::from_u32(u32::from(unit) + SHIFT).expect("the last plane is full of characters"))
+    char::from_u32(u32::from(unit))
+        .unwrap_or_else(|| char::from_u32(u32::from(unit) + SHIFT).expect("the last plane is full of characters"))
 }
 
 /// The surrogate that a character stands for.

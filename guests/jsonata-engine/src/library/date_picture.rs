@@ -5,6 +5,7 @@ use super::calendar::{DAY, Moment, Span, midnight};
 pub(crate) use super::date_reader::to_millis;
 use super::integer_picture::{Case, IntegerPicture, format as format_integer};
 use super::number::{is_space, parse_integer};
+use super::power::raise;
 use crate::Failure;
 use crate::surrogate::{halved, joined};
 
@@ -242,7 +243,7 @@ impl Marker {
             component if INTEGERS.contains(component) => {
                 let value = fragment(moment, component);
                 let value = match (component, self.year_digits) {
-                    ('Y', Some(digits)) => value % 10_f64.powf(digits),
+                    ('Y', Some(digits)) => value % raise(10.0, digits),
                     _ => value,
                 };
                 match self.names {

@@ -31,10 +31,21 @@ pub(crate) fn to_millis(text: &str, picture: Option<&str>, now: f64) -> Result<O
 fn read_iso(text: &str) -> Option<f64> {
     let mut rest = text.as_bytes();
     let year = digits(&mut rest, 4)?;
-    let month = part(&mut rest, b'-', b"01");
-    let day = part(&mut rest, b'-', b"0123");
+    let month = part(&mut rest, b"01");
+    let day = part(&mut rest, b"0123");
     let time = match rest {
-        [b'T', h @ b'0'..=b'2', i @ b'0'..=b'9', b':', m @ b'0'..=b'5', n @ b'0'..=b'9', b':', s @ b'0'..=b'5', t @ b'0'..=b'9', after @ ..] => {
+        [
+            b'T',
+            h @ b'0'..=b'2',
+            i @ b'0'..=b'9',
+            b':',
+            m @ b'0'..=b'5',
+            n @ b'0'..=b'9',
+            b':',
+            s @ b'0'..=b'5',
+            t @ b'0'..=b'9',
+            after @ ..,
+        ] => {
             rest = after;
             Some([[h, i], [m, n], [s, t]].map(|[ten, one]| number(&[*ten, *one])))
         }
@@ -60,7 +71,9 @@ fn read_iso(text: &str) -> Option<f64> {
         }
         _ => return None,
     };
-    let is_day = month.is_none_or(|month| (1.0..=12.0).contains(&month)) && day.is_none_or(|day| (1.0..=31.0).contains(&day));
+    // A day right behind the year is one whose tens are no month's; V8 takes it for a month all the same.
+    let is_month = month.or(day).is_none_or(|month| (1.0..=12.0).contains(&month));
+    let is_day = is_month && day.is_none_or(|day| (1.0..=31.0).contains(&day));
     match time {
         Some([hour, minute, second]) => {
             let millisecond = fraction.map_or(0.0, milliseconds);
@@ -113,10 +126,15 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<f64> {
     Some(number(taken))
 }
 
-/// Two digits behind a mark, where the first one may be.
-fn part(rest: &mut &[u8], mark: u8, first: &[u8]) -> Option<f64> {
+/// Two digits behind a hyphen, where the first one may be; not those of an offset to UTC.
+fn part(rest: &mut &[u8], first: &[u8]) -> Option<f64> {
     match *rest {
-        [found, ten, one @ b'0'..=b'9', after @ ..] if *found == mark && first.contains(ten) => {
+        [b'-', b'0'..=b'2', b'0'..=b'9', minutes @ ..]
+            if matches!(minutes, [b'0'..=b'5', b'0'..=b'9'] | [b':', b'0'..=b'5', b'0'..=b'9']) =>
+        {
+            None
+        }
+        [b'-', ten, one @ b'0'..=b'9', after @ ..] if first.contains(ten) => {
             *rest = after;
             Some(number(&[*ten, *one]))
         }
@@ -206,7 +224,9 @@ fn write_pattern(marker: &Marker, source: &mut String) -> Result<(), Failure> {
             Style::Digits(_) => {
                 source.push_str("[0-9]");
                 match marker.read_width {
-                    Some(width) if width != 0.0 && !width.is_nan() => write!(source, "{{{width}}}").expect("writing to a string does not fail"),
+                    Some(width) if width != 0.0 && !width.is_nan() => {
+                        write!(source, "{{{width}}}").expect("writing to a string does not fail")
+                    }
                     _ => source.push('+'),
                 }
                 if integer.is_ordinal {
@@ -280,7 +300,8 @@ impl Components {
 
     /// Whether there are components of the kinds and none but those; 0 counts as none, as in the reference.
     fn are_of(&self, all: &str, kinds: &str) -> bool {
-        let mut given = all.chars().filter(|&component| self.get(component).is_some_and(|value| value != 0.0 && !value.is_nan())).peekable();
+        let mut given =
+            all.chars().filter(|&component| self.get(component).is_some_and(|value| value != 0.0 && !value.is_nan())).peekable();
         given.peek().is_some() && given.all(|component| kinds.contains(component))
     }
 
@@ -299,7 +320,8 @@ impl Components {
             _ => "YMD",
         };
         let times = if by_half_day { "Phmsf" } else { "Hmsf" };
-        let gap = || Failure::new("D3136", "the picture leaves a gap between the components of the date or time, or has none to make a date of");
+        let gap =
+            || Failure::new("D3136", "the picture leaves a gap between the components of the date or time, or has none to make a date of");
         let moment = Moment::of(now);
         let (mut has_begun, mut has_ended) = (false, false);
         for component in dates.chars().chain(times.chars()) {

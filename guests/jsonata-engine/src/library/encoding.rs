@@ -1,7 +1,7 @@
 //! Texts as base 64 and as parts of URLs.
 
 use crate::Failure;
-use crate::surrogate::has_lone;
+use crate::surrogate::{halved, has_lone};
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -15,7 +15,7 @@ const RESERVED: &[u8] = b";/?:@&=+$,#";
 pub(crate) fn base64_encode(text: &str) -> String {
     let low_bytes: Vec<u8> = match text.is_ascii() {
         true => text.into(),
-        false => text.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect(),
+        false => halved(text).chars().map(|unit| u32::from(unit) as u8).collect(),
     };
     let mut encoded = String::with_capacity(low_bytes.len().div_ceil(3) * 4);
     for group in low_bytes.chunks(3) {

@@ -1,8 +1,8 @@
 //! `$formatInteger` and `$parseInteger`: integers by the pictures of XPath's `format-integer`.
 
 use super::cache::Cache;
-use super::numeral::{from_letters, from_roman, from_words, letters, roman, words};
 use super::number::{parse_integer, write_exact};
+use super::numeral::{from_letters, from_roman, from_words, letters, roman, words};
 use crate::Failure;
 use crate::surrogate::{halved, joined};
 
@@ -142,7 +142,10 @@ impl IntegerPicture {
 }
 
 pub(crate) fn unknown(picture: &str) -> Failure {
-    Failure::new("D3130", format!("integers by the picture `{picture}` are not supported: give digits, `A`, `a`, `I`, `i`, `W`, `w` or `Ww`"))
+    Failure::new(
+        "D3130",
+        format!("integers by the picture `{picture}` are not supported: give digits, `A`, `a`, `I`, `i`, `W`, `w` or `Ww`"),
+    )
 }
 
 impl Digits {
@@ -226,7 +229,7 @@ impl Digits {
         }
         let latin: Option<String> = text
             .iter()
-            .map(|&character| (u32::from(character) + 0x30).checked_sub(self.zero).map(|code| char::from_u32(code).unwrap_or(' ')))
+            .map(|&unit| (u32::from(unit) % 0x10_0000 + 0x30).checked_sub(self.zero).map(|code| char::from_u32(code).unwrap_or(' ')))
             .collect();
         // There JavaScript itself fails, for want of a character with a number below zero.
         let latin = latin.ok_or_else(|| Failure::new("D3137", "the text has characters below the digits of the picture"))?;

@@ -14,4 +14,5 @@ pub(crate) mod number_picture;
 mod numeral;
 pub(crate) mod pattern;
 mod pattern_source;
+mod power;
 pub(crate) mod text;

@@ -1,5 +1,6 @@
 //! Numbers as JavaScript writes, reads and rounds them.
 
+use super::power::raise;
 use crate::Failure;
 
 /// Integers below are exact, and are written without an exponent.
@@ -247,7 +248,8 @@ fn move_point(value: f64, places: f64) -> f64 {
     let exponent = written.format(exponent).as_bytes();
     let end = 3 + length + exponent.len();
     text[3 + length..end].copy_from_slice(exponent);
-    let moved: f64 = std::str::from_utf8(&text[..end]).ok().and_then(|text| text.parse().ok()).expect("digits with an exponent are a number");
+    let moved: f64 =
+        std::str::from_utf8(&text[..end]).ok().and_then(|text| text.parse().ok()).expect("digits with an exponent are a number");
     moved.copysign(value)
 }
 
@@ -255,7 +257,7 @@ fn move_point(value: f64, places: f64) -> f64 {
 pub(crate) fn format_base(value: f64, radix: Option<f64>) -> Result<String, Failure> {
     let value = round(value, None);
     let radix = radix.map_or(10.0, |radix| round(radix, None));
-    if radix < 2.0 || radix > 36.0 {
+    if !(2.0..=36.0).contains(&radix) {
         return Err(Failure::new("D3100", format!("the radix of $formatBase must be between 2 and 36, but is {radix}")));
     }
     if radix == 10.0 || !value.is_finite() {
@@ -266,11 +268,10 @@ pub(crate) fn format_base(value: f64, radix: Option<f64>) -> Result<String, Fail
     let mut digits = Vec::new();
     let mut rest = value.abs();
     // As V8 does: what is beyond the exact integers is written as zeros.
-    while rest >= EXACT {
+    while rest / radix >= EXACT {
         rest /= radix;
         digits.push('0');
     }
-    rest = rest.floor();
     loop {
         let digit = rest % radix;
         digits.push(char::from_digit(digit as u32, 36).expect("the radix is at most 36"));
@@ -287,8 +288,7 @@ pub(crate) fn format_base(value: f64, radix: Option<f64>) -> Result<String, Fail
 
 /// `$power`.
 pub(crate) fn power(base: f64, exponent: f64) -> Result<f64, Failure> {
-    // JavaScript has no number for one to the power of what is none.
-    let power = if exponent.is_nan() || base.abs() == 1.0 && exponent.is_infinite() { f64::NAN } else { base.powf(exponent) };
+    let power = raise(base, exponent);
     match power.is_finite() {
         true => Ok(power),
         false => Err(Failure::new("D3061", format!("{base} to the power of {exponent} cannot be represented as a JSON number"))),

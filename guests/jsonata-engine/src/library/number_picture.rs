@@ -196,8 +196,12 @@ impl<'a> Parts<'a> {
         let has = |sign: &str| find(self.whole, sign, 0).is_some();
         let decimal_place = find(self.whole, decimal, 0);
         let beside = |place: Option<usize>| place.and_then(|place| self.whole.get(place)).is_some_and(|&unit| is(unit, grouping));
-        let digit_before = |text: &[char]| text.iter().position(|&unit| signs.is_optional_digit(unit)).is_some_and(|place| signs.digits(&text[..place]) > 0);
-        let digit_behind = |text: &[char]| text.iter().rposition(|&unit| signs.is_optional_digit(unit)).is_some_and(|place| signs.digits(&text[place..]) > 0);
+        let digit_before = |text: &[char]| {
+            text.iter().position(|&unit| signs.is_optional_digit(unit)).is_some_and(|place| signs.digits(&text[..place]) > 0)
+        };
+        let digit_behind = |text: &[char]| {
+            text.iter().rposition(|&unit| signs.is_optional_digit(unit)).is_some_and(|place| signs.digits(&text[place..]) > 0)
+        };
         let exponent = self.exponent;
         let problems = [
             ("D3081", repeats(self.whole, decimal), format!("has more than one `{decimal}`")),

@@ -2,6 +2,7 @@
 
 use super::integer_picture::Case;
 use super::number::is_space;
+use super::power::raise;
 use crate::Failure;
 use crate::surrogate::halved;
 
@@ -25,13 +26,49 @@ const ROMAN: [(f64, &str); 13] = [
 ];
 
 const SMALL: [&str; 20] = [
-    "Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve", "Thirteen", "Fourteen",
-    "Fifteen", "Sixteen", "Seventeen", "Eighteen", "Nineteen",
+    "Zero",
+    "One",
+    "Two",
+    "Three",
+    "Four",
+    "Five",
+    "Six",
+    "Seven",
+    "Eight",
+    "Nine",
+    "Ten",
+    "Eleven",
+    "Twelve",
+    "Thirteen",
+    "Fourteen",
+    "Fifteen",
+    "Sixteen",
+    "Seventeen",
+    "Eighteen",
+    "Nineteen",
 ];
 
 const SMALL_ORDINALS: [&str; 20] = [
-    "Zeroth", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth", "Eleventh", "Twelfth",
-    "Thirteenth", "Fourteenth", "Fifteenth", "Sixteenth", "Seventeenth", "Eighteenth", "Nineteenth",
+    "Zeroth",
+    "First",
+    "Second",
+    "Third",
+    "Fourth",
+    "Fifth",
+    "Sixth",
+    "Seventh",
+    "Eighth",
+    "Ninth",
+    "Tenth",
+    "Eleventh",
+    "Twelfth",
+    "Thirteenth",
+    "Fourteenth",
+    "Fifteenth",
+    "Sixteenth",
+    "Seventeenth",
+    "Eighteenth",
+    "Nineteenth",
 ];
 
 /// Without the last letter: `Twent` is `Twenty` and `Twentieth`.
@@ -41,12 +78,73 @@ const MAGNITUDES: [(f64, &str); 4] = [(1e12, "Trillion"), (1e9, "Billion"), (1e6
 
 /// The words of numbers, in the order in which the reference tries them.
 pub(crate) const WORDS: [&str; 67] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
-    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh",
-    "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth",
-    "nineteenth", "twenty", "twentieth", "thirty", "thirtieth", "forty", "fortieth", "fifty", "fiftieth", "sixty", "sixtieth", "seventy",
-    "seventieth", "eighty", "eightieth", "ninety", "ninetieth", "hundred", "hundreieth", "hundredth", "thousand", "thousandth", "million",
-    "millionth", "billion", "billionth", "trillion", "trillionth",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "zeroth",
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+    "twenty",
+    "twentieth",
+    "thirty",
+    "thirtieth",
+    "forty",
+    "fortieth",
+    "fifty",
+    "fiftieth",
+    "sixty",
+    "sixtieth",
+    "seventy",
+    "seventieth",
+    "eighty",
+    "eightieth",
+    "ninety",
+    "ninetieth",
+    "hundred",
+    "hundreieth",
+    "hundredth",
+    "thousand",
+    "thousandth",
+    "million",
+    "millionth",
+    "billion",
+    "billionth",
+    "trillion",
+    "trillionth",
 ];
 
 /// Letters as a spreadsheet numbers its columns.
@@ -63,7 +161,8 @@ pub(crate) fn letters(mut value: f64, case: Case, into: &mut String) {
 pub(crate) fn from_letters(text: &str, case: Case) -> f64 {
     let first = if case == Case::Upper { 'A' } else { 'a' };
     let text = halved(text);
-    text.chars().rev().zip(0..).map(|(letter, index)| (unit(letter) - unit(first) + 1.0) * 26_f64.powi(index)).sum()
+    let worth = |letter: char, index: u32| (unit(letter) - unit(first) + 1.0) * raise(26.0, f64::from(index));
+    text.chars().rev().zip(0..).fold(0.0, |sum, (letter, index)| sum + worth(letter, index))
 }
 
 /// A unit's number; stand-ins of surrogates are units.

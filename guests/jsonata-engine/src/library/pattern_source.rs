@@ -42,7 +42,9 @@ pub(crate) fn in_units(source: &str) -> Cow<'_, str> {
                 rest = &rest[length..];
             }
             _ => {
-                written.extend(&rest[..length]);
+                // Without the flag `u`, what looks like an escape of a character in braces is the letter, repeated.
+                let is_letter = matches!(rest, ['\\', 'u', ..]) && length == 2;
+                written.extend(if is_letter { &rest[1..length] } else { &rest[..length] });
                 rest = &rest[length..];
             }
         }
