@@ -1,5 +1,7 @@
 //! Signatures of functions: which arguments they take, and what becomes of those that are left out.
 
+use std::collections::HashSet;
+
 use crate::evaluate::Arguments;
 use crate::value::Array;
 use crate::{Failure, Value};
@@ -154,7 +156,8 @@ impl Signature {
             return Err(self.mismatch(&kinds));
         }
         let given: Vec<Value> = arguments.drain();
-        let mut given_index = 0;
+        // A parameter that is left out takes an argument all the same, if only for itself: so the reference counts.
+        let (mut given_index, mut kind_index) = (0, 0);
         for (parameter, count) in self.parameters.iter().zip(counts) {
             if count == 0 {
                 match parameter.context {
@@ -170,14 +173,15 @@ impl Signature {
                 }
                 continue;
             }
-            let matched = if count == 1 { kind_of_single(kinds[given_index]) } else { None };
+            let matched = if count == 1 { kind_of_single(kinds[kind_index]) } else { None };
             for _ in 0..count {
-                let mut argument = given[given_index].clone();
+                let mut argument = given.get(given_index).cloned().unwrap_or_default();
                 if parameter.is_array {
-                    parameter.list(&mut argument, kinds[given_index], matched, given_index)?;
+                    parameter.list(&mut argument, kinds[kind_index], matched, given_index)?;
                 }
                 arguments.push(argument);
                 given_index += 1;
+                kind_index += 1;
             }
         }
         Ok(())
@@ -295,16 +299,21 @@ fn closing(letters: &[char], start: usize, open: char, close: char) -> usize {
 
 /// Finds how many arguments each parameter takes, all of them in all.
 fn assign(parameters: &[Parameter], kinds: &[u8], counts: &mut [usize]) -> bool {
-    search(parameters, kinds, counts, true)
+    search(parameters, kinds, counts, true, &mut HashSet::new())
 }
 
 /// As [`assign`], but arguments may be left.
 fn assign_prefix(parameters: &[Parameter], kinds: &[u8], counts: &mut [usize]) -> bool {
-    search(parameters, kinds, counts, false)
+    search(parameters, kinds, counts, false, &mut HashSet::new())
 }
 
-fn search(parameters: &[Parameter], kinds: &[u8], counts: &mut [usize], is_whole: bool) -> bool {
+/// `dead` are the places, as parameters and arguments that are left, from which nothing matches.
+fn search(parameters: &[Parameter], kinds: &[u8], counts: &mut [usize], is_whole: bool, dead: &mut HashSet<(usize, usize)>) -> bool {
     let Some((parameter, rest)) = parameters.split_first() else { return !is_whole || kinds.is_empty() };
+    let place = (parameters.len(), kinds.len());
+    if dead.contains(&place) {
+        return false;
+    }
     let fitting = kinds.iter().take_while(|kind| **kind & parameter.kinds != 0).count();
     let (least, most) = match parameter.count {
         Count::One => (1, 1),
@@ -314,12 +323,16 @@ fn search(parameters: &[Parameter], kinds: &[u8], counts: &mut [usize], is_whole
     let most = most.min(fitting);
     let mut attempt = |count: usize| {
         counts[0] = count;
-        search(rest, &kinds[count..], &mut counts[1..], is_whole)
+        search(rest, &kinds[count..], &mut counts[1..], is_whole, dead)
     };
-    match parameter.count {
+    let found = match parameter.count {
         Count::Lazy | Count::LazyMany => (least..=most).any(&mut attempt),
         _ => (least..=most).rev().any(&mut attempt),
+    };
+    if !found {
+        dead.insert(place);
     }
+    found
 }
 
 #[cfg(test)]
