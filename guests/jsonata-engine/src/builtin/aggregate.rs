@@ -1,16 +1,14 @@
 //! One value of many.
 
-use super::{Context, coerce, unfit};
+use super::{Context, unfit};
 use crate::Value;
 use crate::evaluate::{Arguments, Evaluator, Outcome};
 
-/// The numbers of the first argument; `None` where it is not given.
+/// The numbers of the first argument; `None` where it is not given. The signature saw to it that they are numbers.
 fn numbers(arguments: &Arguments) -> Outcome<Option<impl ExactSizeIterator<Item = f64>>> {
     match arguments.first() {
         None | Some(Value::Undefined) => Ok(None),
-        Some(Value::Array(items)) => {
-            Ok(Some(items.iter().map(|item| if let Value::Number(number) = item { *number } else { coerce::to_number(item) })))
-        }
+        Some(Value::Array(items)) => Ok(Some(items.iter().map(|item| if let Value::Number(number) = item { *number } else { f64::NAN }))),
         Some(value) => Err(unfit(0, value)),
     }
 }

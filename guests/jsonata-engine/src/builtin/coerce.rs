@@ -1,18 +1,19 @@
 //! Values as JavaScript makes numbers and texts of them, where nobody checked their kind.
 
-use crate::Value;
+use crate::evaluate::Outcome;
 use crate::value::number_text;
+use crate::{Failure, Value};
 
 /// `Number(value)`
-pub(super) fn to_number(value: &Value) -> f64 {
-    match value {
-        Value::Undefined | Value::Object(_) | Value::Function(_) => f64::NAN,
+pub(super) fn to_number(value: &Value) -> Outcome<f64> {
+    Ok(match value {
+        Value::Undefined => f64::NAN,
         Value::Null => 0.0,
         Value::Bool(value) => f64::from(u8::from(*value)),
         Value::Number(number) => *number,
         Value::String(text) => parse(text.trim()),
-        Value::Array(_) => parse(to_text(value).trim()),
-    }
+        Value::Array(_) | Value::Object(_) | Value::Function(_) => parse(to_text(value)?.trim()),
+    })
 }
 
 fn parse(text: &str) -> f64 {
@@ -27,14 +28,19 @@ fn parse(text: &str) -> f64 {
     }
 }
 
-/// `String(value)`, but nothing and null are empty, as when a list is joined.
-pub(super) fn to_text(value: &Value) -> String {
-    match value {
+/// `String(value)`, but nothing and null are empty, as when a list is joined. Objects have no text there, since they have no prototype.
+pub(super) fn to_text(value: &Value) -> Outcome<String> {
+    Ok(match value {
         Value::Undefined | Value::Null => String::new(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number_text(*number),
         Value::String(text) => text.to_string(),
-        Value::Array(items) => items.iter().map(to_text).collect::<Vec<_>>().join(","),
-        Value::Object(_) | Value::Function(_) => "[object Object]".into(),
-    }
+        Value::Array(items) => join(items, ",")?,
+        value => return Err(Failure::new("T0410", format!("{} is neither a number nor a text", crate::describe(value))).into()),
+    })
+}
+
+/// The texts of all items.
+pub(super) fn join(items: &[Value], separator: &str) -> Outcome<String> {
+    Ok(items.iter().map(to_text).collect::<Outcome<Vec<_>>>()?.join(separator))
 }

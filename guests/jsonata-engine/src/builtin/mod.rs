@@ -182,7 +182,7 @@ fn number_of(arguments: &Arguments, index: usize) -> Outcome<Option<f64>> {
     match arguments.get(index) {
         None | Some(Value::Undefined) => Ok(None),
         Some(Value::Number(number)) => Ok(Some(*number)),
-        Some(value) => Ok(Some(coerce::to_number(value))),
+        Some(value) => coerce::to_number(value).map(Some),
     }
 }
 

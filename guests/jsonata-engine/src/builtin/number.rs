@@ -1,6 +1,6 @@
 //! Numbers, and times as numbers.
 
-use super::{Context, coerce, needed_text, number_of, text_of};
+use super::{Context, coerce, needed_text, number_of, text_of, unfit};
 use crate::evaluate::{Arguments, Evaluator, Outcome};
 use crate::library::{date_picture, integer_picture, number as library, number_picture};
 use crate::value::string_of;
@@ -36,7 +36,7 @@ pub(super) fn sqrt(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>
 }
 
 pub(super) fn power(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>) -> Outcome {
-    let exponent = arguments.get(1).map_or(f64::NAN, coerce::to_number);
+    let exponent = arguments.get(1).map_or(Ok(f64::NAN), coerce::to_number)?;
     of_number(arguments, |number| library::power(number, exponent))
 }
 
@@ -55,7 +55,15 @@ pub(super) fn number(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'
 }
 
 pub(super) fn format_number(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>) -> Outcome {
-    let Some(number) = number_of(arguments, 0)? else { return Ok(Value::Undefined) };
+    let number = match &arguments[0] {
+        Value::Null => return Err(unfit(0, &Value::Null)),
+        // JavaScript writes what is no number as NaN here, even where it could be made one.
+        Value::Bool(_) => f64::NAN,
+        _ => match number_of(arguments, 0)? {
+            Some(number) => number,
+            None => return Ok(Value::Undefined),
+        },
+    };
     let picture = needed_text(arguments, 1)?;
     let mut options = Vec::new();
     if let Some(Value::Object(object)) = arguments.get(2) {

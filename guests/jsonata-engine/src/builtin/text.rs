@@ -36,7 +36,7 @@ pub(super) fn substring(_: &mut Evaluator, arguments: &mut Arguments, _: &Contex
             };
             let place = |number: f64| (if number < 0.0 { number.trunc() + count } else { number.trunc() }).clamp(0.0, count) as usize;
             let (start, end) = (place(start), place(end));
-            Ok(Value::string(items[start..end.max(start)].iter().map(coerce::to_text).collect::<String>()))
+            Ok(Value::string(coerce::join(&items[start..end.max(start)], "")?))
         }
         value => Err(unfit(0, value)),
     }
@@ -85,14 +85,14 @@ pub(super) fn join(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>
     let separator = match &arguments.get(1) {
         None | Some(Value::Undefined) => "".into(),
         Some(Value::String(text)) => text.clone(),
-        Some(value) => coerce::to_text(value).into(),
+        Some(value) => coerce::to_text(value)?.into(),
     };
     match &arguments[0] {
         Value::Undefined => Ok(Value::Undefined),
         Value::Array(items) if items.iter().all(|item| matches!(item, Value::String(_))) => {
             Ok(Value::string(library::join(items.iter().filter_map(Value::as_str), &separator)))
         }
-        Value::Array(items) => Ok(Value::string(items.iter().map(coerce::to_text).collect::<Vec<_>>().join(&separator))),
+        Value::Array(items) => Ok(Value::string(coerce::join(items, &separator)?)),
         value => Err(unfit(0, value)),
     }
 }

@@ -14,6 +14,8 @@ const CHAIN: &str = "function($f, $g) { function($x){ $g($f($x)) } }";
 impl Evaluator {
     /// A call; `first` is an argument that `~>` puts before the others.
     pub(super) fn call(&mut self, call: &Rc<Call>, first: Option<Value>, input: &Value, env: &Environment) -> Outcome {
+        // For the function, its application, and that once more.
+        self.turns += 3;
         if let (NodeKind::Builtin(builtin), None) = (&call.procedure.kind, &call.procedure.more) {
             // The depth that looking up the function would take.
             self.enter()?;
@@ -118,6 +120,7 @@ impl Evaluator {
             }
         }
         let frame = Frame::new(Some(closure.environment.clone()), variables);
+        self.turns += 1;
         let value = self.evaluate(&closure.lambda.body, &closure.input, &frame);
         self.leave(frame);
         value
@@ -145,7 +148,7 @@ impl Evaluator {
                 self.apply_native(function, all, env)
             }
             Function::Closure(closure) => self.apply_closure(closure, arguments),
-            Function::Thunk(..) => Ok(Value::Undefined),
+            Function::Thunk(..) | Function::Endless => Err(Failure::new("T1006", "an object is called, but is no function").into()),
         }
     }
 
@@ -202,6 +205,7 @@ impl Evaluator {
 
     /// `left ~> right`
     pub(super) fn chained(&mut self, sides: &(Node, Node), position: usize, input: &Value, env: &Environment) -> Outcome {
+        self.turns += 1;
         let left = self.evaluate(&sides.0, input, env)?;
         if let NodeKind::Call(call) = &sides.1.kind {
             return self.call(call, Some(left), input, env);
@@ -233,6 +237,7 @@ impl Evaluator {
             let arity = callable.function.arity().max(1);
             arguments.truncate(arity);
         }
+        self.turns += 4;
         let value = self.apply_once(function, arguments, &Value::Null, env)?;
         checked(self.trampoline(value, &Value::Null, env)?)
     }

@@ -23,6 +23,8 @@ pub(crate) enum Function {
     Transform(Rc<Transform>, Environment),
     /// A function that is none of the expression, with some of its arguments.
     Partial(Rc<Function>, Vec<Option<Value>>),
+    /// What stands where an object was put into itself: no text shows it.
+    Endless,
     /// A call that is still to be made, with its context.
     Thunk(Rc<Call>, Value, Environment),
 }
@@ -50,7 +52,7 @@ impl Function {
             Self::Closure(closure) => closure.parameters().len(),
             Self::Pattern(_) => 2,
             Self::Transform(..) => 1,
-            Self::Next(..) | Self::Thunk(..) => 0,
+            Self::Next(..) | Self::Thunk(..) | Self::Endless => 0,
             Self::Partial(_, given) => given.iter().filter(|argument| argument.is_none()).count(),
         }
     }

@@ -19,6 +19,7 @@ struct Gathered {
 impl Evaluator {
     /// The object of a group's pairs on what comes.
     pub(super) fn group(&mut self, group: &Group, input: &Value, env: &Environment) -> Outcome {
+        self.turns += 2;
         let list = match input {
             Value::Array(list) => list,
             input => return self.object(group, input, env),
@@ -32,12 +33,13 @@ impl Evaluator {
             items => {
                 let (names, gathered) = self.gather(group, items, |evaluator, node, item| evaluator.evaluate(node, item, env))?;
                 let mut members = Members::with_capacity(names.len());
-                for (name, gathered) in names.into_iter().zip(gathered) {
-                    let value = self.evaluate(&group.pairs[gathered.pair].1, &gathered.into_value(), env)?;
+                self.side_by_side(0, names.into_iter().zip(gathered), |evaluator, (name, gathered)| {
+                    let value = evaluator.evaluate(&group.pairs[gathered.pair].1, &gathered.into_value(), env)?;
                     if !value.is_undefined() {
                         members.push(name, value);
                     }
-                }
+                    Ok(())
+                })?;
                 checked(members.into_value())
             }
         }
@@ -47,9 +49,11 @@ impl Evaluator {
     fn object(&mut self, group: &Group, item: &Value, env: &Environment) -> Outcome {
         if let Some(shape) = &group.shape {
             let mut values = Vec::with_capacity(group.pairs.len());
-            for (_, value) in &group.pairs {
-                values.push(self.evaluate(value, item, env)?);
-            }
+            self.turns += group.pairs.len() as u64;
+            self.side_by_side(0, &group.pairs, |evaluator, (_, value)| {
+                values.push(evaluator.evaluate(value, item, env)?);
+                Ok(())
+            })?;
             if values.iter().all(|value| !value.is_undefined()) {
                 return checked(Value::Object(Rc::new(Object::new(shape.clone(), values))));
             }
@@ -70,13 +74,14 @@ impl Evaluator {
         }
         let (names, indices) = names.into_parts();
         let mut members = Members::with_capacity(names.len());
-        for (name, index) in names.into_iter().zip(indices) {
-            let Value::Number(index) = index else { continue };
-            let value = self.evaluate(&group.pairs[index as usize].1, item, env)?;
+        self.side_by_side(0, names.into_iter().zip(indices), |evaluator, (name, index)| {
+            let Value::Number(index) = index else { return Ok(()) };
+            let value = evaluator.evaluate(&group.pairs[index as usize].1, item, env)?;
             if !value.is_undefined() {
                 members.push(name, value);
             }
-        }
+            Ok(())
+        })?;
         checked(members.into_value())
     }
 
@@ -88,7 +93,7 @@ impl Evaluator {
             Ok(value)
         })?;
         let mut members = Members::with_capacity(names.len());
-        for (name, Gathered { pair, items, is_joined: _ }) in names.into_iter().zip(gathered) {
+        self.side_by_side(0, names.into_iter().zip(gathered), |evaluator, (name, Gathered { pair, items, is_joined: _ })| {
             let mut context = Value::Undefined;
             let mut variables = Vec::new();
             for (key, value) in merged(items) {
@@ -98,12 +103,13 @@ impl Evaluator {
                 }
             }
             let frame = Frame::new(Some(env.clone()), variables);
-            let value = self.evaluate(&group.pairs[pair].1, &context, &frame)?;
-            self.leave(frame);
+            let value = evaluator.evaluate(&group.pairs[pair].1, &context, &frame)?;
+            evaluator.leave(frame);
             if !value.is_undefined() {
                 members.push(name, value);
             }
-        }
+            Ok(())
+        })?;
         checked(members.into_value())
     }
 

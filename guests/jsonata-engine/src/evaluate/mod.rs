@@ -24,6 +24,7 @@ pub(crate) use node::{Node, compile};
 use node::{NodeKind, Path, Stage, Step};
 pub(crate) use operator::{are_numbers, is_number, truth};
 pub(crate) use sort::merge_sort;
+pub(crate) use transform::endless;
 
 use crate::random::Random;
 use crate::value::{Array, Flags, Key, MAX_DEPTH};
@@ -32,8 +33,8 @@ use crate::{Failure, Limits, Value};
 /// What an evaluation comes to.
 pub(crate) type Outcome<T = Value> = Result<T, Box<Failure>>;
 
-/// Evaluations between two looks at the clock.
-const LOOK: u32 = 256;
+/// Turns between two looks at the clock.
+const LOOK: u64 = 1024;
 
 /// What evaluations of one expression share.
 pub(crate) struct Evaluator {
@@ -42,8 +43,14 @@ pub(crate) struct Evaluator {
     pub(crate) max_sequence: usize,
     time: Option<Duration>,
     deadline: Option<Instant>,
-    /// Evaluations until the clock is looked at.
-    until_look: u32,
+    /// Turns of JavaScript's queue so far: which of the reference's items fails first hangs on them.
+    pub(crate) turns: u64,
+    /// The turn at which the clock is looked at next, or at which something else has failed already.
+    alarm: u64,
+    /// The turn at which something else has failed.
+    overtaken: u64,
+    /// Whether an object was put into itself.
+    has_endless: bool,
     pub(crate) now_ms: f64,
     pub(crate) random: Random,
     /// Expressions of `$eval`, compiled.
@@ -68,7 +75,10 @@ impl Evaluator {
             max_sequence: sequence,
             time: time_ms.map(Duration::from_millis),
             deadline: None,
-            until_look: LOOK,
+            turns: 0,
+            alarm: LOOK,
+            overtaken: u64::MAX,
+            has_endless: false,
             now_ms: now_ms as f64,
             random,
             evaluated: HashMap::new(),
@@ -81,7 +91,7 @@ impl Evaluator {
     pub(crate) fn run(&mut self, node: &Node, input: &Value, bindings: &[(Key, Value)]) -> Outcome {
         self.depth = 0;
         self.deadline = self.time.map(|time| Instant::now() + time);
-        self.until_look = LOOK;
+        (self.turns, self.alarm, self.overtaken, self.has_endless) = (0, LOOK, u64::MAX, false);
         let mut variables = Vec::with_capacity(bindings.len() + 1);
         variables.extend_from_slice(bindings);
         let frame = Frame::new(None, variables);
@@ -95,6 +105,9 @@ impl Evaluator {
         };
         frame.clear();
         self.left.drain(..).for_each(|frame| frame.clear());
+        if let (true, Ok(value)) = (self.has_endless, &value) {
+            transform::finite(value)?;
+        }
         value
     }
 
@@ -102,8 +115,8 @@ impl Evaluator {
     #[inline]
     fn enter(&mut self) -> Outcome<()> {
         self.depth += 1;
-        self.until_look -= 1;
-        if self.depth > self.max_depth || self.until_look == 0 { self.check() } else { Ok(()) }
+        self.turns += 1;
+        if self.depth > self.max_depth || self.turns >= self.alarm { self.check() } else { Ok(()) }
     }
 
     #[cold]
@@ -112,7 +125,10 @@ impl Evaluator {
             let message = format!("more than {} evaluations within each other: is a recursion without end?", self.max_depth);
             return Err(Failure::new("D1011", message).into());
         }
-        self.until_look = LOOK;
+        if self.turns >= self.overtaken {
+            return Err(Failure::new("D1012", "something else failed before").into());
+        }
+        self.alarm = (self.turns + LOOK).min(self.overtaken);
         match (self.deadline, self.time) {
             (Some(deadline), Some(time)) if Instant::now() > deadline => {
                 Err(Failure::new("D1012", format!("evaluation takes longer than {} ms: is a loop without end?", time.as_millis())).into())
@@ -133,6 +149,7 @@ impl Evaluator {
     /// Evaluates a piece of an expression.
     pub(crate) fn evaluate(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
         if let (NodeKind::Literal(value), None) = (&node.kind, &node.more) {
+            self.turns += 1;
             return Ok(value.clone());
         }
         self.enter()?;
@@ -175,6 +192,7 @@ impl Evaluator {
             NodeKind::Condition(parts) => self.condition(parts, input, env),
             NodeKind::Block(parts, binds) => self.block(parts, *binds, input, env),
             NodeKind::Bind(key, value) => {
+                self.turns += 1;
                 let value = self.evaluate(value, input, env)?;
                 env.bind(*key, value.clone());
                 Ok(value)
@@ -211,6 +229,7 @@ impl Evaluator {
 
     fn condition(&mut self, parts: &(Node, Node, Option<Node>), input: &Value, env: &Environment) -> Outcome {
         let (condition, then, other) = parts;
+        self.turns += 1;
         let holds = self.evaluate(condition, input, env)?;
         match (operator::truth(&holds)?, other) {
             (Some(true), _) => self.evaluate(then, input, env),
@@ -220,6 +239,7 @@ impl Evaluator {
     }
 
     fn block(&mut self, parts: &[Node], binds: bool, input: &Value, env: &Environment) -> Outcome {
+        self.turns += 1;
         if !binds {
             let mut last = Value::Undefined;
             for part in parts {
@@ -254,16 +274,8 @@ impl Evaluator {
 
     fn array(&mut self, items: &[Node], is_constructed: bool, input: &Value, env: &Environment) -> Outcome {
         let mut values = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            let steps = self.until_look;
-            let value = match self.evaluate(item, input, env) {
-                Ok(value) => value,
-                Err(failure) => {
-                    let _ = (index, steps);
-                    return Err(failure);
-                }
-            };
-            match value {
+        let made = self.side_by_side(1, items, |evaluator, item| {
+            match evaluator.evaluate(item, input, env)? {
                 Value::Undefined => {}
                 Value::Array(list) if !matches!(item.kind, NodeKind::Array(..)) => match Rc::try_unwrap(list) {
                     Ok(list) if values.is_empty() => values = list.into_items(),
@@ -272,10 +284,59 @@ impl Evaluator {
                 },
                 value => values.push(value),
             }
-            self.check_length(values.len())?;
-        }
+            Ok(())
+        });
+        made?;
+        self.check_length(values.len())?;
         let flags = if is_constructed { Flags::CONSTRUCTED } else { Flags::NONE };
         checked(Value::Array(Rc::new(Array::new(values, flags))))
+    }
+
+    /// Does something with each of several, which the reference begins all at once: where several fail, the one that takes the fewest turns
+    /// is what it tells of.
+    fn side_by_side<T>(
+        &mut self,
+        turns: u64,
+        items: impl IntoIterator<Item = T>,
+        mut each: impl FnMut(&mut Self, T) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let (depth, overtaken) = (self.depth, self.overtaken);
+        self.turns += 2 + turns;
+        let start = self.turns;
+        let mut last = start;
+        let mut failed: Option<(u64, Box<Failure>)> = None;
+        for item in items {
+            self.turns = start;
+            let done = each(self, item);
+            match (done, &failed) {
+                (Ok(()), _) => last = last.max(self.turns),
+                (Err(failure), None) => {
+                    failed = Some((self.turns, failure));
+                    self.depth = depth;
+                    self.overtaken = overtaken.min(self.turns);
+                    self.alarm = self.alarm.min(self.overtaken);
+                }
+                (Err(failure), Some((turns, _))) => {
+                    self.depth = depth;
+                    if self.turns < *turns {
+                        self.overtaken = overtaken.min(self.turns);
+                        self.alarm = self.alarm.min(self.overtaken);
+                        failed = Some((self.turns, failure));
+                    }
+                }
+            }
+        }
+        self.overtaken = overtaken;
+        match failed {
+            None => {
+                self.turns = last;
+                Ok(())
+            }
+            Some((turns, failure)) => {
+                self.turns = turns;
+                Err(failure)
+            }
+        }
     }
 
     /// The expression of `$eval`, compiled.

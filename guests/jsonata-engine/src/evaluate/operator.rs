@@ -59,6 +59,7 @@ impl Evaluator {
             failure.token = Some(operator.text().to_owned());
             failure
         };
+        self.turns += 2;
         let left = self.evaluate(&sides.0, input, env)?;
         if let Operator::And | Operator::Or = operator {
             let is_true = truth(&left).map_err(place)? == Some(true);
@@ -85,6 +86,7 @@ impl Evaluator {
     }
 
     pub(super) fn negate(&mut self, inner: &Node, position: usize, input: &Value, env: &Environment) -> Outcome {
+        self.turns += 1;
         match self.evaluate(inner, input, env)? {
             Value::Undefined => Ok(Value::Undefined),
             Value::Number(number) if is_number(number)? => Ok(Value::Number(-number)),

@@ -10,7 +10,9 @@ use crate::value::{Array, Flags};
 
 impl Evaluator {
     pub(super) fn path(&mut self, path: &Path, input: &Value, env: &Environment) -> Outcome {
+        self.turns += 1 + path.steps.len() as u64;
         if path.is_plain {
+            self.turns += path.steps.len() as u64;
             if self.depth + 1 > self.max_depth {
                 self.depth += 1;
                 self.check()?;
@@ -67,7 +69,10 @@ impl Evaluator {
         let mut results = Results::default();
         for item in items.as_slice() {
             let mut value = match &step.node.kind {
-                NodeKind::Name(name) => named(name, item),
+                NodeKind::Name(name) => {
+                    self.turns += 1;
+                    named(name, item)
+                }
                 _ => self.evaluate(&step.node, item, env)?,
             };
             for stage in &step.stages {
@@ -83,6 +88,7 @@ impl Evaluator {
 
     /// What of a value a predicate chooses, as a sequence.
     pub(super) fn filter(&mut self, predicate: &Node, input: Value, env: &Environment) -> Outcome {
+        self.turns += 1;
         let list = match input {
             Value::Array(list) => list,
             Value::Undefined if matches!(predicate.kind, NodeKind::Literal(_)) => return Ok(Value::sequence(Vec::new())),
@@ -202,7 +208,8 @@ impl Path {
 
 pub(super) fn to_list(items: &Items) -> Rc<Array> {
     match items {
-        Items::Some(list) | Items::Whole(list) => list.clone(),
+        Items::Some(list) if list.is(Flags::SEQUENCE) || list.len() > 1 => list.clone(),
+        Items::Whole(list) => list.clone(),
         items => Rc::new(Array::new(items.as_slice().to_vec(), Flags::SEQUENCE)),
     }
 }

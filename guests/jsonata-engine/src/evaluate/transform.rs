@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::node::Transform;
-use super::{Arguments, Environment, Evaluator, Outcome, checked};
+use super::{Arguments, Environment, Evaluator, Function, Outcome, checked};
 use crate::value::{Array, Key, Members, Object};
 use crate::{Failure, Value};
 
@@ -52,7 +52,10 @@ impl Evaluator {
             if let Some(update) = members {
                 for (name, value) in update.iter() {
                     match &mut object {
-                        Some(_) if holds(value, [place, &current], &changes) => return Err(itself(transform)),
+                        Some(object) if holds(value, [place, &current], &changes) => {
+                            self.has_endless = true;
+                            object.insert(name.clone(), without(value, [place, &current], &changes));
+                        }
                         Some(object) => object.insert(name.clone(), value.clone()),
                         // A list takes members without showing them; nothing else does.
                         None if matches!(current, Value::Array(_)) => {}
@@ -149,7 +152,37 @@ fn holds(value: &Value, others: [&Value; 2], changes: &Changes) -> bool {
     }
 }
 
-fn itself(transform: &Transform) -> Box<Failure> {
-    let message = "the update of a transform puts the object into itself";
-    Box::new(Failure { position: Some(transform.update.position), ..Failure::new("T2011", message) })
+/// A value with a mark where one of two objects is in it.
+fn without(value: &Value, others: [&Value; 2], changes: &Changes) -> Value {
+    let is_other = |object: &Rc<Object>| others.iter().any(|other| matches!(other, Value::Object(other) if Rc::ptr_eq(object, other)));
+    match value {
+        Value::Object(object) if is_other(object) => Value::function(Function::Endless),
+        Value::Object(object) => {
+            let now = match changes.get(&Rc::as_ptr(object)) {
+                Some(Value::Object(now)) => now,
+                _ => object,
+            };
+            let values = now.values().iter().map(|value| without(value, others, changes)).collect();
+            Value::Object(Rc::new(Object::new(now.shape().clone(), values)))
+        }
+        Value::Array(list) => {
+            Value::Array(Rc::new(Array::new(list.iter().map(|item| without(item, others, changes)).collect(), list.flags)))
+        }
+        value => value.clone(),
+    }
+}
+
+/// Refuses a value in which an object is within itself, since nothing can be written of it.
+pub(super) fn finite(value: &Value) -> Outcome<()> {
+    match value {
+        Value::Object(object) => object.values().iter().try_for_each(finite),
+        Value::Array(list) => list.iter().try_for_each(finite),
+        Value::Function(callable) if matches!(*callable.function, Function::Endless) => Err(endless().into()),
+        _ => Ok(()),
+    }
+}
+
+/// Why a value cannot be written in which an object is within itself.
+pub(crate) fn endless() -> Failure {
+    Failure::new("D1011", "a transform put an object into itself, which has no end")
 }

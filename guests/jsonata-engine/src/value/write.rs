@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Value;
 use crate::Failure;
+use crate::evaluate::{Function, endless};
 use crate::library;
 use crate::surrogate::release;
 
@@ -112,7 +113,10 @@ pub(crate) fn string_of(value: &Value, pretty: bool) -> Result<Option<Rc<str>>, 
     Ok(Some(match value {
         Value::Undefined => return Ok(None),
         Value::String(text) => text.clone(),
-        Value::Function(_) => "".into(),
+        Value::Function(callable) => match *callable.function {
+            Function::Endless => return Err(endless()),
+            _ => "".into(),
+        },
         Value::Number(number) if !number.is_finite() => {
             return Err(Failure::new("D3001", format!("{} has no text", number_text(*number))));
         }
@@ -151,7 +155,10 @@ fn nested(value: &Value, indent: Option<usize>, out: &mut Vec<u8>) -> Result<(),
         }
         Value::Number(number) => out.extend_from_slice(to_text(*number).as_bytes()),
         Value::String(value) => text(value, out),
-        Value::Function(_) => out.extend_from_slice(b"\"\""),
+        Value::Function(callable) => match *callable.function {
+            Function::Endless => return Err(endless()),
+            _ => out.extend_from_slice(b"\"\""),
+        },
         Value::Array(items) if items.is_empty() => out.extend_from_slice(b"[]"),
         Value::Array(items) => {
             out.push(b'[');
