@@ -2,7 +2,6 @@
 
 use super::cache::Cache;
 use super::calendar::{DAY, Moment, Span, midnight};
-pub(crate) use super::date_reader::to_millis;
 use super::integer_picture::{Case, IntegerPicture, format as format_integer};
 use super::number::{is_space, parse_integer};
 use super::power::raise;
@@ -190,8 +189,8 @@ impl Marker {
         };
         if presentation.starts_with('n') {
             marker.names = Some(Case::Lower);
-        } else if presentation.starts_with('N') {
-            marker.names = Some(if presentation[1..].starts_with('n') { Case::Title } else { Case::Upper });
+        } else if let Some(rest) = presentation.strip_prefix('N') {
+            marker.names = Some(if rest.starts_with('n') { Case::Title } else { Case::Upper });
         } else if INTEGERS.contains(component) {
             let mut integer = match modifier {
                 Some(modifier) => IntegerPicture::read(&format!("{presentation};{modifier}"))?,

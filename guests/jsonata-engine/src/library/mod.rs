@@ -6,7 +6,8 @@
 mod cache;
 mod calendar;
 pub(crate) mod date_picture;
-mod date_reader;
+pub(crate) mod date_reader;
+mod decimal;
 pub(crate) mod encoding;
 pub(crate) mod integer_picture;
 pub(crate) mod number;
