@@ -16,4 +16,6 @@ mod numeral;
 pub(crate) mod pattern;
 mod pattern_source;
 mod power;
+#[cfg(test)]
+mod tests;
 pub(crate) mod text;
