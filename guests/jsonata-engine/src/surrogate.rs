@@ -50,6 +50,23 @@ pub fn release(text: String) -> String {
     released
 }
 
+/// The character of an escape whose `\u` stands before this text, and how many bytes it takes; two halves of a pair are one.
+pub(crate) fn escaped(text: &str) -> Option<(char, usize)> {
+    let digits = |text: &str| {
+        let digits = text.get(..4)?;
+        digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+    };
+    let first = digits(text)?;
+    let second = text.get(4..).and_then(|rest| rest.strip_prefix("\\u")).and_then(digits);
+    match (first, second) {
+        (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => {
+            char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).map(|character| (character, 10))
+        }
+        (0xd800..=0xdfff, _) => char::from_u32(first + SHIFT).map(|character| (character, 4)),
+        _ => char::from_u32(first).map(|character| (character, 4)),
+    }
+}
+
 /// Whether a text holds a lone surrogate's stand-in.
 pub(crate) fn has_lone(text: &str) -> bool {
     // All of the last plane's characters begin with this byte.
