@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::calendar::{DAY, Moment, Span, midnight};
+pub(crate) use super::date_reader::to_millis;
 use super::integer_picture::{Case, IntegerPicture, format as format_integer};
 use super::number::{is_space, parse_integer};
 use super::power::raise;

@@ -6,7 +6,7 @@
 mod cache;
 mod calendar;
 pub(crate) mod date_picture;
-pub(crate) mod date_reader;
+mod date_reader;
 mod decimal;
 pub(crate) mod encoding;
 pub(crate) mod integer_picture;

@@ -1,8 +1,7 @@
 //! What the reference gives for dates; each answer is of npm `jsonata` 2.2.2 on Node.js 20 in UTC.
 
 use super::{Answer, code};
-use crate::library::date_picture::from_millis;
-use crate::library::date_reader::to_millis;
+use crate::library::date_picture::{from_millis, to_millis};
 
 /// 2024-02-29T12:34:56.789Z.
 const NOW: f64 = 1_709_210_096_789.0;
