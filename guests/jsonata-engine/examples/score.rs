@@ -1,13 +1,19 @@
 //! Native score: `score suite FOLDER` or `score pairs FILE`.
 #![allow(clippy::all, missing_docs, dead_code, unreachable_pub, clippy::print_stdout)]
+use etl_jsonata_engine::{Expression, Failure, Limits, Run, Value, from_json, surrogate::shelter, to_json};
 use serde_json::Value as J;
-use etl_jsonata_engine::{Expression, Failure, Limits, Run, Value, from_json, to_json, surrogate::shelter};
 use std::time::SystemTime;
 
-fn now_ms() -> i64 { SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64 }
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64
+}
 
 #[derive(Debug, Clone, PartialEq)]
-enum Outcome { Value(J), Undefined, Error(String, String) }
+enum Outcome {
+    Value(J),
+    Undefined,
+    Error(String, String),
+}
 
 fn natively(expression: &str, input: Option<&str>, bindings: Option<&str>, depth: Option<u64>, time_ms: Option<u64>) -> Outcome {
     let r = (|| -> Result<Option<String>, Failure> {
@@ -18,7 +24,9 @@ fn natively(expression: &str, input: Option<&str>, bindings: Option<&str>, depth
             _ => Vec::new(),
         };
         let mut limits = Limits { time_ms, ..Default::default() };
-        if let Some(d) = depth { limits.depth = d as usize; }
+        if let Some(d) = depth {
+            limits.depth = d as usize;
+        }
         let run = Run { now_ms: now_ms(), seed: 0 };
         Ok(expression.evaluate(input.as_ref(), &bindings, &run, &limits)?.map(|v| to_json(&v)))
     })();
@@ -36,7 +44,9 @@ fn same(one: &J, other: &J) -> bool {
         _ => one == other,
     }
 }
-fn json(p: &std::path::Path) -> J { serde_json::from_str(&shelter(&std::fs::read_to_string(p).unwrap())).unwrap() }
+fn json(p: &std::path::Path) -> J {
+    serde_json::from_str(&shelter(&std::fs::read_to_string(p).unwrap())).unwrap()
+}
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -77,17 +87,34 @@ fn suite(folder: &str) {
             let ok = match (&expected, &found) {
                 (Outcome::Value(J::Array(e)), Outcome::Value(J::Array(f))) if unordered => {
                     let mut left: Vec<_> = f.iter().collect();
-                    e.len() == f.len() && e.iter().all(|i| { let p = left.iter().position(|o| same(i, o)); p.map(|p| left.swap_remove(p)).is_some() })
+                    e.len() == f.len()
+                        && e.iter().all(|i| {
+                            let p = left.iter().position(|o| same(i, o));
+                            p.map(|p| left.swap_remove(p)).is_some()
+                        })
                 }
                 (Outcome::Value(e), Outcome::Value(f)) => same(e, f),
                 (Outcome::Error(e, _), Outcome::Error(f, _)) => e == f || e == "U1001" && matches!(f.as_str(), "D1011" | "D1012"),
                 (e, f) => e == f,
             };
-            if ok { passed += 1 } else {
+            if ok {
+                passed += 1
+            } else {
                 failed += 1;
-                let mut f = format!("{found:?}"); if f.len() > 300 { f = f.chars().take(300).collect(); }
-                let mut e = format!("{expected:?}"); if e.len() > 300 { e = e.chars().take(300).collect(); }
-                println!("{} {}: {}\n   expected {e}\n   got      {f}", path.file_stem().unwrap().to_string_lossy(), case["id"], expr.trim());
+                let mut f = format!("{found:?}");
+                if f.len() > 300 {
+                    f = f.chars().take(300).collect();
+                }
+                let mut e = format!("{expected:?}");
+                if e.len() > 300 {
+                    e = e.chars().take(300).collect();
+                }
+                println!(
+                    "{} {}: {}\n   expected {e}\n   got      {f}",
+                    path.file_stem().unwrap().to_string_lossy(),
+                    case["id"],
+                    expr.trim()
+                );
             }
         }
     }
@@ -113,14 +140,36 @@ fn pairs(file: &str) {
             (None, None) => ("undefined".into(), ours == Outcome::Undefined),
         };
         if !equal {
-            let kind = |t: &str| if t.starts_with("exception") { "exception".to_string() } else if is_code(t) || t == "undefined" || t == "function" { t.to_string() } else { "value".into() };
-            let ok = match &ours { Outcome::Value(_) => "value".into(), Outcome::Undefined => "undefined".into(), Outcome::Error(c, _) => c.clone() };
+            let kind = |t: &str| {
+                if t.starts_with("exception") {
+                    "exception".to_string()
+                } else if is_code(t) || t == "undefined" || t == "function" {
+                    t.to_string()
+                } else {
+                    "value".into()
+                }
+            };
+            let ok = match &ours {
+                Outcome::Value(_) => "value".into(),
+                Outcome::Undefined => "undefined".into(),
+                Outcome::Error(c, _) => c.clone(),
+            };
             let class = format!("{} -> {}", kind(&theirs), ok);
-            let o = match &ours { Outcome::Value(v) => v.to_string(), o => format!("{o:?}") };
-            println!("{class}\n  {expr}\n  {}\n  theirs: {}\n  ours:   {}", pair["input"].to_string().chars().take(1500).collect::<String>(), theirs.chars().take(400).collect::<String>(), o.chars().take(400).collect::<String>());
+            let o = match &ours {
+                Outcome::Value(v) => v.to_string(),
+                o => format!("{o:?}"),
+            };
+            println!(
+                "{class}\n  {expr}\n  {}\n  theirs: {}\n  ours:   {}",
+                pair["input"].to_string().chars().take(1500).collect::<String>(),
+                theirs.chars().take(400).collect::<String>(),
+                o.chars().take(400).collect::<String>()
+            );
             *classes.entry(class).or_default() += 1;
         }
     }
-    for (c, n) in &classes { println!("{n} {c}"); }
+    for (c, n) in &classes {
+        println!("{n} {c}");
+    }
     println!("{count} pairs, {} differ", classes.values().sum::<usize>());
 }

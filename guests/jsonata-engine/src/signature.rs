@@ -226,7 +226,8 @@ impl Parameter {
                     self.context = Some(if self.count == Count::One { self.kinds } else { u8::MAX });
                 }
                 // JavaScript refuses such a regular expression too.
-                self.count = more(self.count).ok_or_else(|| Failure::new("S0401", "a parameter has too many of `?`, `+` and `-` behind it"))?;
+                self.count =
+                    more(self.count).ok_or_else(|| Failure::new("S0401", "a parameter has too many of `?`, `+` and `-` behind it"))?;
             }
             '<' if matches!(self.letter, 'a' | 'f') => {
                 let end = closing(letters, *place, '<', '>');

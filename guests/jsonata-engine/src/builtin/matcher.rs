@@ -203,9 +203,7 @@ pub(super) fn split(evaluator: &mut Evaluator, arguments: &mut Arguments, contex
 fn replaced(evaluator: &mut Evaluator, replacement: &Value, found: Value, env: &Environment) -> Outcome<Rc<str>> {
     match evaluator.apply(replacement, Arguments::from([found]), &Value::Null, env)? {
         Value::String(text) => Ok(text),
-        value => {
-            Err(Failure::new("D3012", format!("a match must be replaced by a text, not {}", crate::describe(&value))).into())
-        }
+        value => Err(Failure::new("D3012", format!("a match must be replaced by a text, not {}", crate::describe(&value))).into()),
     }
 }
 
@@ -246,7 +244,9 @@ pub(super) fn replace(evaluator: &mut Evaluator, arguments: &mut Arguments, cont
                 match replacement {
                     Value::String(replacement) => {
                         let groups = match found.get("groups") {
-                            Value::Array(groups) => groups.iter().map(|group| group.as_str().map(|text| Cow::Owned(text.to_owned()))).collect(),
+                            Value::Array(groups) => {
+                                groups.iter().map(|group| group.as_str().map(|text| Cow::Owned(text.to_owned()))).collect()
+                            }
                             _ => Vec::new(),
                         };
                         expand(replacement, &matched, &groups, &mut made);

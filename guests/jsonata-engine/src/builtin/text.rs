@@ -31,7 +31,13 @@ pub(super) fn substring(_: &mut Evaluator, arguments: &mut Arguments, _: &Contex
             let start = if count + start < 0.0 { 0.0 } else { start };
             let end = match length {
                 Some(length) if length <= 0.0 => return Ok(Value::string("")),
-                Some(length) => if start >= 0.0 { start + length } else { count + start + length },
+                Some(length) => {
+                    if start >= 0.0 {
+                        start + length
+                    } else {
+                        count + start + length
+                    }
+                }
                 None => count,
             };
             let place = |number: f64| (if number < 0.0 { number.trunc() + count } else { number.trunc() }).clamp(0.0, count) as usize;

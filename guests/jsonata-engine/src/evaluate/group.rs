@@ -145,7 +145,8 @@ impl Evaluator {
         }
         let (names, order) = places.into_parts();
         let mut slots: Vec<Option<Gathered>> = gathered.into_iter().map(Some).collect();
-        let in_order = order.into_iter().filter_map(|place| if let Value::Number(place) = place { slots[place as usize].take() } else { None });
+        let in_order =
+            order.into_iter().filter_map(|place| if let Value::Number(place) = place { slots[place as usize].take() } else { None });
         Ok((names, in_order.collect()))
     }
 }
@@ -213,4 +214,3 @@ fn twice(name: &str, position: usize) -> Box<Failure> {
     let message = format!("more than one pair of the object gives the name `{name}`");
     Box::new(Failure { position: Some(position), ..Failure::new("D1009", message) })
 }
-

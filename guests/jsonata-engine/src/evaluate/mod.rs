@@ -355,12 +355,7 @@ impl Evaluator {
 
 /// A function of an expression.
 fn closure(lambda: &Rc<node::Lambda>, input: &Value, env: &Environment) -> Value {
-    Value::function(Function::Closure(Closure {
-        lambda: lambda.clone(),
-        left: None,
-        input: input.clone(),
-        environment: env.clone(),
-    }))
+    Value::function(Function::Closure(Closure { lambda: lambda.clone(), left: None, input: input.clone(), environment: env.clone() }))
 }
 
 fn builtin_of(key: Key) -> Value {

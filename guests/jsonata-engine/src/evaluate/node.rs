@@ -215,9 +215,9 @@ impl Compile {
                 let binds = self.has_eval || parts.iter().any(binds);
                 NodeKind::Block(self.nodes(parts), binds)
             }
-            Kind::Sort(terms) => {
-                NodeKind::Sort(terms.into_iter().map(|term| Term { node: self.node(term.part), is_descending: term.is_descending }).collect())
-            }
+            Kind::Sort(terms) => NodeKind::Sort(
+                terms.into_iter().map(|term| Term { node: self.node(term.part), is_descending: term.is_descending }).collect(),
+            ),
         };
         let more = (!predicates.is_empty() || group.is_some()).then(|| Box::new(More { predicates, group }));
         Node { kind, position, keep_array, more }

@@ -53,7 +53,14 @@ pub(crate) fn truth(value: &Value) -> Result<Option<bool>, Failure> {
 }
 
 impl Evaluator {
-    pub(super) fn binary(&mut self, operator: Operator, sides: &(Node, Node), position: usize, input: &Value, env: &Environment) -> Outcome {
+    pub(super) fn binary(
+        &mut self,
+        operator: Operator,
+        sides: &(Node, Node),
+        position: usize,
+        input: &Value,
+        env: &Environment,
+    ) -> Outcome {
         let place = |mut failure: Failure| {
             failure.position = Some(position);
             failure.token = Some(operator.text().to_owned());

@@ -79,11 +79,12 @@ fn iso(moment: &Moment) -> String {
     let Moment { millis: _, year, month, day, hour, minute, second, millisecond } = *moment;
     let mut text = *b"0000-00-00T00:00:00.000Z";
     let mut put = |end: usize, mut value: u32| {
-        let mut place = end;
-        while value > 0 {
+        for place in (0..=end).rev() {
+            if value == 0 {
+                break;
+            }
             text[place] = b'0' + (value % 10) as u8;
             value /= 10;
-            place -= 1;
         }
     };
     for (end, value) in [(3, year), (6, month + 1.0), (9, day), (12, hour), (15, minute), (18, second), (22, millisecond)] {
@@ -190,8 +191,8 @@ impl Marker {
         };
         if presentation.starts_with('n') {
             marker.names = Some(Case::Lower);
-        } else if presentation.starts_with('N') {
-            marker.names = Some(if presentation[1..].starts_with('n') { Case::Title } else { Case::Upper });
+        } else if let Some(rest) = presentation.strip_prefix('N') {
+            marker.names = Some(if rest.starts_with('n') { Case::Title } else { Case::Upper });
         } else if INTEGERS.contains(component) {
             let mut integer = match modifier {
                 Some(modifier) => IntegerPicture::read(&format!("{presentation};{modifier}"))?,

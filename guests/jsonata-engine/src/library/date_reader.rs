@@ -129,11 +129,8 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<f64> {
 /// Two digits behind a hyphen, where the first one may be; not those of an offset to UTC.
 fn part(rest: &mut &[u8], first: &[u8]) -> Option<f64> {
     match *rest {
-        [b'-', b'0'..=b'2', b'0'..=b'9', minutes @ ..]
-            if matches!(minutes, [b'0'..=b'5', b'0'..=b'9'] | [b':', b'0'..=b'5', b'0'..=b'9']) =>
-        {
-            None
-        }
+        [b'-', b'0'..=b'2', b'0'..=b'9', b'0'..=b'5', b'0'..=b'9'] => None,
+        [b'-', b'0'..=b'2', b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9'] => None,
         [b'-', ten, one @ b'0'..=b'9', after @ ..] if first.contains(ten) => {
             *rest = after;
             Some(number(&[*ten, *one]))

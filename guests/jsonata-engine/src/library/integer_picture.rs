@@ -181,6 +181,19 @@ impl Digits {
 
     fn write(&self, value: f64, is_ordinal: bool, into: &mut String) -> Result<(), Failure> {
         let begin = into.len();
+        if let (0x30, Grouping::At(separators), false) = (self.zero, &self.grouping, is_ordinal)
+            && separators.is_empty()
+            && value < 1e9
+            && value.trunc() == value
+        {
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(value as u32);
+            if self.least <= 9.0 {
+                into.push_str(&"000000000"[..(self.least.max(0.0) as usize).saturating_sub(digits.len())]);
+                into.push_str(digits);
+                return Ok(());
+            }
+        }
         write_exact(value, into);
         let missing = self.least - (into.len() - begin) as f64;
         if missing > DIGITS {

@@ -7,6 +7,7 @@ mod cache;
 mod calendar;
 pub(crate) mod date_picture;
 mod date_reader;
+mod decimal;
 pub(crate) mod encoding;
 pub(crate) mod integer_picture;
 pub(crate) mod number;
@@ -15,4 +16,6 @@ mod numeral;
 pub(crate) mod pattern;
 mod pattern_source;
 mod power;
+#[cfg(test)]
+mod tests;
 pub(crate) mod text;

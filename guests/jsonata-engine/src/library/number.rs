@@ -1,104 +1,11 @@
 //! Numbers as JavaScript writes, reads and rounds them.
 
+use super::decimal::Decimal;
 use super::power::raise;
 use crate::Failure;
 
 /// Integers below are exact, and are written without an exponent.
 const EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// The digits of a number and where its point is: `0.digits * 10^point`.
-struct Decimal {
-    digits: [u8; 24],
-    length: usize,
-    point: i32,
-}
-
-impl Decimal {
-    /// Reads what Rust's ways of writing a positive number give: digits with or without a point, then perhaps an exponent.
-    fn read(text: &[u8]) -> Self {
-        let mut decimal = Self { digits: [0; 24], length: 0, point: 0 };
-        let mut has_point = false;
-        for (place, &byte) in text.iter().enumerate() {
-            match byte {
-                b'.' => has_point = true,
-                b'e' => {
-                    let exponent = std::str::from_utf8(&text[place + 1..]).ok().and_then(|text| text.parse::<i32>().ok());
-                    decimal.point += exponent.expect("a number's exponent is an integer");
-                    break;
-                }
-                digit => {
-                    if decimal.length > 0 || digit != b'0' {
-                        decimal.digits[decimal.length] = digit;
-                        decimal.length += 1;
-                        decimal.point += i32::from(!has_point);
-                    } else if has_point {
-                        decimal.point -= 1;
-                    }
-                }
-            }
-        }
-        while decimal.length > 0 && decimal.digits[decimal.length - 1] == b'0' {
-            decimal.length -= 1;
-        }
-        decimal
-    }
-
-    /// The fewest digits that tell a positive number from all others.
-    fn shortest(value: f64) -> Self {
-        Self::read(zmij::Buffer::new().format_finite(value).as_bytes())
-    }
-
-    /// So many digits at most, the nearest; of two that are as near, the larger one.
-    fn rounded(value: f64) -> Self {
-        let shortest = Self::shortest(value);
-        if shortest.length <= 15 {
-            return shortest;
-        }
-        // Forty digits tell a tie from what is almost one; Rust gives ties to the even digit.
-        let text = format!("{value:.40e}");
-        let (digits, exponent) = text.split_once('e').expect("a number in scientific form has an exponent");
-        let is_tie = digits.as_bytes()[16] == b'5' && digits.as_bytes()[17..].iter().all(|&digit| digit == b'0');
-        let rounded = match is_tie {
-            true => format!("{}6e{exponent}", &digits[..16]).parse().map(|up: f64| format!("{up:.14e}")).unwrap_or(text),
-            false => format!("{value:.14e}"),
-        };
-        // As the reference reads them again, digits of the smallest numbers become fewer.
-        rounded.parse().map_or_else(|_| Self::read(rounded.as_bytes()), Self::shortest)
-    }
-
-    fn write(&self, into: &mut String) {
-        let digits = std::str::from_utf8(&self.digits[..self.length]).expect("digits are ASCII");
-        let zeros = |into: &mut String, count: i32| into.extend((0..count).map(|_| '0'));
-        let length = i32::try_from(self.length).expect("a number has few digits");
-        match self.point {
-            point if length <= point && point <= 21 => {
-                into.push_str(digits);
-                zeros(into, point - length);
-            }
-            point @ 1..=21 => {
-                let (whole, fraction) = digits.split_at(point as usize);
-                into.push_str(whole);
-                into.push('.');
-                into.push_str(fraction);
-            }
-            point @ -5..=0 => {
-                into.push_str("0.");
-                zeros(into, -point);
-                into.push_str(digits);
-            }
-            point => {
-                let (first, others) = digits.split_at(1);
-                into.push_str(first);
-                if !others.is_empty() {
-                    into.push('.');
-                    into.push_str(others);
-                }
-                into.push_str(if point > 0 { "e+" } else { "e-" });
-                into.push_str(itoa::Buffer::new().format((point - 1).unsigned_abs()));
-            }
-        }
-    }
-}
 
 /// Writes a number as `$string` and `&` do: 15 significant digits at most.
 pub(crate) fn write(value: f64, into: &mut String) {
@@ -210,47 +117,45 @@ pub(crate) fn shown(text: &str) -> String {
     }
 }
 
-/// Rounds to the nearest integer; halves up, as JavaScript's `Math.round` does.
-fn round_half_up(value: f64) -> f64 {
-    let floor = value.floor();
-    if value - floor >= 0.5 { floor + 1.0 } else { floor }
-}
-
 /// `$round`: to so many decimal places, or whole tens where negative; halves to the even digit.
 pub(crate) fn round(value: f64, precision: Option<f64>) -> f64 {
     let precision = precision.filter(|precision| *precision != 0.0 && !precision.is_nan());
-    let moved = precision.map_or(value, |precision| move_point(value, precision));
-    let mut rounded = round_half_up(moved);
-    if (rounded - moved).abs() == 0.5 && (rounded % 2.0).abs() == 1.0 {
-        rounded -= 1.0;
-    }
+    let rounded = match precision {
+        Some(precision) => {
+            if !value.is_finite() || precision.trunc() != precision {
+                // With a fraction in its exponent, the reference's text is no number.
+                return f64::NAN;
+            }
+            // Most numbers have few digits, which tell where to round.
+            match Decimal::shortest(value.abs()).at_places(precision) {
+                Some(rounded) => rounded.value().copysign(value),
+                None => move_point(round_half_even(move_point(value, precision)), -precision),
+            }
+        }
+        None => round_half_even(value),
+    };
     // There is no -0 in JSON.
-    precision.map_or(rounded, |precision| move_point(rounded, -precision)) + 0.0
+    rounded + 0.0
+}
+
+/// Rounds as JavaScript's `Math.round` does, and then halves to the even number.
+fn round_half_even(value: f64) -> f64 {
+    let floor = value.floor();
+    let rounded = if value - floor >= 0.5 { floor + 1.0 } else { floor };
+    if (rounded - value).abs() == 0.5 && (rounded % 2.0).abs() == 1.0 { rounded - 1.0 } else { rounded }
 }
 
 /// Moves the decimal point of a number as it is written, which makes no error as multiplying would.
 fn move_point(value: f64, places: f64) -> f64 {
-    if !value.is_finite() || places.trunc() != places {
-        // An exponent with a fraction is no number.
+    if !value.is_finite() {
         return f64::NAN;
     }
     if value == 0.0 {
         return value;
     }
-    let Decimal { digits, length, point } = Decimal::shortest(value.abs());
-    let exponent = (f64::from(point) + places).clamp(-100_000.0, 100_000.0) as i32;
-    let mut text = [0_u8; 48];
-    let digits = &digits[..length];
-    text[..2].copy_from_slice(b"0.");
-    text[2..2 + length].copy_from_slice(digits);
-    text[2 + length] = b'e';
-    let mut written = itoa::Buffer::new();
-    let exponent = written.format(exponent).as_bytes();
-    let end = 3 + length + exponent.len();
-    text[3 + length..end].copy_from_slice(exponent);
-    let moved: f64 =
-        std::str::from_utf8(&text[..end]).ok().and_then(|text| text.parse().ok()).expect("digits with an exponent are a number");
-    moved.copysign(value)
+    let mut decimal = Decimal::shortest(value.abs());
+    decimal.point += places.clamp(-100_000.0, 100_000.0) as i32;
+    decimal.value().copysign(value)
 }
 
 /// `$formatBase`: of the integer nearest to a number.

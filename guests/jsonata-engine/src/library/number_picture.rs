@@ -1,6 +1,7 @@
 //! `$formatNumber`: decimal numbers by the pictures of XPath's `format-number`.
 
 use super::cache::Cache;
+use super::decimal::Decimal;
 use super::integer_picture::regular;
 use super::number::{index, round, write_exact};
 use crate::Failure;
@@ -50,6 +51,8 @@ struct Form {
     /// The distance of the groups, where it is always the same.
     every: Option<usize>,
     fraction_groups: Vec<usize>,
+    /// Whether the signs are the usual ones, without an exponent, and groups at most of the same size.
+    is_plain: bool,
 }
 
 /// `$formatNumber`: a number by a picture; `options` change the signs.
@@ -63,7 +66,10 @@ pub(crate) fn format(value: f64, picture: &str, options: &[(&str, &str)]) -> Res
         }
     };
     let form = if value >= 0.0 { &picture.positive } else { &picture.negative };
-    form.write(value, &picture.signs)
+    match form.write_plain(value) {
+        Some(text) => Ok(text),
+        None => form.write(value, &picture.signs),
+    }
 }
 
 impl Signs {
@@ -153,7 +159,7 @@ impl NumberPicture {
         for part in &parts {
             part.check(&signs, picture)?;
         }
-        let mut forms = parts.iter().map(|part| part.form(&signs));
+        let mut forms = parts.iter().map(|part| part.form(&signs, options.is_empty()));
         let positive = forms.next().ok_or_else(|| Failure::new("D3085", "the picture is empty"))?;
         let negative = forms.next().unwrap_or_else(|| Form { prefix: format!("{}{}", signs.minus, positive.prefix), ..positive.clone() });
         Ok(Self { positive, negative, signs })
@@ -240,7 +246,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn form(&self, signs: &Signs) -> Form {
+    fn form(&self, signs: &Signs, has_usual_signs: bool) -> Form {
         let has = |sign: &str| find(self.whole, sign, 0).is_some();
         let groups = |part: &[char], to_left: bool| {
             let mut positions = Vec::new();
@@ -272,7 +278,14 @@ impl<'a> Parts<'a> {
         if least_integer == 0 && least_fraction == 0 {
             least_fraction = 1;
         }
+        let every = regular(&integer_groups);
+        let fraction_groups = groups(self.fraction, true);
         Form {
+            is_plain: has_usual_signs
+                && !has_exponent
+                && (every.is_some() || integer_groups.is_empty())
+                && fraction_groups.is_empty()
+                && ![self.prefix, self.suffix].iter().any(|edge| edge.iter().any(|&unit| unit > '\u{ffff}')),
             prefix: self.prefix.iter().collect(),
             suffix: self.suffix.iter().collect(),
             factor: if has(&signs.percent) {
@@ -288,14 +301,50 @@ impl<'a> Parts<'a> {
             least_fraction,
             most_fraction,
             least_exponent: self.exponent.map_or(0, |exponent| signs.digits(exponent)),
-            every: regular(&integer_groups),
+            every,
             integer_groups,
-            fraction_groups: groups(self.fraction, true),
+            fraction_groups,
         }
     }
 }
 
 impl Form {
+    /// Writes a number as most pictures have it, straight from its digits; `None` where it takes more.
+    fn write_plain(&self, value: f64) -> Option<String> {
+        let adjusted = (value * self.factor).abs();
+        if !self.is_plain || adjusted.is_nan() || adjusted >= 1e15 {
+            return None;
+        }
+        let decimal = Decimal::shortest(adjusted).at_places(self.most_fraction as f64)?;
+        let point = usize::try_from(decimal.point).unwrap_or(0);
+        let digits = decimal.digits();
+        let (integer, fraction) = digits.split_at(point.min(digits.len()));
+        // Zeros between the integer's digits and the point, or between the point and the fraction's.
+        let integer_zeros = if digits.is_empty() { 0 } else { point - integer.len() };
+        let fraction_zeros = if fraction.is_empty() { 0 } else { usize::try_from(-decimal.point).unwrap_or(0) };
+        let size = integer.len() + integer_zeros;
+        let shown = size.max(self.least_integer);
+        let mut text = String::with_capacity(self.prefix.len() + shown * 2 + self.most_fraction + 1 + self.suffix.len());
+        text.push_str(&self.prefix);
+        for place in 0..shown {
+            let left = shown - place;
+            if place > 0 && self.every.is_some_and(|every| left.is_multiple_of(every)) {
+                text.push(',');
+            }
+            let digit = (size >= left).then(|| integer.get(size - left)).flatten();
+            text.push(digit.map_or('0', |&digit| char::from(digit)));
+        }
+        let written = fraction_zeros + fraction.len();
+        if self.has_decimal && written.max(self.least_fraction) > 0 {
+            text.push('.');
+            text.extend((0..fraction_zeros).map(|_| '0'));
+            text.extend(fraction.iter().map(|&digit| char::from(digit)));
+            text.extend((written..self.least_fraction).map(|_| '0'));
+        }
+        text.push_str(&self.suffix);
+        Some(text)
+    }
+
     fn write(&self, value: f64, signs: &Signs) -> Result<String, Failure> {
         let adjusted = value * self.factor;
         let (mantissa, exponent) = match self.least_exponent {
@@ -316,16 +365,14 @@ impl Form {
         number.drain(..leading);
         let trailing = number.iter().rev().take_while(|unit| is_zero(unit)).count();
         number.truncate(number.len() - trailing);
-        let decimal_place = |number: &[char]| find(number, &signs.decimal, 0);
-        // Where another sign is the decimal one too, it may have gone with the zeros.
-        let place = decimal_place(&number);
-        let (integer, fraction) = place.map_or((0, number.len()), |place| (place, number.len() - place - 1));
-        let missing = self.least_integer.saturating_sub(integer);
-        number.splice(..0, signs.zero.repeat(missing).chars());
-        number.extend(signs.zero.repeat(self.least_fraction.saturating_sub(fraction)).chars());
+        // Where another sign is the decimal one too, it may have gone with the zeros; the reference then counts from -1.
+        let place = decimal_place(&number, signs);
+        let missing = |least: usize, given: i64| signs.zero.repeat(usize::try_from(least as i64 - given).unwrap_or(0));
+        let fraction = number.len() as i64 - place - 1;
+        number.splice(..0, missing(self.least_integer, place).chars());
+        number.extend(missing(self.least_fraction, fraction).chars());
         self.group(&mut number, signs);
-        let place = decimal_place(&number);
-        if !self.has_decimal || place == Some(number.len().wrapping_sub(1)) {
+        if !self.has_decimal || decimal_place(&number, signs) == number.len() as i64 - 1 {
             number.pop();
         }
         let mut text = self.prefix.clone();
@@ -363,25 +410,30 @@ impl Form {
 
     /// Puts the grouping separators into a number.
     fn group(&self, number: &mut Vec<char>, signs: &Signs) {
-        let Some(mut place) = find(number, &signs.decimal, 0) else { return };
-        let put = |number: &mut Vec<char>, at: f64| {
-            let at = index(at, number.len());
+        let mut place = decimal_place(number, signs);
+        let put = |number: &mut Vec<char>, at: i64| {
+            let at = index(at as f64, number.len());
             number.splice(at..at, signs.grouping.chars());
         };
-        match self.every {
-            Some(every) => (1..=place.saturating_sub(1) / every).for_each(|group| put(number, (place - group * every) as f64)),
+        match self.every.map(|every| every as i64) {
+            Some(every) => (1..=(place - 1) / every).for_each(|group| put(number, place - group * every)),
             None => {
                 for &position in &self.integer_groups {
-                    put(number, place as f64 - position as f64);
+                    put(number, place - position as i64);
                     place += 1;
                 }
             }
         }
-        let place = find(number, &signs.decimal, 0).map_or(0, |place| place + 1);
+        let place = decimal_place(number, signs) + 1;
         for &position in &self.fraction_groups {
-            put(number, (position + place) as f64);
+            put(number, position as i64 + place);
         }
     }
+}
+
+/// Where the decimal separator is, as JavaScript's `indexOf` tells it.
+fn decimal_place(number: &[char], signs: &Signs) -> i64 {
+    find(number, &signs.decimal, 0).map_or(-1, |place| place as i64)
 }
 
 /// A number's amount with so many decimal places, as JavaScript's `toFixed` writes it, in the picture's digits.
@@ -391,7 +443,13 @@ fn fixed(value: f64, places: usize, signs: &Signs) -> Result<String, Failure> {
     }
     let value = value.abs();
     let text = match value < 1e21 {
-        true => format!("{value:.places$}"),
+        true => {
+            // Rust gives half to the even digit, JavaScript to the larger number.
+            let longer = format!("{value:.*}", places + 25);
+            let rest = longer.len() - 25;
+            let is_half = longer[rest..].starts_with('5') && longer[rest + 1..].bytes().all(|digit| digit == b'0');
+            if is_half { raised(longer[..rest].trim_end_matches('.')) } else { format!("{value:.places$}") }
+        }
         false => {
             let mut text = String::new();
             write_exact(value, &mut text);
@@ -403,4 +461,18 @@ fn fixed(value: f64, places: usize, signs: &Signs) -> Result<String, Failure> {
     }
     let digit = |digit: char| digit.to_digit(10).and_then(|digit| char::from_u32(signs.zero_code() + digit));
     Ok(text.chars().map(|unit| digit(unit).unwrap_or(unit)).collect())
+}
+
+/// A number whose last digit is one more.
+fn raised(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for byte in bytes.iter_mut().rev().filter(|byte| **byte != b'.') {
+        if *byte < b'9' {
+            *byte += 1;
+            return String::from_utf8(bytes).expect("digits are ASCII");
+        }
+        *byte = b'0';
+    }
+    bytes.insert(0, b'1');
+    String::from_utf8(bytes).expect("digits are ASCII")
 }

@@ -188,10 +188,7 @@ mod tests {
         assert_eq!(decimal(5, 3), Value::Number(0.005));
         assert_eq!(decimal(7, -2), Value::Number(700.0));
         assert_eq!(decimal(1_234_567_890_123_456, 2), Value::string("12345678901234.56"));
-        assert_eq!(
-            (integer(1 << 53), integer((1 << 53) + 1)),
-            (Value::Number(9_007_199_254_740_992.0), Value::string("9007199254740993"))
-        );
+        assert_eq!((integer(1 << 53), integer((1 << 53) + 1)), (Value::Number(9_007_199_254_740_992.0), Value::string("9007199254740993")));
         assert_eq!(unsigned(u64::MAX), Value::string("18446744073709551615"));
     }
 

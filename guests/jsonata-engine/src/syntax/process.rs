@@ -110,9 +110,9 @@ impl Process {
             }
             RawKind::Block(parts) => {
                 let parts = self.parts(parts, &mut seeking)?;
-                let is_constructed = parts.iter().any(|part| {
-                    part.step.is_constructed || matches!(&part.kind, Kind::Path(steps) if steps[0].step.is_constructed)
-                });
+                let is_constructed = parts
+                    .iter()
+                    .any(|part| part.step.is_constructed || matches!(&part.kind, Kind::Path(steps) if steps[0].step.is_constructed));
                 let mut block = Part::new(Kind::Block(parts), position);
                 block.step.is_constructed = is_constructed;
                 block.seeking = seeking;

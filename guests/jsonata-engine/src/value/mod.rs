@@ -16,8 +16,8 @@ pub(crate) use compare::{compare_texts, is_deep_equal, is_same};
 pub(crate) use key::Key;
 pub use object::Object;
 pub(crate) use object::{Members, Shape, is_index, member};
-pub(crate) use write::{number_text, string_of, text as quoted};
 pub use write::{number, write_json};
+pub(crate) use write::{number_text, string_of, text as quoted};
 
 use crate::Failure;
 use crate::evaluate::Function;
