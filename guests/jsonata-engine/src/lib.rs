@@ -11,7 +11,7 @@ mod failure;
 mod library;
 mod limits;
 mod random;
-// mod reading;
+mod reading;
 mod rows;
 mod signature;
 pub mod surrogate;

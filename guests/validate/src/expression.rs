@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use arrow_buffer::BooleanBuffer;
-use etl_jsonata_engine::{Expression as Compiled, Limits, Prepared, Run, Value};
+use etl_jsonata_engine::{Expression as Compiled, Limits, Prepared, Run, Value, is_true};
 use etl_sdk::StageError;
 
 use crate::json;
@@ -28,7 +28,7 @@ impl Expression {
         self.failures.clear();
         let Self { prepared, failures } = self;
         Ok(BooleanBuffer::collect_bool(rows.num_rows(), |row| match prepared.evaluate(Some(&Value::from(json::row(rows, row)))) {
-            Ok(value) => !value.is_some_and(|value| holds(&value)),
+            Ok(value) => !value.is_some_and(|value| is_true(&value)),
             Err(failure) => {
                 failures.push((row, failure.to_string()));
                 true
@@ -39,17 +39,5 @@ impl Expression {
     /// Why a row of the last batch could not be worked out.
     pub(crate) fn why(&self, row: usize) -> Option<String> {
         self.failures.binary_search_by_key(&row, |(row, _)| *row).ok().map(|found| self.failures[found].1.clone())
-    }
-}
-
-/// Whether an answer is true in the sense of `$boolean`.
-fn holds(value: &Value) -> bool {
-    match value {
-        Value::Bool(value) => *value,
-        Value::Number(number) => *number != 0.0,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => items.iter().any(holds),
-        Value::Object(object) => !object.is_empty(),
-        _ => false,
     }
 }

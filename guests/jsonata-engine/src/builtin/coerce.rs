@@ -7,12 +7,12 @@ use crate::{Failure, Value};
 /// `Number(value)`
 pub(super) fn to_number(value: &Value) -> Outcome<f64> {
     Ok(match value {
-        Value::Undefined => f64::NAN,
+        Value::Undefined | Value::Function(_) => f64::NAN,
         Value::Null => 0.0,
         Value::Bool(value) => f64::from(u8::from(*value)),
         Value::Number(number) => *number,
         Value::String(text) => parse(text.trim()),
-        Value::Array(_) | Value::Object(_) | Value::Function(_) => parse(to_text(value)?.trim()),
+        Value::Array(_) | Value::Object(_) => parse(to_text(value)?.trim()),
     })
 }
 
@@ -28,7 +28,7 @@ fn parse(text: &str) -> f64 {
     }
 }
 
-/// `String(value)`, but nothing and null are empty, as when a list is joined. Objects have no text there, since they have no prototype.
+/// `String(value)`, but nothing and null are empty, as when a list is joined. An object that an expression made has none.
 pub(super) fn to_text(value: &Value) -> Outcome<String> {
     Ok(match value {
         Value::Undefined | Value::Null => String::new(),
@@ -36,6 +36,7 @@ pub(super) fn to_text(value: &Value) -> Outcome<String> {
         Value::Number(number) => number_text(*number),
         Value::String(text) => text.to_string(),
         Value::Array(items) => join(items, ",")?,
+        Value::Object(object) if !object.is_bare => "[object Object]".into(),
         value => return Err(Failure::new("T0410", format!("{} is neither a number nor a text", crate::describe(value))).into()),
     })
 }

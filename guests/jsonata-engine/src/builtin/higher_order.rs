@@ -168,7 +168,7 @@ pub(super) fn sift(evaluator: &mut Evaluator, arguments: &mut Arguments, context
         }
         Ok(())
     })?;
-    Ok(if kept.is_empty() { Value::Undefined } else { kept.into_value() })
+    Ok(if kept.is_empty() { Value::Undefined } else { kept.into_bare() })
 }
 
 pub(super) fn sort(evaluator: &mut Evaluator, arguments: &mut Arguments, context: &Context<'_>) -> Outcome {

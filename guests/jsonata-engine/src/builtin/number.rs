@@ -57,8 +57,11 @@ pub(super) fn number(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'
 pub(super) fn format_number(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>) -> Outcome {
     let number = match &arguments[0] {
         Value::Null => return Err(unfit(0, &Value::Null)),
-        // JavaScript writes what is no number as NaN here, even where it could be made one.
-        Value::Bool(_) => f64::NAN,
+        // It is no number, but not below zero either.
+        Value::Bool(_) => {
+            let text = number_picture::format(f64::NAN, &*needed_text(arguments, 1)?, &[])?;
+            return Ok(Value::string(text.trim_start_matches('-')));
+        }
         _ => match number_of(arguments, 0)? {
             Some(number) => number,
             None => return Ok(Value::Undefined),

@@ -69,7 +69,7 @@ fn spread_of(value: &Value) -> Value {
         }
         Value::Object(object) => {
             let one = |(name, value): (&Rc<str>, &Value)| {
-                Value::Object(Rc::new(Object::new(Shape::new(vec![name.clone()]), vec![value.clone()])))
+                Value::Object(Rc::new(Object::bare(Shape::new(vec![name.clone()]), vec![value.clone()])))
             };
             Value::sequence(object.iter().map(one).collect())
         }
@@ -89,5 +89,5 @@ pub(super) fn merge(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_
             object.iter().for_each(|(name, value)| merged.insert(name.clone(), value.clone()));
         }
     }
-    Ok(merged.into_value())
+    Ok(merged.into_bare())
 }

@@ -40,7 +40,7 @@ impl Evaluator {
                     }
                     Ok(())
                 })?;
-                checked(members.into_value())
+                checked(members.into_bare())
             }
         }
     }
@@ -55,12 +55,12 @@ impl Evaluator {
                 Ok(())
             })?;
             if values.iter().all(|value| !value.is_undefined()) {
-                return checked(Value::Object(Rc::new(Object::new(shape.clone(), values))));
+                return checked(Value::Object(Rc::new(Object::bare(shape.clone(), values))));
             }
             let mut members = Members::with_capacity(values.len());
             let pairs = shape.names().iter().zip(values).filter(|(_, value)| !value.is_undefined());
             pairs.for_each(|(name, value)| members.push(name.clone(), value));
-            return checked(members.into_value());
+            return checked(members.into_bare());
         }
         let mut names: Members = Members::with_capacity(group.pairs.len());
         for (index, (name, _)) in group.pairs.iter().enumerate() {
@@ -82,7 +82,7 @@ impl Evaluator {
             }
             Ok(())
         })?;
-        checked(members.into_value())
+        checked(members.into_bare())
     }
 
     fn tuple_group(&mut self, group: &Group, tuples: &[Value], env: &Environment) -> Outcome {
@@ -110,7 +110,7 @@ impl Evaluator {
             }
             Ok(())
         })?;
-        checked(members.into_value())
+        checked(members.into_bare())
     }
 
     /// Items by the names that the pairs give them, in the order in which JavaScript lists names.

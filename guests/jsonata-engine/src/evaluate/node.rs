@@ -236,8 +236,8 @@ impl Compile {
         };
         Step {
             stages: stages.into_iter().map(stage).collect(),
-            focus: focus.map(|name| Key::of(&name)),
-            index: index.map(|name| Key::of(&name)),
+            focus: focus.filter(|name| !name.is_empty()).map(|name| Key::of(&name)),
+            index: index.filter(|name| !name.is_empty()).map(|name| Key::of(&name)),
             ancestor: ancestor.map(label),
             is_tuple,
             is_constructed,

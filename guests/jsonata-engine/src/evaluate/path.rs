@@ -34,9 +34,10 @@ impl Evaluator {
                     items => Value::Array(items.into_list()),
                 };
                 match self.evaluate(&step.node, &context, env)? {
-                    Value::Undefined => Items::None,
                     Value::Array(list) => Items::Whole(list),
-                    value => Items::One(value),
+                    value if index == last => Items::One(value),
+                    // What is no list has no items to go through, although it is there.
+                    _ => Items::None,
                 }
             } else {
                 self.step(step, &items, index == last, env)?
@@ -91,7 +92,7 @@ impl Evaluator {
         self.turns += 1;
         let list = match input {
             Value::Array(list) => list,
-            Value::Undefined if matches!(predicate.kind, NodeKind::Literal(_)) => return Ok(Value::sequence(Vec::new())),
+            Value::Undefined if matches!(predicate.kind, NodeKind::Literal(Value::Number(_))) => return Ok(Value::sequence(Vec::new())),
             value => Rc::new(Array::new(vec![value], Flags::SEQUENCE)),
         };
         let is_tuples = list.is(Flags::TUPLES);

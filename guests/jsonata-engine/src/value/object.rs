@@ -50,6 +50,8 @@ pub struct Object {
     shape: Rc<Shape>,
     values: Vec<Value>,
     depth: u32,
+    /// Whether an expression made it: JavaScript then has no text for it.
+    pub(crate) is_bare: bool,
 }
 
 impl Object {
@@ -58,7 +60,13 @@ impl Object {
     pub(crate) fn new(shape: Rc<Shape>, values: Vec<Value>) -> Self {
         debug_assert_eq!(shape.names.len(), values.len());
         let depth = 1 + values.iter().map(Value::depth).max().unwrap_or_default();
-        Self { shape, values, depth }
+        Self { shape, values, depth, is_bare: false }
+    }
+
+    /// Makes an object as an expression does.
+    #[inline]
+    pub(crate) fn bare(shape: Rc<Shape>, values: Vec<Value>) -> Self {
+        Self { is_bare: true, ..Self::new(shape, values) }
     }
 
     /// The value of a name.
@@ -155,10 +163,6 @@ impl Members {
         }
     }
 
-    pub(crate) fn value_mut(&mut self, place: usize) -> &mut Value {
-        &mut self.values[place]
-    }
-
     /// Sets a member; a new one comes last.
     pub(crate) fn insert(&mut self, name: Rc<str>, value: Value) {
         match self.place(&name) {
@@ -213,6 +217,11 @@ impl Members {
 
     pub(crate) fn into_value(self) -> Value {
         Value::Object(Rc::new(self.into_object()))
+    }
+
+    /// As an expression makes it.
+    pub(crate) fn into_bare(self) -> Value {
+        Value::Object(Rc::new(Object { is_bare: true, ..self.into_object() }))
     }
 }
 
