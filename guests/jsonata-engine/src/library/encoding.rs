@@ -28,11 +28,11 @@ pub(crate) fn base64_encode(text: &str) -> String {
     encoded
 }
 
-/// `$base64decode`: each byte is a character; what is no digit is passed over, and the first `=` ends it.
+/// `$base64decode`: each byte is a character; what is no digit is passed over, and the first `=` ends it. Of a unit, the low byte counts.
 pub(crate) fn base64_decode(text: &str) -> String {
     let (mut bits, mut held) = (0_u32, 0);
     let mut decoded = String::with_capacity(text.len() / 4 * 3);
-    for digit in text.bytes().take_while(|&digit| digit != b'=') {
+    for digit in halved(text).chars().map(|unit| u32::from(unit) as u8).take_while(|&digit| digit != b'=') {
         let six = match digit {
             b'A'..=b'Z' => digit - b'A',
             b'a'..=b'z' => digit - b'a' + 26,

@@ -31,6 +31,8 @@ fn base_64_is_read_up_to_the_first_equals_sign() {
         ("-_-_", Ok("ûÿ¿")),
         ("8J+YgA==", Ok("ð\u{9f}\u{98}\u{80}")),
         ("日YWJj", Ok("abc")),
+        ("YWJj😀YWJj", Ok("abc")),
+        ("ŁŁŁŁ", Ok("\0\0\0")),
     ];
     for (text, answer) in cases.iter().cloned() {
         assert_eq!(Ok(&*base64_decode(text)), answer, "{text}");
