@@ -63,6 +63,8 @@ pub(crate) struct Evaluator {
     spare: Vec<Environment>,
     /// Room for a text that is put together.
     text: String,
+    /// The variable that holds the input, `$$`.
+    root: Key,
 }
 
 /// Places that are kept for use again.
@@ -93,6 +95,7 @@ impl Evaluator {
             left: Vec::new(),
             spare: Vec::new(),
             text: String::new(),
+            root: Key::of("$"),
         }
     }
 
@@ -104,7 +107,7 @@ impl Evaluator {
         let mut variables = Vec::with_capacity(bindings.len() + 1);
         variables.extend_from_slice(bindings);
         let frame = Frame::new(None, variables);
-        frame.bind(Key::of("$"), input.clone());
+        frame.bind(self.root, input.clone());
         let value = match input {
             Value::Array(_) => {
                 let outer = Value::Array(Rc::new(Array::new(vec![input.clone()], Flags::SEQUENCE | Flags::OUTER)));
@@ -184,6 +187,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn more(&mut self, more: &node::More, mut value: Value, env: &Environment) -> Outcome {
         for predicate in &more.predicates {
             value = self.filter(predicate, value, env)?;
@@ -225,6 +229,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn dispatch_rare(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
         match &node.kind {
             NodeKind::Wildcard => self.wildcard(input),
@@ -248,6 +253,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn condition(&mut self, parts: &(Node, Node, Option<Node>), input: &Value, env: &Environment) -> Outcome {
         let (condition, then, other) = parts;
         self.turns += 1;
@@ -259,6 +265,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn block(&mut self, parts: &[Node], binds: bool, input: &Value, env: &Environment) -> Outcome {
         self.turns += 1;
         if !binds {
@@ -300,6 +307,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn array(&mut self, items: &[Node], is_constructed: bool, input: &Value, env: &Environment) -> Outcome {
         let mut values = Vec::with_capacity(items.len());
         let made = self.side_by_side(1, items, |evaluator, item| {
