@@ -1,5 +1,9 @@
 //! Native speed: `speed EXPRESSION_FILE record|batch LINES`.
 #![allow(clippy::all, missing_docs, dead_code, unreachable_pub, clippy::print_stdout)]
+#[path = "../../jsonata/src/allocate.rs"]
+mod allocate;
+#[global_allocator]
+static ALLOCATOR: allocate::Sizes = allocate::Sizes::new();
 use etl_jsonata_engine::{Columns, Expression, Limits, Rows, Run, Value, from_json};
 fn main() {
     let args: Vec<String> = std::env::args().collect();

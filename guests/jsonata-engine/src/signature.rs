@@ -63,8 +63,8 @@ struct Parameter {
     kinds: u8,
     count: Count,
     is_array: bool,
-    /// What its items are, where it is a list with a type: the letters in brackets.
-    items: Option<String>,
+    /// What its items are, where it is a list with a type.
+    items: Option<Items>,
     /// Kinds of a context that stands for it.
     context: Option<u8>,
     letter: char,
@@ -74,8 +74,36 @@ struct Parameter {
 #[derive(Clone, Debug)]
 pub(crate) struct Signature {
     parameters: Vec<Parameter>,
-    /// Whether counting is enough to tell which argument is which.
-    is_plain: bool,
+    /// The kinds of the first parameters, where counting is enough to tell which argument is which.
+    quick: Option<Quick>,
+}
+
+/// Parameters that arguments are checked against one by one.
+#[derive(Clone, Debug)]
+struct Quick {
+    kinds: [u8; QUICK],
+    /// How many arguments must be given, and may.
+    least: usize,
+    most: usize,
+    has_array: bool,
+}
+
+/// Parameters of a function that can be checked quickly.
+const QUICK: usize = 4;
+
+impl Quick {
+    fn new(parameters: &[Parameter]) -> Option<Self> {
+        let is_plain = parameters.iter().all(|parameter| matches!(parameter.count, Count::One | Count::Optional));
+        if !is_plain || parameters.len() > QUICK {
+            return None;
+        }
+        let mut kinds = [0; QUICK];
+        kinds.iter_mut().zip(parameters).for_each(|(kinds, parameter)| *kinds = parameter.kinds);
+        let left_out = |parameter: &&Parameter| parameter.count == Count::Optional && parameter.context.is_none();
+        let most = parameters.len();
+        let least = most - parameters.iter().rev().take_while(left_out).count();
+        Some(Self { kinds, least, most, has_array: parameters.iter().any(|parameter| parameter.is_array) })
+    }
 }
 
 impl Signature {
@@ -111,38 +139,41 @@ impl Signature {
             }
             place += 1;
         }
-        let is_plain = parameters.iter().all(|parameter| matches!(parameter.count, Count::One | Count::Optional));
-        Ok(Self { parameters, is_plain })
+        Ok(Self { quick: Quick::new(&parameters), parameters })
     }
 
     /// Checks arguments and puts them as the function takes them. `context` stands for one that may be left out.
     #[inline]
     pub(crate) fn validate(&self, arguments: &mut Arguments, context: &Value) -> Result<(), Failure> {
-        if self.is_plain && self.fits(arguments) {
-            return self.wrap(arguments);
+        if let Some(quick) = &self.quick
+            && self.fits(arguments)
+        {
+            arguments.fill(quick.most);
+            return if quick.has_array { self.wrap(arguments) } else { Ok(()) };
         }
         self.match_all(arguments, context)
     }
 
     /// Whether arguments and parameters go one by one, and only optional ones at the end are left out.
     #[inline]
-    fn fits(&self, arguments: &Arguments) -> bool {
+    pub(crate) fn fits(&self, arguments: &[Value]) -> bool {
+        let Some(quick) = &self.quick else { return false };
         let count = arguments.len();
-        count <= self.parameters.len()
-            && self.parameters.iter().zip(arguments.iter()).all(|(parameter, argument)| parameter.kinds & kind_of(argument) != 0)
-            && self.parameters[count..].iter().all(|parameter| parameter.count == Count::Optional && parameter.context.is_none())
+        count >= quick.least
+            && count <= quick.most
+            && quick.kinds.iter().zip(arguments).all(|(kinds, argument)| kinds & kind_of(argument) != 0)
     }
 
     /// Makes lists of what is to be a list.
     #[inline]
     fn wrap(&self, arguments: &mut Arguments) -> Result<(), Failure> {
         for (index, parameter) in self.parameters.iter().enumerate() {
-            if index >= arguments.len() {
-                arguments.push(Value::Undefined);
-            } else if parameter.is_array {
+            if parameter.is_array {
                 let argument = &mut arguments[index];
                 let kind = kind_of(argument);
-                parameter.list(argument, kind, kind_of_single(kind), index)?;
+                if kind != kind::ARRAY || parameter.items.is_some() {
+                    parameter.list(argument, kind, index)?;
+                }
             }
         }
         Ok(())
@@ -173,11 +204,10 @@ impl Signature {
                 }
                 continue;
             }
-            let matched = if count == 1 { kind_of_single(kinds[kind_index]) } else { None };
             for _ in 0..count {
                 let mut argument = given.get(given_index).cloned().unwrap_or_default();
                 if parameter.is_array {
-                    parameter.list(&mut argument, kinds[kind_index], matched, given_index)?;
+                    parameter.list(&mut argument, kinds[kind_index], given_index)?;
                 }
                 arguments.push(argument);
                 given_index += 1;
@@ -199,11 +229,6 @@ impl Signature {
         }
         Failure::new("T0410", format!("argument {} does not match the function's signature", good + 1))
     }
-}
-
-/// The letter of one kind.
-fn kind_of_single(kind: u8) -> Option<char> {
-    "asnblfom".chars().find(|letter| kind_of_letter(*letter) == kind)
 }
 
 fn untyped() -> Failure {
@@ -231,7 +256,8 @@ impl Parameter {
             }
             '<' if matches!(self.letter, 'a' | 'f') => {
                 let end = closing(letters, *place, '<', '>');
-                self.items = Some(letters[*place + 1..end.min(letters.len())].iter().collect());
+                let text: String = letters[*place + 1..end.min(letters.len())].iter().collect();
+                self.items = Some(Items { kind: text.chars().next().map_or(0, kind_of_letter), text });
                 *place = end;
             }
             '<' => return Err(untyped()),
@@ -242,39 +268,50 @@ impl Parameter {
 
     /// Makes a list of an argument, and checks its items.
     #[inline]
-    fn list(&self, argument: &mut Value, kind: u8, matched: Option<char>, index: usize) -> Result<(), Failure> {
+    fn list(&self, argument: &mut Value, kind: u8, index: usize) -> Result<(), Failure> {
         if kind == kind::MISSING {
             return Ok(());
         }
         if let Some(items) = &self.items {
-            let first = items.chars().next();
             let fits = match argument {
                 Value::Array(list) => match list.first() {
                     None => true,
                     Some(item) => {
                         let kind = kind_of(item);
-                        first.is_some_and(|letter| kind_of_letter(letter) == kind) && list.iter().all(|item| kind_of(item) == kind)
+                        items.kind == kind && list.iter().all(|item| kind_of(item) == kind)
                     }
                 },
-                _ => matched.is_some_and(|letter| items.chars().eq([letter])),
+                _ => items.text.len() == 1 && items.kind == kind,
             };
             if !fits {
-                let noun = match items.as_str() {
-                    "a" => "arrays",
-                    "b" => "booleans",
-                    "f" => "functions",
-                    "n" => "numbers",
-                    "o" => "objects",
-                    "s" => "strings",
-                    other => other,
-                };
-                return Err(Failure::new("T0412", format!("argument {} must be an array of {noun}", index + 1)));
+                return Err(Failure::new("T0412", format!("argument {} must be an array of {}", index + 1, items.noun())));
             }
         }
         if kind != kind::ARRAY {
             *argument = Value::Array(std::rc::Rc::new(Array::plain(vec![std::mem::take(argument)])));
         }
         Ok(())
+    }
+}
+
+/// What the items of a list are: the letters in brackets, and the kind that the first one means.
+#[derive(Clone, Debug)]
+struct Items {
+    text: String,
+    kind: u8,
+}
+
+impl Items {
+    fn noun(&self) -> &str {
+        match self.text.as_str() {
+            "a" => "arrays",
+            "b" => "booleans",
+            "f" => "functions",
+            "n" => "numbers",
+            "o" => "objects",
+            "s" => "strings",
+            other => other,
+        }
     }
 }
 

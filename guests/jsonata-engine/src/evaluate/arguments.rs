@@ -20,7 +20,8 @@ impl Arguments {
     #[inline]
     pub(crate) fn push(&mut self, value: Value) {
         if self.count < FEW {
-            self.few[self.count] = value;
+            // Nothing is there yet, and nothing need not be dropped.
+            std::mem::forget(std::mem::replace(&mut self.few[self.count], value));
         } else {
             if self.count == FEW {
                 self.many = self.few.iter_mut().map(std::mem::take).collect();
@@ -28,6 +29,16 @@ impl Arguments {
             self.many.push(value);
         }
         self.count += 1;
+    }
+
+    /// Adds nothing until there are so many, a few at most.
+    #[inline]
+    pub(crate) fn fill(&mut self, count: usize) {
+        if count <= FEW {
+            self.count = self.count.max(count);
+        } else {
+            (self.count..count).for_each(|_| self.push(Value::Undefined));
+        }
     }
 
     /// Leaves only so many.
@@ -38,6 +49,7 @@ impl Arguments {
                 self.many.drain(..).zip(&mut self.few).for_each(|(value, place)| *place = value);
             }
         }
+        self.few.iter_mut().take(self.count).skip(count).for_each(|value| drop(std::mem::take(value)));
         self.count = self.count.min(count);
     }
 

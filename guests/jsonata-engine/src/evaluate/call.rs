@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::node::Call;
 use super::{Arguments, Closure, Environment, Evaluator, Frame, Function, Node, NodeKind, Outcome, checked};
 use crate::builtin::{self, Context};
-use crate::value::{Callable, Key};
+use crate::value::Callable;
 use crate::{Failure, Value};
 
 /// Makes one function of two.
@@ -16,7 +16,7 @@ impl Evaluator {
     pub(super) fn call(&mut self, call: &Rc<Call>, first: Option<Value>, input: &Value, env: &Environment) -> Outcome {
         // For the function, its application, and that once more.
         self.turns += 3;
-        if let (NodeKind::Builtin(builtin), None) = (&call.procedure.kind, &call.procedure.more) {
+        if let (NodeKind::Builtin(builtin, _), None) = (&call.procedure.kind, &call.procedure.more) {
             // The depth that looking up the function would take.
             self.enter()?;
             self.depth -= 1;
@@ -110,16 +110,12 @@ impl Evaluator {
 
     fn apply_closure(&mut self, closure: &Closure, mut arguments: Arguments) -> Outcome {
         let parameters = closure.parameters();
-        let mut variables: Vec<(Key, Value)> = Vec::with_capacity(parameters.len());
-        for (index, key) in parameters.iter().enumerate() {
-            let value = arguments.take(index);
-            // Of parameters of one name the last counts.
-            match variables.iter_mut().find(|(known, _)| known == key) {
-                Some((_, place)) => *place = value,
-                None => variables.push((*key, value)),
-            }
+        let mut frame = self.spare.pop().unwrap_or_default();
+        if let Some(own) = Rc::get_mut(&mut frame) {
+            // Of parameters of one name the last counts, which is found first.
+            let given = parameters.iter().enumerate().rev().map(|(index, key)| (*key, arguments.take(index)));
+            own.set_up(&closure.environment, given);
         }
-        let frame = Frame::new(Some(closure.environment.clone()), variables);
         self.turns += 1;
         let value = self.evaluate(&closure.lambda.body, &closure.input, &frame);
         self.leave(frame);

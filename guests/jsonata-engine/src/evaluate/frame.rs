@@ -27,6 +27,20 @@ impl Frame {
         Self::new(Some(outer.clone()), Vec::new())
     }
 
+    /// Sets up a place that nobody else holds.
+    #[inline]
+    pub(crate) fn set_up(&mut self, outer: &Environment, variables: impl Iterator<Item = (Key, Value)>) {
+        self.outer = Some(outer.clone());
+        self.variables.get_mut().extend(variables);
+    }
+
+    /// Forgets all, where nobody else holds it.
+    #[inline]
+    pub(crate) fn empty(&mut self) {
+        self.outer = None;
+        self.variables.get_mut().clear();
+    }
+
     pub(crate) fn bind(&self, key: Key, value: Value) {
         let mut variables = self.variables.borrow_mut();
         let old = match variables.iter_mut().find(|(known, _)| *known == key) {

@@ -59,7 +59,14 @@ pub(crate) struct Evaluator {
     chain: Option<Rc<Node>>,
     /// Places whose functions outlive them.
     left: Vec<Environment>,
+    /// Places that were left and can be used again.
+    spare: Vec<Environment>,
+    /// Room for a text that is put together.
+    text: String,
 }
+
+/// Places that are kept for use again.
+const SPARE: usize = 64;
 
 /// Expressions of `$eval` that are kept compiled.
 const EVALUATED: usize = 256;
@@ -84,6 +91,8 @@ impl Evaluator {
             evaluated: HashMap::new(),
             chain: None,
             left: Vec::new(),
+            spare: Vec::new(),
+            text: String::new(),
         }
     }
 
@@ -147,11 +156,22 @@ impl Evaluator {
     }
 
     /// Evaluates a piece of an expression.
+    #[inline]
     pub(crate) fn evaluate(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
-        if let (NodeKind::Literal(value), None) = (&node.kind, &node.more) {
-            self.turns += 1;
-            return Ok(value.clone());
+        match &node.kind {
+            NodeKind::Literal(value) if node.more.is_none() => {
+                self.turns += 1;
+                Ok(value.clone())
+            }
+            NodeKind::Field(name) if self.depth + 2 <= self.max_depth => {
+                self.turns += 4;
+                Ok(path::field(name, input))
+            }
+            _ => self.evaluate_node(node, input, env),
         }
+    }
+
+    fn evaluate_node(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
         self.enter()?;
         let mut value = self.dispatch(node, input, env)?;
         if let Some(more) = &node.more {
@@ -177,6 +197,8 @@ impl Evaluator {
     fn dispatch(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
         match &node.kind {
             NodeKind::Path(path) => self.path(path, input, env),
+            NodeKind::Field(name) => Ok(path::field(name, input)),
+            NodeKind::Concatenate(parts) => self.concatenate(parts, input, env),
             NodeKind::Binary(operator, sides) => self.binary(*operator, sides, node.position, input, env),
             NodeKind::Call(call) => self.call(call, None, input, env),
             NodeKind::Variable(key) => Ok(self.variable(*key, env)),
@@ -186,7 +208,7 @@ impl Evaluator {
             }),
             NodeKind::Literal(value) => Ok(value.clone()),
             NodeKind::Name(name) => Ok(path::named(name, input)),
-            NodeKind::Builtin(builtin) => Ok(Value::function(Function::Builtin(builtin))),
+            NodeKind::Builtin(_, function) => Ok(function.clone()),
             NodeKind::Object(group) => self.group(group, input, env),
             NodeKind::Array(items, is_constructed) => self.array(items, *is_constructed, input, env),
             NodeKind::Condition(parts) => self.condition(parts, input, env),
@@ -208,7 +230,6 @@ impl Evaluator {
             NodeKind::Wildcard => self.wildcard(input),
             NodeKind::Descendant => self.descendants(input),
             NodeKind::Parent(key) => Ok(env.lookup(*key).unwrap_or_default()),
-            NodeKind::Regex(pattern) => Ok(Value::function(Function::Pattern(pattern.clone()))),
             NodeKind::Negate(inner) => self.negate(inner, node.position, input, env),
             NodeKind::Apply(sides) => self.chained(sides, node.position, input, env),
             NodeKind::Partial(call) => self.partial(call, input, env),
@@ -261,8 +282,15 @@ impl Evaluator {
 
     /// Leaves a place; its functions must not hold it for ever.
     #[inline]
-    fn leave(&mut self, frame: Environment) {
-        if Rc::strong_count(&frame) == 1 || !frame.has_function() {
+    fn leave(&mut self, mut frame: Environment) {
+        if let Some(own) = Rc::get_mut(&mut frame) {
+            if self.spare.len() < SPARE {
+                own.empty();
+                self.spare.push(frame);
+            }
+            return;
+        }
+        if !frame.has_function() {
             return;
         }
         if frame.is_only_held_by_itself() {

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use crate::Value;
-use crate::builtin::{self, Builtin};
-use crate::library::pattern::Pattern;
+use super::{Arguments, Environment, Evaluator, Function};
+use crate::builtin::{self, Builtin, Context};
 use crate::signature::Signature;
 use crate::syntax::{self, Kind, Operator, Part};
 use crate::value::{Key, Shape, is_index};
+use crate::{Limits, Value};
 
 /// A piece of an expression.
 pub(crate) struct Node {
@@ -29,16 +29,19 @@ pub(crate) enum NodeKind {
     Literal(Value),
     Path(Path),
     Name(Name),
+    /// A path of one name.
+    Field(Name),
     Variable(Key),
     /// A function of the language that no variable hides.
-    Builtin(&'static Builtin),
+    Builtin(&'static Builtin, Value),
     /// `$`
     Context,
     Wildcard,
     Descendant,
     /// `%`, as the variable that the step before it binds.
     Parent(Key),
-    Regex(Rc<Pattern>),
+    /// `a & b & c`: the parts, and where the operator before each stands.
+    Concatenate(Vec<(Node, usize)>),
     Binary(Operator, Box<(Node, Node)>),
     Bind(Key, Box<Node>),
     Apply(Box<(Node, Node)>),
@@ -160,6 +163,10 @@ impl Compile {
         let predicates: Vec<Node> = predicates.into_iter().filter_map(filter).collect();
         let mut group = group.map(|group| self.group(group));
         let kind = match kind {
+            Kind::Path(steps) if !keep_singleton && group.is_none() && !step.is_tuple && is_field(&steps) => match steps.into_iter().next() {
+                Some(Part { kind: Kind::Name(name), .. }) => NodeKind::Field(Name { name, seen: Cell::new((0, 0)) }),
+                _ => unreachable!("it was found to be a name"),
+            },
             Kind::Path(steps) => {
                 let steps: Vec<Step> = steps.into_iter().map(|part| self.step(part)).collect();
                 let is_name = |step: &Step| {
@@ -173,29 +180,54 @@ impl Compile {
             Kind::Name(name) => NodeKind::Name(Name { name, seen: Cell::new((0, 0)) }),
             Kind::Variable(name) if name.is_empty() => NodeKind::Context,
             Kind::Variable(name) => match builtin::find(&name) {
-                Some(builtin) if self.is_alone && !self.names.contains(&name) => NodeKind::Builtin(builtin),
+                Some(builtin) if self.is_alone && !self.names.contains(&name) => {
+                    NodeKind::Builtin(builtin, Value::function(Function::Builtin(builtin)))
+                }
                 _ => NodeKind::Variable(Key::of(&name)),
             },
             Kind::String(text) => NodeKind::Literal(Value::String(text)),
             Kind::Number(number) => NodeKind::Literal(Value::Number(number)),
             Kind::Bool(value) => NodeKind::Literal(Value::Bool(value)),
             Kind::Null => NodeKind::Literal(Value::Null),
-            Kind::Regex(pattern) => NodeKind::Regex(pattern),
+            Kind::Regex(pattern) => NodeKind::Literal(Value::function(Function::Pattern(pattern))),
             Kind::Placeholder => NodeKind::Placeholder,
             Kind::Wildcard => NodeKind::Wildcard,
             Kind::Descendant => NodeKind::Descendant,
             Kind::Parent(slot) => NodeKind::Parent(label(slot)),
+            Kind::Binary(Operator::Concatenate, left, right) => {
+                let mut parts = match self.node(*left) {
+                    Node { kind: NodeKind::Concatenate(parts), more: None, .. } => parts,
+                    left => vec![(left, position)],
+                };
+                parts.push((self.node(*right), position));
+                NodeKind::Concatenate(parts)
+            }
             Kind::Binary(operator, left, right) => NodeKind::Binary(operator, Box::new((self.node(*left), self.node(*right)))),
             Kind::Bind(name, value) => NodeKind::Bind(Key::of(&name), Box::new(self.node(*value))),
-            Kind::Apply(left, right) => NodeKind::Apply(Box::new((self.node(*left), self.node(*right)))),
+            Kind::Apply(left, right) => {
+                let left = self.node(*left);
+                let right = match *right {
+                    // It gets one argument more, so it is no constant.
+                    Part { kind: Kind::Call(procedure, arguments), position, .. } => {
+                        let call = self.call(*procedure, arguments, position);
+                        Node { kind: NodeKind::Call(call), position, keep_array: false, more: None }
+                    }
+                    right => self.node(right),
+                };
+                NodeKind::Apply(Box::new((left, right)))
+            }
             Kind::Negate(inner) => NodeKind::Negate(Box::new(self.node(*inner))),
             Kind::Array(items) => NodeKind::Array(self.nodes(items), step.is_constructed),
             Kind::Object(group) => NodeKind::Object(self.group(group)),
-            Kind::Call(procedure, arguments) => NodeKind::Call(self.call(*procedure, arguments, position)),
+            Kind::Call(procedure, arguments) => {
+                let call = self.call(*procedure, arguments, position);
+                folded(&call).map_or(NodeKind::Call(call), NodeKind::Literal)
+            }
             Kind::Partial(procedure, arguments) => NodeKind::Partial(self.call(*procedure, arguments, position)),
             Kind::Thunk(call) => match self.node(*call).kind {
                 NodeKind::Call(call) => NodeKind::Thunk(call),
-                _ => unreachable!("only calls are made thunks"),
+                // What was worked out is no call any more.
+                kind => kind,
             },
             Kind::Lambda(parameters, signature, body) => NodeKind::Lambda(Rc::new(Lambda {
                 parameters: parameters.iter().map(|name| Key::of(name)).collect(),
@@ -269,6 +301,33 @@ impl Compile {
         };
         Rc::new(Call { procedure: self.node(procedure), arguments: self.nodes(arguments), name, misspelt, position })
     }
+}
+
+/// The value of a call that is the same whenever it is made.
+fn folded(call: &Call) -> Option<Value> {
+    let NodeKind::Builtin(builtin, _) = &call.procedure.kind else { return None };
+    let mut arguments = Arguments::default();
+    for argument in &call.arguments {
+        match (&argument.kind, &argument.more) {
+            (NodeKind::Literal(value), None) if !value.is_function() => arguments.push(value.clone()),
+            _ => return None,
+        }
+    }
+    let is_pure = call.procedure.more.is_none() && builtin.is_constant(arguments.len());
+    if !is_pure || !builtin.signature().fits(&arguments) {
+        return None;
+    }
+    builtin.signature().validate(&mut arguments, &Value::Undefined).ok()?;
+    let mut evaluator = Evaluator::new(&Limits::default(), 0, 0);
+    let context = Context { input: &Value::Undefined, env: &Environment::default() };
+    (builtin.call)(&mut evaluator, &mut arguments, &context).ok().filter(|value| !matches!(value, Value::Array(_)))
+}
+
+/// Whether a path is one name and nothing else.
+fn is_field(steps: &[Part]) -> bool {
+    let [part] = steps else { return false };
+    let syntax::Step { stages, focus, index, ancestor: _, is_tuple, is_constructed: _ } = &part.step;
+    matches!(part.kind, Kind::Name(_)) && stages.is_empty() && focus.is_none() && index.is_none() && !is_tuple
 }
 
 /// Whether a piece binds variables in the place around it.

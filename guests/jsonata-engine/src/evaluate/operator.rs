@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::{Environment, Evaluator, Node, Outcome};
 use crate::syntax::Operator;
-use crate::value::{Array, Flags, compare_texts, is_deep_equal, is_same, number_text, string_of};
-use crate::{Failure, Value, library};
+use crate::value::{Array, Flags, compare_texts, is_deep_equal, is_same, number_text, write_text};
+use crate::{Failure, Value};
 
 /// Items that `..` may make.
 const MAX_RANGE: f64 = 1e7;
@@ -84,12 +84,45 @@ impl Evaluator {
             (Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual, one, other) => {
                 compare(operator, one, other)
             }
-            (Operator::Concatenate, one, other) => concatenate(one, other),
             (Operator::In, one, other) => Ok(Value::Bool(is_in(one, other))),
             (Operator::Range, one, other) => self.range(one, other),
             (operator, one, other) => calculate(operator, one, other),
         };
         value.map_err(|failure| Box::new(place(failure)))
+    }
+
+    /// `a & b & …`: texts one behind the other.
+    pub(super) fn concatenate(&mut self, parts: &[(Node, usize)], input: &Value, env: &Environment) -> Outcome {
+        // As deep as one operator within the other.
+        let depth = parts.len() - 2;
+        self.turns += 3 * depth as u64 + 2;
+        self.depth += depth;
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let mut first = None;
+        for (index, (part, position)) in parts.iter().enumerate() {
+            let value = self.evaluate(part, input, env)?;
+            if index == 0 {
+                first = Some(value);
+                continue;
+            }
+            for value in first.take().iter().chain([&value]) {
+                write_text(value, &mut text).map_err(|failure| Failure {
+                    position: Some(*position),
+                    token: Some("&".into()),
+                    ..failure
+                })?;
+            }
+            if index > 1 {
+                self.depth -= 1;
+            }
+        }
+        let value = match crate::surrogate::has_lone(&text) {
+            true => Value::string(crate::surrogate::joined(text.clone())),
+            false => Value::string(text.as_str()),
+        };
+        self.text = text;
+        Ok(value)
     }
 
     pub(super) fn negate(&mut self, inner: &Node, position: usize, input: &Value, env: &Environment) -> Outcome {
@@ -177,16 +210,6 @@ fn compare(operator: Operator, left: &Value, right: &Value) -> Result<Value, Fai
         Operator::Greater => order == Some(Ordering::Greater),
         _ => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
     }))
-}
-
-fn concatenate(left: &Value, right: &Value) -> Result<Value, Failure> {
-    let left = string_of(left, false)?;
-    let right = string_of(right, false)?;
-    Ok(match (left, right) {
-        (None, None) => Value::string(""),
-        (Some(text), None) | (None, Some(text)) => Value::String(text),
-        (Some(left), Some(right)) => Value::string(library::text::join([&*left, &*right], "")),
-    })
 }
 
 fn is_in(left: &Value, right: &Value) -> bool {

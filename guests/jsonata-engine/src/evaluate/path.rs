@@ -203,7 +203,7 @@ impl Evaluator {
 
 impl Path {
     fn starts_with_variable(&self) -> bool {
-        matches!(self.steps[0].node.kind, NodeKind::Variable(_) | NodeKind::Context | NodeKind::Builtin(_))
+        matches!(self.steps[0].node.kind, NodeKind::Variable(_) | NodeKind::Context | NodeKind::Builtin(..))
     }
 }
 
@@ -229,16 +229,27 @@ fn flatten(value: &Value, items: &mut Vec<Value>) {
     }
 }
 
+/// A path of one name.
+#[inline]
+pub(super) fn field(name: &Name, input: &Value) -> Value {
+    match input {
+        Value::Object(object) => match object.get_at(&name.name, &name.seen) {
+            None => Value::Undefined,
+            Some(Value::Array(list)) if list.is(Flags::SEQUENCE) => super::settle(list, false),
+            Some(value) => value.clone(),
+        },
+        Value::Array(list) => {
+            let mut results = Results::default();
+            list.iter().for_each(|item| results.push(named(name, item)));
+            results.finish(true).into_value(false)
+        }
+        _ => Value::Undefined,
+    }
+}
+
 /// A path of nothing but names.
 #[inline]
 fn plain(steps: &[Step], keep: bool, input: &Value) -> Outcome {
-    let name_of = |step: &'_ Step| -> *const Name {
-        match &step.node.kind {
-            NodeKind::Name(name) => name,
-            _ => unreachable!("the path was found to be plain"),
-        }
-    };
-    let _ = name_of;
     let mut value = input;
     for (index, step) in steps.iter().enumerate() {
         let NodeKind::Name(name) = &step.node.kind else { unreachable!("the path was found to be plain") };

@@ -17,7 +17,7 @@ pub(crate) use key::Key;
 pub use object::Object;
 pub(crate) use object::{Members, Shape, is_index, member};
 pub use write::{number, write_json};
-pub(crate) use write::{number_text, string_of, text as quoted};
+pub(crate) use write::{number_text, string_of, text as quoted, write_text};
 
 use crate::Failure;
 use crate::evaluate::Function;

@@ -108,6 +108,20 @@ pub(crate) fn text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Writes a value as `&` does.
+pub(crate) fn write_text(value: &Value, out: &mut String) -> Result<(), Failure> {
+    match value {
+        Value::String(text) => out.push_str(text),
+        Value::Number(number) if number.is_finite() => library::number::write(*number, out),
+        value => {
+            if let Some(text) = string_of(value, false)? {
+                out.push_str(&text);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A value as `$string` gives it; nothing of nothing.
 pub(crate) fn string_of(value: &Value, pretty: bool) -> Result<Option<Rc<str>>, Failure> {
     Ok(Some(match value {
