@@ -44,7 +44,11 @@ fn main() {
                 let v = prepared.evaluate(Some(&rows)).unwrap().unwrap();
                 te += t.elapsed().as_secs_f64();
                 let t = std::time::Instant::now();
-                if let Value::Array(items) = &v { items.iter().for_each(|v| made.append(v).unwrap()); } else { made.append(&v).unwrap(); }
+                if let Value::Array(items) = &v {
+                    items.iter().for_each(|v| made.append(v).unwrap());
+                } else {
+                    made.append(&v).unwrap();
+                }
                 made.finish().unwrap();
                 drop((rows, v));
                 tc += t.elapsed().as_secs_f64();

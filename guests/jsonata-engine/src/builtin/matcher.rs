@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{Context, number_of, text_of, unfit};
 use crate::evaluate::{Arguments, Environment, Evaluator, Function, Outcome};
 use crate::library::pattern::{Found, Pattern, expand};
-use crate::library::text::{self as library, check_limit};
+use crate::library::text::{self as library, check_limit, check_size};
 use crate::value::{Members, Object, Shape, member};
 use crate::{Failure, Value};
 
@@ -254,7 +254,7 @@ pub(super) fn replace(evaluator: &mut Evaluator, arguments: &mut Arguments, cont
                     replacement => made.push_str(&replaced(evaluator, replacement, found.value.clone(), env)?),
                 }
                 place = start + crate::surrogate::units(&matched);
-                Ok(())
+                Ok(check_size(&made)?)
             })?;
             made.push_str(&piece(&text, place, usize::MAX));
             Cow::Owned(made)

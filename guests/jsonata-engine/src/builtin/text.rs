@@ -96,7 +96,7 @@ pub(super) fn join(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>
     match &arguments[0] {
         Value::Undefined => Ok(Value::Undefined),
         Value::Array(items) if items.iter().all(|item| matches!(item, Value::String(_))) => {
-            Ok(Value::string(library::join(items.iter().filter_map(Value::as_str), &separator)))
+            Ok(Value::string(library::join(items.iter().filter_map(Value::as_str), &separator)?))
         }
         Value::Array(items) => Ok(Value::string(coerce::join(items, &separator)?)),
         value => Err(unfit(0, value)),

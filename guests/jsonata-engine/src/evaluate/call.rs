@@ -87,7 +87,14 @@ impl Evaluator {
                 arguments.push(self.evaluate(argument, &context, &environment)?);
             }
             self.leave_shared(environment);
-            value = self.apply_once(&next, &mut arguments, input, env).map_err(|failure| placed(failure, &call))?;
+            // A function of ours that calls one of the language, which ends in a call of ours again, takes the stack, but not the depth.
+            self.tail_calls += 1;
+            let result = match self.tail_calls > self.max_depth {
+                true => Err(self.too_deep()),
+                false => self.apply_once(&next, &mut arguments, input, env).map_err(|failure| placed(failure, &call)),
+            };
+            self.tail_calls -= 1;
+            value = result?;
         }
     }
 

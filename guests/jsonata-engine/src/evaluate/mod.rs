@@ -40,6 +40,8 @@ const LOOK: u64 = 1024;
 pub(crate) struct Evaluator {
     depth: usize,
     max_depth: usize,
+    /// Calls at the ends of functions that are within each other.
+    tail_calls: usize,
     pub(crate) max_sequence: usize,
     time: Option<Duration>,
     deadline: Option<Instant>,
@@ -81,6 +83,7 @@ impl Evaluator {
         Self {
             depth: 0,
             max_depth: depth,
+            tail_calls: 0,
             max_sequence: sequence,
             time: time_ms.map(Duration::from_millis),
             deadline: None,
@@ -134,8 +137,7 @@ impl Evaluator {
     #[cold]
     fn check(&mut self) -> Outcome<()> {
         if self.depth > self.max_depth {
-            let message = format!("more than {} evaluations within each other: is a recursion without end?", self.max_depth);
-            return Err(Failure::new("D1011", message).into());
+            return Err(self.too_deep());
         }
         if self.turns >= self.overtaken {
             return Err(Failure::new("D1012", "something else failed before").into());
@@ -147,6 +149,12 @@ impl Evaluator {
             }
             _ => Ok(()),
         }
+    }
+
+    #[cold]
+    fn too_deep(&self) -> Box<Failure> {
+        let message = format!("more than {} evaluations within each other: is a recursion without end?", self.max_depth);
+        Failure::new("D1011", message).into()
     }
 
     /// Checks that a sequence of so many items may be.

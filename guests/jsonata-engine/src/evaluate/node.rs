@@ -165,7 +165,8 @@ impl Compile {
         let predicates: Vec<Node> = predicates.into_iter().filter_map(filter).collect();
         let mut group = group.map(|group| self.group(group));
         let kind = match kind {
-            Kind::Path(steps) if !keep_singleton && group.is_none() && !step.is_tuple && is_field(&steps) => match steps.into_iter().next() {
+            Kind::Path(steps) if !keep_singleton && group.is_none() && !step.is_tuple && is_field(&steps) => match steps.into_iter().next()
+            {
                 Some(Part { kind: Kind::Name(name), .. }) => NodeKind::Field(Name { name, seen: Cell::new((0, 0)) }),
                 _ => unreachable!("it was found to be a name"),
             },

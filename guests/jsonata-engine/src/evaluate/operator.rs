@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::{Environment, Evaluator, Node, Outcome};
+use crate::library::text::check_size;
 use crate::syntax::Operator;
 use crate::value::{Array, Flags, compare_texts, is_deep_equal, is_same, number_text, write_text};
 use crate::{Failure, Value};
@@ -115,6 +116,7 @@ impl Evaluator {
                     ..failure
                 })?;
             }
+            check_size(&text)?;
             if index > 1 {
                 self.depth -= 1;
             }

@@ -15,7 +15,7 @@ use regress::{Match, Regex};
 use super::cache::Cache;
 use super::number::{parse_decimal, shown};
 use super::pattern_source::in_units;
-use super::text::{check_limit, is_below};
+use super::text::{check_limit, check_size, is_below};
 use crate::Failure;
 use crate::surrogate::{halved, joined};
 
@@ -148,7 +148,8 @@ impl Pattern {
         let count = self.each(&text, limit, |found| {
             replaced.push_str(&text.units[copied..found.start()]);
             copied = found.end();
-            write(&text, found, &mut replaced)
+            write(&text, found, &mut replaced)?;
+            check_size(&replaced)
         })?;
         if count == 0 {
             return Ok(Cow::Borrowed(text.whole));

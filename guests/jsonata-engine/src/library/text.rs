@@ -9,6 +9,17 @@ use crate::surrogate::{halved, has_lone, joined};
 /// Characters that `$pad` may add; the reference ends in an exception of JavaScript at some hundred millions.
 const PADDING: f64 = 10_000_000.0;
 
+/// Bytes that a text may come to; the reference ends at half a billion of characters, for which a sandbox has no room.
+const BYTES: usize = 64 << 20;
+
+/// Refuses a text that has grown too long.
+pub(crate) fn check_size(text: &str) -> Result<(), Failure> {
+    match text.len() > BYTES {
+        true => Err(Failure::new("D2015", format!("a text grew to more than {} MiB", BYTES >> 20))),
+        false => Ok(()),
+    }
+}
+
 /// `$length`: characters, not units.
 pub(crate) fn length(text: &str) -> usize {
     text.chars().count()
@@ -150,6 +161,7 @@ pub(crate) fn replace<'a>(text: &'a str, pattern: &str, replacement: &str, limit
         }
         replaced.push_str(&within[copied..place]);
         replaced.push_str(replacement);
+        check_size(&replaced)?;
         copied = place + pattern.len();
     }
     if copied == 0 {
@@ -160,15 +172,16 @@ pub(crate) fn replace<'a>(text: &'a str, pattern: &str, replacement: &str, limit
 }
 
 /// `$join`: halves of a character that meet become one, as they do wherever texts are put together.
-pub(crate) fn join<'a>(texts: impl IntoIterator<Item = &'a str>, separator: &str) -> String {
+pub(crate) fn join<'a>(texts: impl IntoIterator<Item = &'a str>, separator: &str) -> Result<String, Failure> {
     let mut whole = String::new();
     for (index, text) in texts.into_iter().enumerate() {
         if index > 0 {
             whole.push_str(separator);
         }
         whole.push_str(text);
+        check_size(&whole)?;
     }
-    joined(whole)
+    Ok(joined(whole))
 }
 
 /// Refuses a negative limit of `$match`, `$replace` or `$split`.

@@ -140,11 +140,18 @@ fn texts_hold_texts_and_halves_of_their_characters() {
     assert!(contains("abc", "bc") && contains("abc", "") && !contains("abc", "x"));
     assert!(contains("😀", "\u{10de00}") && !contains("a", "\u{10de00}"));
     assert_eq!(length("a😀\u{10d83d}"), 3);
-    assert_eq!(text::join(["a\u{10d83d}", "\u{10de00}b"], ""), "a😀b");
-    assert_eq!(text::join(["a", "b"], ", "), "a, b");
+    assert_eq!(text::join(["a\u{10d83d}", "\u{10de00}b"], "").unwrap(), "a😀b");
+    assert_eq!(text::join(["a", "b"], ", ").unwrap(), "a, b");
 }
 
 #[test]
 fn a_width_that_no_machine_holds_is_refused() {
     assert_eq!(pad("x", 1e300, None).unwrap_err().code, "D2015");
+}
+
+#[test]
+fn no_text_grows_without_end() {
+    let long = "a".repeat(20_000);
+    assert_eq!(replace(&long, "a", &long, None).unwrap_err().code, "D2015");
+    assert_eq!(text::join(std::iter::repeat_n(&*long, 5000), "").unwrap_err().code, "D2015");
 }
