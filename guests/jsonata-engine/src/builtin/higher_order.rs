@@ -41,7 +41,7 @@ fn call(
     if arity >= 3 {
         arguments.push(all());
     }
-    evaluator.call_back(function, arguments, env)
+    evaluator.call_back(function, &mut arguments, env)
 }
 
 /// Calls a function with each item of a list.
@@ -123,7 +123,7 @@ pub(super) fn reduce(evaluator: &mut Evaluator, arguments: &mut Arguments, conte
         if arity >= 4 {
             arguments.push(Value::Array(items.clone()));
         }
-        value = evaluator.call_back(&function, arguments, context.env)?;
+        value = evaluator.call_back(&function, &mut arguments, context.env)?;
     }
     Ok(value)
 }
@@ -190,8 +190,8 @@ pub(super) fn sort(evaluator: &mut Evaluator, arguments: &mut Arguments, context
         })?
     } else {
         merge_sort(items.len(), &mut |one, other| {
-            let arguments = Arguments::from([items[one].clone(), items[other].clone()]);
-            Ok(evaluator.apply(&function, arguments, &Value::Null, context.env)?.is_truthy())
+            let mut arguments = Arguments::from([items[one].clone(), items[other].clone()]);
+            Ok(evaluator.apply(&function, &mut arguments, &Value::Null, context.env)?.is_truthy())
         })?
     };
     Ok(Value::array(places.into_iter().map(|place| items[place].clone()).collect()))

@@ -82,7 +82,7 @@ impl Given {
 
     fn next(&self, evaluator: &mut Evaluator, env: &Environment) -> Outcome<Option<Self>> {
         let next = self.get("next");
-        Self::new(evaluator.apply(&next, Arguments::from([Value::Undefined]), &Value::Null, env)?)
+        Self::new(evaluator.apply(&next, &mut Arguments::from([Value::Undefined]), &Value::Null, env)?)
     }
 
     fn get(&self, name: &str) -> Value {
@@ -111,8 +111,8 @@ fn each_given(
     mut then: impl FnMut(&mut Evaluator, &Given) -> Outcome<()>,
 ) -> Outcome<usize> {
     let mut count = 0;
-    let first = Arguments::from([Value::String(text.clone())]);
-    let mut given = Given::new(evaluator.apply(function, first, &Value::Null, env)?)?;
+    let mut first = Arguments::from([Value::String(text.clone())]);
+    let mut given = Given::new(evaluator.apply(function, &mut first, &Value::Null, env)?)?;
     while let Some(found) = given.filter(|_| limit.is_none_or(|limit| (count as f64) < limit)) {
         then(evaluator, &found)?;
         given = found.next(evaluator, env)?;
@@ -138,8 +138,8 @@ pub(super) fn contains(evaluator: &mut Evaluator, arguments: &mut Arguments, con
         Matcher::Text(token) => library::contains(&text, &token),
         Matcher::Pattern(pattern) => pattern.contains(&text),
         Matcher::Function(function) => {
-            let first = Arguments::from([Value::String(text)]);
-            Given::new(evaluator.apply(&function, first, &Value::Null, context.env)?)?.is_some()
+            let mut first = Arguments::from([Value::String(text)]);
+            Given::new(evaluator.apply(&function, &mut first, &Value::Null, context.env)?)?.is_some()
         }
     }))
 }
@@ -201,7 +201,7 @@ pub(super) fn split(evaluator: &mut Evaluator, arguments: &mut Arguments, contex
 
 /// What a match is replaced by.
 fn replaced(evaluator: &mut Evaluator, replacement: &Value, found: Value, env: &Environment) -> Outcome<Rc<str>> {
-    match evaluator.apply(replacement, Arguments::from([found]), &Value::Null, env)? {
+    match evaluator.apply(replacement, &mut Arguments::from([found]), &Value::Null, env)? {
         Value::String(text) => Ok(text),
         value => Err(Failure::new("D3012", format!("a match must be replaced by a text, not {}", crate::describe(&value))).into()),
     }

@@ -41,18 +41,6 @@ impl Arguments {
         }
     }
 
-    /// Leaves only so many.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        if self.count > FEW {
-            self.many.truncate(count);
-            if count <= FEW {
-                self.many.drain(..).zip(&mut self.few).for_each(|(value, place)| *place = value);
-            }
-        }
-        self.few.iter_mut().take(self.count).skip(count).for_each(|value| drop(std::mem::take(value)));
-        self.count = self.count.min(count);
-    }
-
     /// Takes all out.
     pub(crate) fn drain(&mut self) -> Vec<Value> {
         let values = match self.count > FEW {

@@ -13,6 +13,7 @@ const CHAIN: &str = "function($f, $g) { function($x){ $g($f($x)) } }";
 
 impl Evaluator {
     /// A call; `first` is an argument that `~>` puts before the others.
+    #[inline(never)]
     pub(super) fn call(&mut self, call: &Rc<Call>, first: Option<Value>, input: &Value, env: &Environment) -> Outcome {
         // For the function, its application, and that once more.
         self.turns += 3;
@@ -20,7 +21,8 @@ impl Evaluator {
             // The depth that looking up the function would take.
             self.enter()?;
             self.depth -= 1;
-            let mut arguments = self.arguments(call, first, input, env)?;
+            let mut arguments = Arguments::default();
+            self.arguments(call, first, input, env, &mut arguments)?;
             let context = Context { input, env };
             let value = builtin.signature().validate(&mut arguments, input).map_err(Box::new);
             let value = value.and_then(|()| (builtin.call)(self, &mut arguments, &context));
@@ -35,12 +37,19 @@ impl Evaluator {
             let message = format!("`{name}` is not a function; did you mean `${name}`?");
             return Err(placed(Failure::new("T1005", message).into(), call));
         }
-        let arguments = self.arguments(call, first, input, env)?;
-        self.apply(&procedure, arguments, input, env).map_err(|failure| placed(failure, call))
+        let mut arguments = Arguments::default();
+        self.arguments(call, first, input, env, &mut arguments)?;
+        self.apply(&procedure, &mut arguments, input, env).map_err(|failure| placed(failure, call))
     }
 
-    fn arguments(&mut self, call: &Call, first: Option<Value>, input: &Value, env: &Environment) -> Outcome<Arguments> {
-        let mut arguments = Arguments::default();
+    fn arguments(
+        &mut self,
+        call: &Call,
+        first: Option<Value>,
+        input: &Value,
+        env: &Environment,
+        arguments: &mut Arguments,
+    ) -> Outcome<()> {
         if let Some(first) = first {
             arguments.push(first);
         }
@@ -50,18 +59,23 @@ impl Evaluator {
                 value => value,
             });
         }
-        Ok(arguments)
+        Ok(())
     }
 
     /// Applies a function to arguments, and goes on with the calls that end it.
-    pub(crate) fn apply(&mut self, procedure: &Value, arguments: Arguments, input: &Value, env: &Environment) -> Outcome {
+    pub(crate) fn apply(&mut self, procedure: &Value, arguments: &mut Arguments, input: &Value, env: &Environment) -> Outcome {
         let value = self.apply_once(procedure, arguments, input, env)?;
         self.trampoline(value, input, env)
     }
 
     /// Makes the calls that end a function, one after the other.
     #[inline]
-    fn trampoline(&mut self, mut value: Value, input: &Value, env: &Environment) -> Outcome {
+    fn trampoline(&mut self, value: Value, input: &Value, env: &Environment) -> Outcome {
+        if value.is_function() { self.bounce(value, input, env) } else { Ok(value) }
+    }
+
+    #[inline(never)]
+    fn bounce(&mut self, mut value: Value, input: &Value, env: &Environment) -> Outcome {
         loop {
             let Value::Function(callable) = &value else { return Ok(value) };
             let Function::Thunk(call, context, environment) = &*callable.function else { return Ok(value) };
@@ -77,7 +91,7 @@ impl Evaluator {
             self.tail_calls += 1;
             let result = match self.tail_calls > self.max_depth {
                 true => Err(self.too_deep()),
-                false => self.apply_once(&next, arguments, input, env).map_err(|failure| placed(failure, &call)),
+                false => self.apply_once(&next, &mut arguments, input, env).map_err(|failure| placed(failure, &call)),
             };
             self.tail_calls -= 1;
             value = result?;
@@ -91,31 +105,32 @@ impl Evaluator {
         }
     }
 
-    fn apply_once(&mut self, procedure: &Value, mut arguments: Arguments, input: &Value, env: &Environment) -> Outcome {
+    fn apply_once(&mut self, procedure: &Value, arguments: &mut Arguments, input: &Value, env: &Environment) -> Outcome {
         let Value::Function(callable) = procedure else {
             return Err(Failure::new("T1006", format!("{} is called, but is no function", crate::describe(procedure))).into());
         };
         let input = if callable.is_argument { &Value::Null } else { input };
         match &*callable.function {
             Function::Builtin(builtin) => {
-                builtin.signature().validate(&mut arguments, input)?;
-                (builtin.call)(self, &mut arguments, &Context { input, env })
+                builtin.signature().validate(arguments, input)?;
+                (builtin.call)(self, arguments, &Context { input, env })
             }
             Function::Closure(closure) => {
                 if let (Some(signature), None) = (&closure.lambda.signature, &closure.left) {
-                    signature.validate(&mut arguments, input)?;
+                    signature.validate(arguments, input)?;
                 }
                 self.apply_closure(closure, arguments)
             }
             Function::Transform(transform, environment) => {
-                builtin::TRANSFORM.validate(&mut arguments, input)?;
+                builtin::TRANSFORM.validate(arguments, input)?;
                 self.transform(transform, arguments.take(0), environment)
             }
             function => self.apply_native(function, arguments, env),
         }
     }
 
-    fn apply_closure(&mut self, closure: &Closure, mut arguments: Arguments) -> Outcome {
+    #[inline(never)]
+    fn apply_closure(&mut self, closure: &Closure, arguments: &mut Arguments) -> Outcome {
         let parameters = closure.parameters();
         let mut frame = self.spare.pop().unwrap_or_default();
         if let Some(own) = Rc::get_mut(&mut frame) {
@@ -130,11 +145,11 @@ impl Evaluator {
     }
 
     /// A function that is none of the expression, without a check of its arguments.
-    pub(super) fn apply_native(&mut self, function: &Function, mut arguments: Arguments, env: &Environment) -> Outcome {
+    pub(super) fn apply_native(&mut self, function: &Function, arguments: &mut Arguments, env: &Environment) -> Outcome {
         match function {
-            Function::Builtin(builtin) => (builtin.call)(self, &mut arguments, &Context { input: &Value::Undefined, env }),
+            Function::Builtin(builtin) => (builtin.call)(self, arguments, &Context { input: &Value::Undefined, env }),
             Function::Transform(transform, environment) => self.transform(transform, arguments.take(0), environment),
-            Function::Pattern(pattern) => builtin::find_match(pattern, &arguments),
+            Function::Pattern(pattern) => builtin::find_match(pattern, arguments),
             Function::Next(pattern, text, from) => builtin::find_next(pattern, text, *from),
             Function::Partial(function, given) => {
                 let mut all = Arguments::default();
@@ -148,7 +163,7 @@ impl Evaluator {
                         }
                     });
                 }
-                self.apply_native(function, all, env)
+                self.apply_native(function, &mut all, env)
             }
             Function::Closure(closure) => self.apply_closure(closure, arguments),
             Function::Thunk(..) | Function::Endless => Err(Failure::new("T1006", "an object is called, but is no function").into()),
@@ -221,9 +236,9 @@ impl Evaluator {
         if left.is_function() {
             let chain = self.chain()?;
             let chain = self.evaluate(&chain, &Value::Null, env)?;
-            return self.apply(&chain, Arguments::from([left, right]), &Value::Null, env);
+            return self.apply(&chain, &mut Arguments::from([left, right]), &Value::Null, env);
         }
-        self.apply(&right, Arguments::from([left]), &Value::Null, env)
+        self.apply(&right, &mut Arguments::from([left]), &Value::Null, env)
     }
 
     fn chain(&mut self) -> Outcome<Rc<Node>> {
@@ -235,11 +250,7 @@ impl Evaluator {
 
     /// Calls a function that is an argument, with as many arguments as it takes.
     #[inline]
-    pub(crate) fn call_back(&mut self, function: &Value, mut arguments: Arguments, env: &Environment) -> Outcome {
-        if let Value::Function(callable) = function {
-            let arity = callable.function.arity().max(1);
-            arguments.truncate(arity);
-        }
+    pub(crate) fn call_back(&mut self, function: &Value, arguments: &mut Arguments, env: &Environment) -> Outcome {
         self.turns += 4;
         let value = self.apply_once(function, arguments, &Value::Null, env)?;
         checked(self.trampoline(value, &Value::Null, env)?)

@@ -58,12 +58,19 @@ impl Frame {
     /// The value of a variable; `None` where no place binds it.
     #[inline]
     pub(crate) fn lookup(&self, key: Key) -> Option<Value> {
+        self.look(key, Value::clone)
+    }
+
+    /// What something makes of the value of a variable; it must not bind variables.
+    #[inline]
+    pub(crate) fn look<T>(&self, key: Key, make: impl FnOnce(&Value) -> T) -> Option<T> {
         let mut frame = self;
         loop {
-            let found = frame.variables.borrow().iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
-            if found.is_some() {
-                return found;
+            let variables = frame.variables.borrow();
+            if let Some((_, value)) = variables.iter().find(|(known, _)| *known == key) {
+                return Some(make(value));
             }
+            drop(variables);
             frame = frame.outer.as_deref()?;
         }
     }

@@ -18,6 +18,7 @@ struct Gathered {
 
 impl Evaluator {
     /// The object of a group's pairs on what comes.
+    #[inline(never)]
     pub(super) fn group(&mut self, group: &Group, input: &Value, env: &Environment) -> Outcome {
         self.turns += 2;
         let list = match input {

@@ -65,6 +65,8 @@ pub(crate) struct Evaluator {
     spare: Vec<Environment>,
     /// Room for a text that is put together.
     text: String,
+    /// The variable that holds the input, `$$`.
+    root: Key,
 }
 
 /// Places that are kept for use again.
@@ -96,6 +98,7 @@ impl Evaluator {
             left: Vec::new(),
             spare: Vec::new(),
             text: String::new(),
+            root: Key::of("$"),
         }
     }
 
@@ -107,7 +110,7 @@ impl Evaluator {
         let mut variables = Vec::with_capacity(bindings.len() + 1);
         variables.extend_from_slice(bindings);
         let frame = Frame::new(None, variables);
-        frame.bind(Key::of("$"), input.clone());
+        frame.bind(self.root, input.clone());
         let value = match input {
             Value::Array(_) => {
                 let outer = Value::Array(Rc::new(Array::new(vec![input.clone()], Flags::SEQUENCE | Flags::OUTER)));
@@ -192,6 +195,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn more(&mut self, more: &node::More, mut value: Value, env: &Environment) -> Outcome {
         for predicate in &more.predicates {
             value = self.filter(predicate, value, env)?;
@@ -233,6 +237,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn dispatch_rare(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
         match &node.kind {
             NodeKind::Wildcard => self.wildcard(input),
@@ -256,6 +261,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn condition(&mut self, parts: &(Node, Node, Option<Node>), input: &Value, env: &Environment) -> Outcome {
         let (condition, then, other) = parts;
         self.turns += 1;
@@ -267,6 +273,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn block(&mut self, parts: &[Node], binds: bool, input: &Value, env: &Environment) -> Outcome {
         self.turns += 1;
         if !binds {
@@ -308,6 +315,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn array(&mut self, items: &[Node], is_constructed: bool, input: &Value, env: &Environment) -> Outcome {
         let mut values = Vec::with_capacity(items.len());
         let made = self.side_by_side(1, items, |evaluator, item| {

@@ -75,6 +75,8 @@ pub(crate) struct Path {
     pub(crate) group: Option<Group>,
     /// Whether all steps are names and nothing else.
     pub(crate) is_plain: bool,
+    /// Whether they are, but for the first one, which is a variable.
+    pub(crate) is_of_variable: bool,
 }
 
 pub(crate) struct Step {
@@ -176,7 +178,8 @@ impl Compile {
                 };
                 let group = group.take();
                 let is_plain = group.is_none() && steps.iter().all(is_name);
-                NodeKind::Path(Path { steps, keep_singleton, is_tuple: step.is_tuple, group, is_plain })
+                let is_of_variable = group.is_none() && steps.len() > 1 && is_variable(&steps[0]) && steps[1..].iter().all(is_name);
+                NodeKind::Path(Path { steps, keep_singleton, is_tuple: step.is_tuple, group, is_plain, is_of_variable })
             }
             Kind::Name(name) => NodeKind::Name(Name { name, seen: Cell::new((0, 0)) }),
             Kind::Variable(name) if name.is_empty() => NodeKind::Context,
@@ -225,10 +228,9 @@ impl Compile {
                 folded(&call).map_or(NodeKind::Call(call), NodeKind::Literal)
             }
             Kind::Partial(procedure, arguments) => NodeKind::Partial(self.call(*procedure, arguments, position)),
-            Kind::Thunk(call) => match self.node(*call).kind {
-                NodeKind::Call(call) => NodeKind::Thunk(call),
-                // What was worked out is no call any more.
-                kind => kind,
+            Kind::Thunk(call) => match *call {
+                Part { kind: Kind::Call(procedure, arguments), position, .. } => NodeKind::Thunk(self.call(*procedure, arguments, position)),
+                _ => unreachable!("only calls are made thunks"),
             },
             Kind::Lambda(parameters, signature, body) => NodeKind::Lambda(Rc::new(Lambda {
                 parameters: parameters.iter().map(|name| Key::of(name)).collect(),
@@ -322,6 +324,17 @@ fn folded(call: &Call) -> Option<Value> {
     let mut evaluator = Evaluator::new(&Limits::default(), 0, 0);
     let context = Context { input: &Value::Undefined, env: &Environment::default() };
     (builtin.call)(&mut evaluator, &mut arguments, &context).ok().filter(|value| !matches!(value, Value::Array(_)))
+}
+
+/// Whether a step is a variable and nothing else.
+fn is_variable(step: &Step) -> bool {
+    let Step { node, stages, focus, index, ancestor: _, is_tuple, is_constructed: _ } = step;
+    matches!(node.kind, NodeKind::Variable(_) | NodeKind::Context)
+        && node.more.is_none()
+        && stages.is_empty()
+        && focus.is_none()
+        && index.is_none()
+        && !is_tuple
 }
 
 /// Whether a path is one name and nothing else.

@@ -54,6 +54,7 @@ pub(crate) fn truth(value: &Value) -> Result<Option<bool>, Failure> {
 }
 
 impl Evaluator {
+    #[inline(never)]
     pub(super) fn binary(
         &mut self,
         operator: Operator,
@@ -93,6 +94,7 @@ impl Evaluator {
     }
 
     /// `a & b & …`: texts one behind the other.
+    #[inline(never)]
     pub(super) fn concatenate(&mut self, parts: &[(Node, usize)], input: &Value, env: &Environment) -> Outcome {
         // As deep as one operator within the other.
         let depth = parts.len() - 2;

@@ -9,6 +9,7 @@ use crate::Value;
 use crate::value::{Array, Flags};
 
 impl Evaluator {
+    #[inline(never)]
     pub(super) fn path(&mut self, path: &Path, input: &Value, env: &Environment) -> Outcome {
         self.turns += 1 + path.steps.len() as u64;
         if path.is_plain {
@@ -19,6 +20,28 @@ impl Evaluator {
             }
             return plain(&path.steps, path.keep_singleton, input);
         }
+        if path.is_of_variable {
+            self.turns += path.steps.len() as u64;
+            // The items of a list in brackets are not gone through one by one.
+            let follow = |value: &Value| match value {
+                Value::Array(list) if list.is(Flags::CONSTRUCTED | Flags::OUTER) => None,
+                value => Some(plain(&path.steps[1..], path.keep_singleton, value)),
+            };
+            let found = match path.steps[0].node.kind {
+                NodeKind::Variable(key) => env.look(key, follow),
+                _ => Some(follow(input)),
+            };
+            match found {
+                Some(Some(value)) => return value,
+                Some(None) => {}
+                None => return Ok(Value::Undefined),
+            }
+        }
+        self.any_path(path, input, env)
+    }
+
+    #[inline(never)]
+    fn any_path(&mut self, path: &Path, input: &Value, env: &Environment) -> Outcome {
         let mut items = match input {
             Value::Array(list) if !path.starts_with_variable() => Items::Some(list.clone()),
             input => Items::One(input.clone()),
@@ -88,6 +111,7 @@ impl Evaluator {
     }
 
     /// What of a value a predicate chooses, as a sequence.
+    #[inline(never)]
     pub(super) fn filter(&mut self, predicate: &Node, input: Value, env: &Environment) -> Outcome {
         self.turns += 1;
         let list = match input {

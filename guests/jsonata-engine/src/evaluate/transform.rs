@@ -25,7 +25,7 @@ impl Evaluator {
             let message = "the transform copies its input by `$clone`, which is no function here".into();
             return Err(failure("T2013", message, transform.position).into());
         }
-        let copied = self.apply(&clone, Arguments::from([value]), &Value::Null, env)?;
+        let copied = self.apply(&clone, &mut Arguments::from([value]), &Value::Null, env)?;
         // Every object once, so that a change is one in one place.
         let copy = separate(&copied);
         let found = match self.evaluate(&transform.pattern, &copy, env)? {
