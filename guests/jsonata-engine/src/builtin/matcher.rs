@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::{Context, number_of, text_of, unfit};
+use super::{Context, coerce, number_of, text_of, unfit};
 use crate::evaluate::{Arguments, Environment, Evaluator, Function, Outcome};
 use crate::library::pattern::{Found, Pattern, expand};
 use crate::library::text::{self as library, check_limit, check_size};
@@ -17,8 +17,15 @@ thread_local! {
 
 /// What a regular expression gives that is called as a function.
 pub(crate) fn find_match(pattern: &Rc<Pattern>, arguments: &Arguments) -> Outcome {
-    let Some(text) = text_of(arguments, 0)? else { return Ok(Value::Undefined) };
-    let from = number_of(arguments, 1)?.filter(|from| *from > 0.0).unwrap_or_default() as usize;
+    // Nobody checked what it is called with: JavaScript makes a text of anything, and a number of the place to search from.
+    let text: Rc<str> = match arguments.get(0) {
+        None | Some(Value::Undefined) => return Ok(Value::Undefined),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) => "null".into(),
+        Some(value) => coerce::to_text(value)?.into(),
+    };
+    let from: f64 = arguments.get(1).map_or(Ok(0.0), coerce::to_number)?;
+    let from = from.max(0.0) as usize;
     Ok(pattern.find(&text, from).map_or(Value::Undefined, |found| match_of(pattern, &text, &found)))
 }
 

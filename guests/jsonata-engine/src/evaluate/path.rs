@@ -233,7 +233,7 @@ impl Path {
 
 pub(super) fn to_list(items: &Items) -> Rc<Array> {
     match items {
-        Items::Some(list) if list.is(Flags::SEQUENCE) || list.len() > 1 => list.clone(),
+        Items::Some(list) if list.flags == Flags::SEQUENCE || list.len() > 1 => list.clone(),
         Items::Whole(list) => list.clone(),
         items => Rc::new(Array::new(items.as_slice().to_vec(), Flags::SEQUENCE)),
     }

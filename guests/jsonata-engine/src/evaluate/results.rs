@@ -96,6 +96,9 @@ impl Items {
             Self::Whole(list) if keep && list.is(Flags::CONSTRUCTED) => {
                 Value::Array(Rc::new(Array::new(vec![Value::Array(list)], Flags::SEQUENCE | Flags::KEEP_SINGLETON)))
             }
+            Self::Whole(list) if keep && list.flags == Flags::SEQUENCE => {
+                Value::Array(Rc::new(Array::new(list.to_vec(), Flags::SEQUENCE | Flags::KEEP_SINGLETON)))
+            }
             Self::Whole(list) => Value::Array(list),
             Self::Some(list) => match &**list {
                 [] => Value::Undefined,
