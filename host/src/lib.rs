@@ -25,4 +25,6 @@ pub mod stage;
 
 pub mod run;
 
+pub mod pipeline;
+
 pub mod cli;

@@ -40,7 +40,10 @@ fn letters(pipeline: &Pipeline) -> Vec<Value> {
 
 fn statuses(pipeline: &Pipeline) -> Vec<(String, String, u64)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    letters(pipeline).iter().map(|letter| (text(&letter["error_type"]), text(&letter["status"]), letter["retry_count"].as_u64().unwrap())).collect()
+    letters(pipeline)
+        .iter()
+        .map(|letter| (text(&letter["error_type"]), text(&letter["status"]), letter["retry_count"].as_u64().unwrap()))
+        .collect()
 }
 
 fn replay(pipeline: &Pipeline, arguments: &[&str]) -> (i32, Value) {
@@ -109,7 +112,8 @@ fn rows_do_not_pass_a_stage_that_has_forgotten_the_others() {
 
 #[test]
 fn a_run_that_fails_leaves_no_letter_in_a_table() {
-    let pipeline = orders(QUEUES[1]).with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n").with("out.csv", "other,columns\n1,2\n");
+    let pipeline =
+        orders(QUEUES[1]).with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n").with("out.csv", "other,columns\n1,2\n");
     assert_eq!(ask(&pipeline, &["run", "."]).code, 1);
     assert_eq!(letters(&pipeline), [json!(0); 0]);
 }
@@ -159,7 +163,15 @@ fn letters_are_told_apart_by_stage_reason_and_time() {
 
 /// Rows of which half are refused at first, and few for ever.
 fn many(rows: u64, load: &str) -> Pipeline {
-    let value = |row: u64| if row % 50 == 1 { "bad".into() } else if row % 2 == 1 { format!("v{row}") } else { row.to_string() };
+    let value = |row: u64| {
+        if row % 50 == 1 {
+            "bad".into()
+        } else if row % 2 == 1 {
+            format!("v{row}")
+        } else {
+            row.to_string()
+        }
+    };
     let rows: String = (0..rows).map(|row| format!("{row},{},{}\n", value(row), row % 3)).collect();
     let pipeline = Pipeline::new()
         .with("rows.csv", format!("id,value,part\n{rows}"))

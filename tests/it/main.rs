@@ -18,6 +18,7 @@ mod jsonata;
 mod jsonata_suite;
 mod params;
 mod preview;
+mod progress;
 mod readme;
 mod review;
 mod run;

@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 
-use super::terminal::{self, Progressing};
+use super::terminal::{self, Progressing, Telling};
 use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup};
 use crate::error::{Context, Error, Result};
 use crate::report::Status;
@@ -27,6 +28,12 @@ pub(super) struct RunArgs {
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
+    /// Say how far the run is on stderr: as text for a person, or as one JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    progress: String,
+    /// Time between two lines of `--progress json`
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    progress_interval: Duration,
     /// Threads that work on rows [default: as many as there are cores]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -51,20 +58,27 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let mut options =
-        RunOptions { dry_run: args.dry_run, splits: args.splits, library: setup::library(&args.library, None), state_dir: setup::state_folder(&args.state).ok(), ..RunOptions::default() };
+    let mut options = RunOptions {
+        dry_run: args.dry_run,
+        splits: args.splits,
+        library: setup::library(&args.library, None),
+        state_dir: setup::state_folder(&args.state).ok(),
+        ..RunOptions::default()
+    };
     if let Some(workers) = args.workers {
         options.workers = workers;
     }
     let stop = stop_on_signal(&runtime)?;
-    let mut progressing = Progressing::new(args.quiet);
+    let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
+    let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
     let report = run_recorded(&plan, &options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress));
     progressing.clear();
     let report = report?;
+    progressing.end(report.rows.read);
     if args.json {
         terminal::data(&serde_json::to_string(&report).bug(|| "writing the result as JSON".into())?);
-    } else if !args.quiet {
+    } else if !args.quiet && telling == Telling::Text {
         terminal::talk(terminal::summary(&report).trim_end());
     }
     for step in report.quality.iter().flat_map(|quality| &quality.steps) {
@@ -78,6 +92,12 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         Status::PartialSuccess => ExitCode::from(4),
         Status::Failed | Status::Running => ExitCode::from(1),
     })
+}
+
+/// Reads a number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.01);
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| "must be a number of at least 0.01".into())
 }
 
 /// Lets a first SIGINT or SIGTERM end the run with nothing written; a second one ends the process at once.

@@ -252,13 +252,16 @@ impl DeadLetters {
             },
             (true, DeadLetterBackend::Database) => {
                 if let Some(schema) = &settings.schema_name {
-                    return Err(Error::config(format!("`dlq.schema_name` is `{schema}`, but the dead letters go to SQLite, which has no schemas"))
-                        .hint("leave `schema_name` out"));
+                    return Err(Error::config(format!(
+                        "`dlq.schema_name` is `{schema}`, but the dead letters go to SQLite, which has no schemas"
+                    ))
+                    .hint("leave `schema_name` out"));
                 }
                 let path = match &settings.connection_string {
                     None => None,
                     Some(connection) => Some(root.join(connection.sqlite_file().ok_or_else(|| {
-                        Error::config("`dlq.connection_string` names no file").hint("write `sqlite:///letters.db` or `sqlite:////var/lib/letters.db`")
+                        Error::config("`dlq.connection_string` names no file")
+                            .hint("write `sqlite:///letters.db` or `sqlite:////var/lib/letters.db`")
                     })?)),
                 };
                 Self::Table { path, table: settings.table.clone().unwrap_or_else(|| "dead_letter_queue".into()) }

@@ -17,6 +17,7 @@ mod preview;
 mod process;
 mod record;
 mod replay;
+mod sizes;
 mod split;
 mod spool;
 mod stages;
@@ -27,8 +28,8 @@ pub use chain::Watch;
 pub use difference::{Difference, Letter};
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use record::{begun, phases};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use split::{Context, Seconds, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
@@ -143,9 +144,12 @@ pub fn run_with(
     let clock = Instant::now();
     check_letters(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
-    let sink: Box<dyn Sink> =
-        if options.dry_run { sink::open_nothing(&plan.sink, &plan.root) } else { sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref()) }
-            .map_err(|error| error.in_phase(PhaseName::Load))?;
+    let sink: Box<dyn Sink> = if options.dry_run {
+        sink::open_nothing(&plan.sink, &plan.root)
+    } else {
+        sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref())
+    }
+    .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
@@ -270,6 +274,7 @@ impl Work<'_> {
             stages: self.stages,
             output: self.output.clone(),
             workers: self.workers,
+            root: &self.plan.root,
             stop: self.stop,
         };
         // The columns of a file come from the rows of all splits.
@@ -284,7 +289,9 @@ impl Work<'_> {
         let mut looked = Instant::now();
         let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
         let silent: Vec<&str> = silent.map(|stage| stage.name.as_str()).collect();
-        for split in &splits {
+        let count = splits.len() as f64;
+        let mut reached = Progress::default();
+        for (number, split) in splits.iter().enumerate() {
             let before = done.rows;
             let report = &mut done.dead_letters;
             letters.begin(split.index)?;
@@ -304,6 +311,9 @@ impl Work<'_> {
                 progress.rows.add(&before);
                 progress.seconds = clock.elapsed().as_secs_f64();
                 progress.memory_mb = process::memory_mb();
+                // Splits are about the same size.
+                progress.share = progress.share.map(|share| (number as f64 + share) / count);
+                reached.clone_from(progress);
                 on_progress(progress);
             };
             let report = run_split(&context, split, &mut on_rejects, &mut progress)?;
@@ -328,6 +338,14 @@ impl Work<'_> {
             done.rows.withheld = std::mem::take(&mut done.rows.loaded);
             return Ok(done);
         }
+        on_progress(&Progress {
+            stage: PhaseName::Load,
+            rows: done.rows,
+            seconds: clock.elapsed().as_secs_f64(),
+            memory_mb: process::memory_mb(),
+            share: Some(1.0),
+            ..reached
+        });
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         letters.commit().map_err(|error| error.in_phase(PhaseName::Load))?;
         letters.tell(&mut done.dead_letters);

@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,9 +17,10 @@ use std::time::Instant;
 use arrow_schema::SchemaRef;
 
 use super::chain::Chain;
+use super::sizes::Sizes;
 use super::spool::Spool;
 use super::stages::Stages;
-use crate::batch::{Batch, Reject};
+use crate::batch::{Batch, Position, Reject};
 use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
 use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
@@ -39,6 +41,8 @@ pub(super) struct Context<'a> {
     /// The schema that reaches the sink, where it is known before a row is read.
     pub(super) output: Option<SchemaRef>,
     pub(super) workers: usize,
+    /// What relative paths of the input start at.
+    pub(super) root: &'a Path,
     /// Set from outside to end the run before its time.
     pub(super) stop: &'a AtomicBool,
 }
@@ -72,6 +76,8 @@ struct Finished {
     batches: u64,
     stages: Vec<StageReport>,
     seconds: Seconds,
+    /// Where the input goes on.
+    next: Option<Position>,
 }
 
 enum Encoding {
@@ -226,6 +232,7 @@ fn chunk_through(
     encode: &OnceLock<Arc<dyn Encode>>,
 ) -> Result<Finished> {
     let mut finished = Finished::new(context);
+    finished.next = Some(chunk.next());
     let mut encoder = encode.get().map(|encode| encode.start()).transpose()?;
     let mut waiting = Vec::new();
     let mut clock = Instant::now();
@@ -278,6 +285,7 @@ impl Finished {
             batches: 0,
             stages,
             seconds: Seconds::default(),
+            next: None,
         }
     }
 
@@ -325,13 +333,14 @@ fn collect(
     on_progress: &mut dyn FnMut(&mut Progress),
 ) -> Result<SplitReport> {
     let started = Instant::now();
+    let sizes = Sizes::of(appender.context.root, appender.split);
     let mut report =
         SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
     let mut progress = Progress::default();
     let mut early: BTreeMap<usize, Result<Finished>> = BTreeMap::new();
     let mut expected = 0;
     let mut take = |appender: &mut Appender<'_>, finished: Finished, report: &mut SplitReport| -> Result<()> {
-        let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, .. } = finished;
+        let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, next } = finished;
         appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
         for reject in &mut rejects {
             reject.batch &= (1 << SEQUENCE_BITS) - 1;
@@ -344,7 +353,11 @@ fn collect(
         for (total, stage) in report.stages.iter_mut().zip(stages) {
             merge(total, stage);
         }
+        progress.stage = PhaseName::Transform;
         progress.rows = report.rows;
+        if let Some(next) = next {
+            progress.share = sizes.share(&next);
+        }
         progress.batches += batches;
         progress.seconds = started.elapsed().as_secs_f64();
         progress.fuel = report.stages.iter().map(|stage| (stage.name.clone(), stage.fuel)).collect();

@@ -144,7 +144,8 @@ impl QueueArgs {
             return Ok(vec![Letters::File(FileLetters::new(path))]);
         }
         let entries = std::fs::read_dir(&path).map_err(|error| Error::outside(format!("cannot list `{queue}`")).because(error))?;
-        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect();
+        let mut files: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect();
         files.sort();
         Ok(files.into_iter().map(|path| Letters::File(FileLetters::new(path))).collect())
     }
@@ -174,8 +175,7 @@ fn of_plan(letters: &DeadLetters, state: &StateArgs) -> Result<Option<Letters>> 
             };
             Ok(TableLetters::look_at(&path, table)?.map(Letters::Table))
         }
-        DeadLetters::Memory | DeadLetters::Off => {
-            Err(Error::config("this pipeline keeps no dead letters").hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them"))
-        }
+        DeadLetters::Memory | DeadLetters::Off => Err(Error::config("this pipeline keeps no dead letters")
+            .hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them")),
     }
 }

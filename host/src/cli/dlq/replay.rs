@@ -90,7 +90,11 @@ fn text(report: &ReplayReport) -> String {
     if let Some(Settled { resolved, refused_again, added, returned }) = interrupted {
         lines.push(match resolved + refused_again + added {
             0 => format!("an earlier replay was interrupted before it loaded: {} letters are pending again", terminal::grouped(*returned)),
-            _ => format!("an earlier replay was interrupted after it loaded: {} letters resolved, {} refused again", terminal::grouped(*resolved), terminal::grouped(refused_again + added)),
+            _ => format!(
+                "an earlier replay was interrupted after it loaded: {} letters resolved, {} refused again",
+                terminal::grouped(*resolved),
+                terminal::grouped(refused_again + added)
+            ),
         });
     }
     let Settled { resolved, refused_again, added, returned: _ } = settled;

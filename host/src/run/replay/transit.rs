@@ -97,7 +97,9 @@ impl<'a> Transit<'a> {
     /// Sends letters on their way; answers how many. From here on they arrive or come back, whatever happens.
     pub(super) fn depart(&self, meant: &Selection, mark: Mark) -> Result<u64> {
         let (rows, ids) = (self.path("rows.jsonl"), self.path("ids"));
-        let create = |path: &Path| File::create(path).map(|file| BufWriter::with_capacity(1 << 18, file)).map_err(|error| cannot("create", path, error));
+        let create = |path: &Path| {
+            File::create(path).map(|file| BufWriter::with_capacity(1 << 18, file)).map_err(|error| cannot("create", path, error))
+        };
         let (mut rows_out, mut ids_out, mut count) = (create(&rows)?, create(&ids)?, 0);
         self.letters.each(meant, &mut |letter| {
             let DeadLetter { id, record, .. } = letter;
@@ -168,7 +170,8 @@ impl<'a> Transit<'a> {
                     let DeadLetter { record, reason, message, error_type, stage, metadata, .. } = refused;
                     // Where it came from at first says more than its place among these rows.
                     letter.metadata.field = metadata.field;
-                    (letter.record, letter.reason, letter.message, letter.error_type, letter.stage) = (record, reason, message, error_type, stage);
+                    (letter.record, letter.reason, letter.message, letter.error_type, letter.stage) =
+                        (record, reason, message, error_type, stage);
                     LetterStatus::Pending
                 }
             };

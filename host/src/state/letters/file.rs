@@ -90,7 +90,8 @@ impl FileLetters {
         let mut added: HashSet<&str> = more.iter().map(|letter| letter.id.as_str()).collect();
         let write = |error: io::Error| Error::outside(format!("cannot write `{}`", fresh.display())).because(error);
         let mut out = BufWriter::with_capacity(1 << 18, File::create(&fresh).map_err(write)?);
-        let reader = file.try_clone().and_then(|mut file| io::Seek::rewind(&mut file).map(|()| file)).map_err(|error| self.cannot("read", error))?;
+        let reader =
+            file.try_clone().and_then(|mut file| io::Seek::rewind(&mut file).map(|()| file)).map_err(|error| self.cannot("read", error))?;
         self.lines(reader, &mut |line| {
             // Members that we do not know stay too.
             let known = serde_json::from_slice::<Value>(line).ok().zip(serde_json::from_slice::<DeadLetter>(line).ok());

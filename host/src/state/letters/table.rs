@@ -97,9 +97,8 @@ impl TableLetters {
     /// Outside.
     pub fn remove_run(&self, pipeline: &str, run_id: &str) -> Result<()> {
         let remove = format!("DELETE FROM {} WHERE pipeline = ? AND json_extract(metadata, '$.run') = ?", self.quoted());
-        self.database.write(async |connection| {
-            sqlx::query(AssertSqlSafe(remove)).bind(pipeline).bind(run_id).execute(connection).await.map(|_| ())
-        })
+        self.database
+            .write(async |connection| sqlx::query(AssertSqlSafe(remove)).bind(pipeline).bind(run_id).execute(connection).await.map(|_| ()))
     }
 
     pub(super) fn each(&self, selection: &Selection, see: &mut dyn FnMut(DeadLetter) -> Result<ControlFlow<()>>) -> Result<()> {
@@ -134,7 +133,19 @@ impl TableLetters {
                     if !selection.takes(&letter) || !change(&mut letter) {
                         continue;
                     }
-                    let DeadLetter { id, pipeline: _, record, reason, message, error_type, stage, metadata, timestamp: _, retry_count, status } = &letter;
+                    let DeadLetter {
+                        id,
+                        pipeline: _,
+                        record,
+                        reason,
+                        message,
+                        error_type,
+                        stage,
+                        metadata,
+                        timestamp: _,
+                        retry_count,
+                        status,
+                    } = &letter;
                     let query = sqlx::query(AssertSqlSafe(update.as_str())).bind(record.to_string()).bind(text(reason)).bind(message);
                     let query = query.bind(error_type).bind(stage).bind(json(metadata)).bind(retry_count).bind(status.name()).bind(id);
                     query.execute(&mut *connection).await?;
@@ -188,7 +199,8 @@ impl TableLetters {
 
     fn check_columns(&self) -> Result<()> {
         let there = self.columns()?;
-        let missing: Vec<String> = COLUMNS.iter().filter(|name| !there.iter().any(|there| there == *name)).map(|name| format!("`{name}`")).collect();
+        let missing: Vec<String> =
+            COLUMNS.iter().filter(|name| !there.iter().any(|there| there == *name)).map(|name| format!("`{name}`")).collect();
         if missing.is_empty() {
             return Ok(());
         }
