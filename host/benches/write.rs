@@ -78,7 +78,7 @@ fn main() {
         let config: FileSink = serde_yaml::from_str(load).expect("the configuration is right");
         let (start, before) = (Instant::now(), cpu());
         let sink = open(&config, folder.path(), &run).expect("the sink opens");
-        let mut writer = sink.begin(0, batches[0].rows.schema()).expect("a split begins");
+        let mut writer = sink.begin(0, batches[0].rows.schema(), None).expect("a split begins");
         let encode = writer.encoder();
         let mut encoding = Duration::ZERO;
         // As many batches a chunk as its bytes of CSV input would hold.

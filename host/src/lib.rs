@@ -5,6 +5,8 @@
 
 pub mod error;
 
+mod crash;
+
 pub mod batch;
 
 pub mod json;

@@ -1,5 +1,10 @@
 //! A run that ends before its time: nothing of it is seen, and the next one is as if it had not been.
 
+mod kills;
+pub(crate) mod pipelines;
+mod resume;
+mod steps;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -16,6 +16,7 @@ mod grants;
 mod history;
 mod jsonata;
 mod jsonata_suite;
+mod many;
 mod params;
 mod preview;
 mod progress;

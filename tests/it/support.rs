@@ -26,6 +26,7 @@ pub(crate) fn program() -> Command {
         .env("ETL_HOST_STATE_DIR", STATE.path())
         .env_remove("ETL_HOST_LOG")
         .env_remove("COLUMNS")
+        .env_remove("ETL_HOST_CHECKPOINT_DIR")
         .env("NO_COLOR", "1")
         .stdin(Stdio::null());
     command

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Pipeline, Problem, parse};
+use crate::config::{Pipeline, Problem, parse, takes};
 use crate::error::{Error, Result};
 use crate::pipeline::directory::{self, Explicit, Found};
 use crate::plan::{Overrides, Plan};
@@ -66,10 +66,23 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
     let ContractArgs { directory, extract, transform, load, .. } = args;
     let explicit = Explicit { extract: extract.clone(), transform: transform.clone(), load: load.clone() };
     let Found { root, mut files } = directory::find(directory, &explicit)?;
-    let vars: HashMap<&str, &str> = args.vars.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let lookup = |name: &str| vars.get(name).map(|value| (*value).to_owned()).or_else(|| std::env::var(name).ok());
+    // A parameter is a variable too; what is given comes before the environment, and that before a default.
+    let given = args.params.iter().chain(&args.vars).map(|(name, value)| (name.as_str(), value.as_str()));
+    let given: HashMap<&str, &str> = given.collect();
+    let params = takes(&files);
+    let lookup = |name: &str| {
+        let given = given.get(name).map(|value| (*value).to_owned());
+        given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
+    };
     directory::complete(&mut files, &root, &lookup)?;
-    Ok(parse(&files, &lookup).map(|pipeline| Contract { pipeline, root }))
+    let mut parsed = parse(&files, &lookup).map(|pipeline| Contract { pipeline, root });
+    for problem in parsed.as_mut().err().into_iter().flatten() {
+        if let Some(name) = problem.unset.as_ref().filter(|name| params.contains_key(*name)) {
+            problem.message = format!("parameter `{name}` is missing, which this uses as `${{{name}}}`");
+            problem.hint = Some(format!("pass `--param {name}=…`, or give it a `default` in `input_params`"));
+        }
+    }
+    Ok(parsed)
 }
 
 /// Reads a contract directory and works out what will run.

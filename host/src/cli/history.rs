@@ -112,7 +112,7 @@ pub(super) fn painted(status: Status) -> String {
     let colour = match status {
         Status::Success => Colour::Green,
         Status::Failed => Colour::Red,
-        Status::PartialSuccess | Status::Running => Colour::Yellow,
+        Status::PartialSuccess | Status::Running | Status::Interrupted => Colour::Yellow,
     };
     terminal::paint(colour, status.name())
 }

@@ -9,8 +9,10 @@ mod add;
 mod build;
 mod change;
 mod check;
+mod checkpoints;
 mod contract;
 mod dlq;
+mod follow;
 mod history;
 mod inspect;
 mod lock;
@@ -20,7 +22,9 @@ mod preview;
 mod pull;
 mod push;
 mod run;
+mod run_many;
 mod schema;
+mod sets;
 mod setup;
 mod show;
 mod stats;
@@ -35,7 +39,7 @@ use crate::sandbox::{Network, PrivateHost};
 ///
 /// Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration file is wrong ·
 /// 3 something outside failed (file missing, disk full) · 4 done, but a transform crashed on rows, which are in the
-/// dead letters · 70 a fault of etl-host itself.
+/// dead letters · 5 stopped by SIGINT or SIGTERM, with a checkpoint to go on from · 70 a fault of etl-host itself.
 #[derive(Debug, Parser)]
 #[command(name = "etl-host", version, max_term_width = 110)]
 struct Cli {
@@ -47,6 +51,8 @@ struct Cli {
 enum Command {
     /// Run the pipeline of a contract directory
     Run(run::RunArgs),
+    /// Run the pipeline of a contract directory once for each of many parameters
+    RunMany(run_many::RunManyArgs),
     /// List the last runs
     History(history::HistoryArgs),
     /// Show the record of one run
@@ -206,6 +212,7 @@ pub fn main() -> ExitCode {
     setup::logging();
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::RunMany(args) => run_many::run_many(&args),
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
         Command::Stats(args) => stats::stats(&args),

@@ -55,6 +55,7 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     if let Some(limit) = plan.limit {
         line("limit", format!("{limit} rows"));
     }
+    line("checkpoints", super::checkpoints::described(plan));
     if let Some(resolved) = resolved {
         line("schema", columns(&resolved.source));
     }

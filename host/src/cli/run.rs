@@ -1,6 +1,6 @@
 //! `etl-host run`.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::terminal::{self, Progressing, Telling};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup};
-use crate::error::{Context, Error, Result};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
+use crate::error::{Context, Error, Fault, Result};
 use crate::report::Status;
 use crate::run::{RunOptions, run_recorded};
 
@@ -40,6 +41,11 @@ pub(super) struct RunArgs {
     /// Cut the input into at most so many parts, each staged on its own
     #[arg(long, value_name = "N", default_value = "1")]
     splits: NonZeroUsize,
+    /// Stop rather than take more memory than this [default: what extract.yaml says, else no limit]
+    #[arg(long, value_name = "MIB")]
+    max_memory_mb: Option<NonZeroU64>,
+    #[command(flatten)]
+    checkpoints: CheckpointArgs,
     #[command(flatten)]
     library: LibraryArgs,
     #[command(flatten)]
@@ -48,6 +54,9 @@ pub(super) struct RunArgs {
     cache: CacheArgs,
     #[command(flatten)]
     state: StateArgs,
+    /// Take all rows, though extract.yaml says `incremental` and earlier runs have loaded some
+    #[arg(long)]
+    full_refresh: bool,
     /// Keep no record of this run in the history
     #[arg(long)]
     no_history: bool,
@@ -61,21 +70,47 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let mut options = RunOptions {
         dry_run: args.dry_run,
         splits: args.splits,
+        max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
         state_dir: setup::state_folder(&args.state).ok(),
+        checkpoints: args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()
     };
     if let Some(workers) = args.workers {
         options.workers = workers;
     }
-    let stop = stop_on_signal(&runtime)?;
+    let words = match options.checkpoints {
+        Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
+        None => "stopping; nothing will be written (once more to stop at once)",
+    };
+    let stop = stop_on_signal(&runtime, words)?;
     let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
     let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
-    let report = run_recorded(&plan, &options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress));
+    let report = follow::followed(&plan, &options, &args.state, args.full_refresh, |options| {
+        run_recorded(&plan, options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress))
+    });
     progressing.clear();
-    let report = report?;
+    let report = report.map_err(|error| {
+        if let Some(checkpoints) =
+            options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
+        {
+            terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
+        }
+        error
+    })?;
     progressing.end(report.rows.read);
+    let gone_on = report.checkpoint.as_ref().filter(|_| !args.quiet);
+    match (report.status, gone_on) {
+        (Status::Interrupted, _) => {
+            let checkpoint = report.checkpoint.as_ref().map(how_to_go_on).unwrap_or_default();
+            terminal::talk(&format!("stopped after {} rows; {checkpoint}", report.rows.read));
+        }
+        (_, Some(checkpoint)) if checkpoint.already_complete => {
+            terminal::talk(&format!("already complete: run `{}` has ended before, and nothing was done now", report.run_id));
+        }
+        _ => {}
+    }
     if args.json {
         terminal::data(&serde_json::to_string(&report).bug(|| "writing the result as JSON".into())?);
     } else if !args.quiet && telling == Telling::Text {
@@ -91,6 +126,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         Status::Success => ExitCode::SUCCESS,
         Status::PartialSuccess => ExitCode::from(4),
         Status::Failed | Status::Running => ExitCode::from(1),
+        Status::Interrupted => ExitCode::from(5),
     })
 }
 
@@ -100,8 +136,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| "must be a number of at least 0.01".into())
 }
 
-/// Lets a first SIGINT or SIGTERM end the run with nothing written; a second one ends the process at once.
-pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>> {
+/// Lets a first SIGINT or SIGTERM set the flag, which is answered, and say `words`; a second one ends the process at once.
+pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime, words: &'static str) -> Result<Arc<AtomicBool>> {
     use tokio::signal::unix::{SignalKind, signal};
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -117,7 +153,7 @@ pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Result<Arc<At
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            terminal::talk("stopping; nothing will be written (once more to stop at once)");
+            terminal::talk(words);
         }
     });
     Ok(stop)

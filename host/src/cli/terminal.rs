@@ -221,6 +221,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         }
         Status::Failed => "failed: nothing was written",
         Status::Running => "running",
+        Status::Interrupted => "interrupted: nothing is to be seen yet",
     };
     let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
     line(format!("{}: {status}{dry}", report.pipeline));
@@ -283,6 +284,11 @@ pub(super) fn summary(report: &RunReport) -> String {
         for (counter, count) in &stage.counters {
             line(format!("             {counter}: {}", grouped(*count)));
         }
+    }
+    if let Some(checkpoint) = &report.checkpoint {
+        let times = if checkpoint.resumed == 1 { "once".to_owned() } else { format!("{} times", checkpoint.resumed) };
+        let resumed = if checkpoint.resumed == 0 { String::new() } else { format!(", gone on with {times}") };
+        line(format!("  checkpoint {} ({} written{resumed})", checkpoint.id, grouped(checkpoint.written)));
     }
     line(format!(
         "  took       {:.2} s ({:.2} s cpu, {} worker{}), {:.0} MiB at most",

@@ -7,7 +7,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use etl_steps::Type;
 use etl_steps::validate::Validate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::cloud::CloudSource;
@@ -29,10 +29,14 @@ pub struct Extract {
     pub param_mapping: BTreeMap<String, String>,
     /// How the stream is pulled.
     pub processing_mode: ProcessingMode,
+    /// Rows that `processing_mode: hybrid` reads ahead.
+    pub chunk_size: NonZeroU64,
     /// Memory that a run may take, in MiB.
     pub max_memory_mb: Option<NonZeroU64>,
     /// Whether and how often a run remembers where it is.
     pub checkpoint: Checkpoint,
+    /// Which rows earlier runs have loaded already.
+    pub incremental: Option<Incremental>,
     /// How rows are validated as they come in.
     pub validation: Option<Validation>,
 }
@@ -51,7 +55,7 @@ pub enum Source {
 }
 
 /// What every `extract.yaml` may say beside [`Reading`] and its source.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Common {
     /// Parameters that a run takes: a list of names, or names with their properties.
@@ -60,13 +64,92 @@ pub(super) struct Common {
     pub(super) param_mapping: BTreeMap<String, String>,
     /// How the stream is pulled. Default: `streaming`.
     pub(super) processing_mode: ProcessingMode,
+    /// Rows that `hybrid` reads ahead. Default: 10000.
+    pub(super) chunk_size: NonZeroU64,
     /// Memory that a run may take, in MiB; a run that would take more stops with a message. Default: no limit.
     pub(super) max_memory_mb: Option<NonZeroU64>,
     /// Whether and how often a run remembers where it is.
     pub(super) checkpoint: Checkpoint,
+    /// Takes only rows that are newer than what earlier runs have loaded. Default: all.
+    pub(super) incremental: Option<Incremental>,
     /// How rows are validated as they come in. Default: not.
     #[schemars(with = "Option<ExtractValidation>")]
     pub(super) validation: Option<IgnoredAny>,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            input_params: InputParams::default(),
+            param_mapping: BTreeMap::new(),
+            processing_mode: ProcessingMode::default(),
+            chunk_size: NonZeroU64::new(10_000).expect("10000 is not zero"),
+            max_memory_mb: None,
+            checkpoint: Checkpoint::default(),
+            incremental: None,
+            validation: None,
+        }
+    }
+}
+
+/// Which rows are taken, where only those are that earlier runs have not loaded.
+///
+/// The largest cursor that a run has seen is its mark, once it has loaded everything; the next run of the same pipeline with the same
+/// parameters takes the rows above it.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Incremental {
+    /// Column that grows from row to row: a number, a day, a time or a text.
+    pub cursor_field: String,
+    /// Rows at or below it are not taken by the first run. Default: all are.
+    #[serde(default, deserialize_with = "scalar_text")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub initial_value: Option<String>,
+    /// How far below the mark rows are taken again, since they may come late: a number, or a length of time such as `1h`. Default: not at all.
+    #[serde(default)]
+    pub lag: Option<Lag>,
+}
+
+/// How far back rows are taken again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lag {
+    /// For cursors that are numbers.
+    Number(f64),
+    /// For cursors that are days or times.
+    Time(etl_steps::Duration),
+}
+
+impl JsonSchema for Lag {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Lag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"], "minimum": 0 })
+    }
+}
+
+impl<'de> Deserialize<'de> for Lag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Number(number) => match number.as_f64() {
+                Some(number) if number >= 0.0 => Ok(Self::Number(number)),
+                _ => Err(de::Error::custom(format!("is {number}, but must be 0 or more"))),
+            },
+            serde_json::Value::String(text) => text.parse().map(Self::Time).map_err(de::Error::custom),
+            other => Err(de::Error::custom(format!("is {other}, but must be a number or a length of time such as `1h`"))),
+        }
+    }
+}
+
+/// Reads a number or a text as a text.
+fn scalar_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<serde_json::Value>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(serde_json::Value::String(text)) => Ok(Some(text)),
+        Some(serde_json::Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(other) => Err(de::Error::custom(format!("is {other}, but must be a number or a text"))),
+    }
 }
 
 /// Parameters that a run takes, in the order in which they are written.
@@ -231,7 +314,7 @@ impl FileSource {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reading {
-    /// Rows a batch. Default: 1000.
+    /// Rows a batch; a batch of wide rows has fewer, 16 MiB of input at most. Default: 1000.
     pub batch_size: NonZeroUsize,
     /// Rows to read at most. Default: all.
     pub max_records: Option<u64>,

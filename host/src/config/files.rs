@@ -102,6 +102,25 @@ pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<String> {
     reading.shelf.wanted.take()
 }
 
+/// Parameters that the pipeline takes, with the texts of their defaults: its files may use parameters as variables.
+pub fn takes(files: &Files) -> BTreeMap<String, Option<String>> {
+    // What is wrong with the text is found by `parse`.
+    let mut findings = Findings::default();
+    let extract = match (&files.extract, &files.pipeline) {
+        (Some(text), _) => yaml::parse(&text.text, &mut findings),
+        (None, Some(text)) => yaml::parse(&text.text, &mut findings).and_then(|mut node| node.take("extract")).map(|(_, node)| node),
+        (None, None) => None,
+    };
+    let Some(params) = extract.as_ref().and_then(|node| node.given("input_params")) else { return BTreeMap::new() };
+    match &params.value {
+        Value::List(names) => names.iter().filter_map(|name| Some((name.text()?.to_owned(), None))).collect(),
+        _ => {
+            let default = |param: &Node| Some(param.given("default")?.text()?.to_owned());
+            params.entries().iter().map(|(key, param)| (key.name.clone(), default(param))).collect()
+        }
+    }
+}
+
 fn sort(problems: &mut [Problem]) {
     problems.sort_by_key(order);
 }
@@ -316,14 +335,16 @@ fn transform_part(node: &mut Node) -> Option<Node> {
 
 /// Settings of a pipeline over those of a shared file.
 fn over(inline: Settings, shared: Settings) -> Settings {
-    let Settings { name, dlq, metadata_store, contract, limits, max_error_ratio } = inline;
-    let untouched = max_error_ratio == Settings::default().max_error_ratio;
+    let Settings { name, dlq, metadata_store, contract, limits, max_error_ratio, max_retries, timeout_seconds } = inline;
+    let default = Settings::default();
     Settings {
         name: name.or(shared.name),
         dlq: dlq.or(shared.dlq),
         metadata_store: metadata_store.or(shared.metadata_store),
         contract: contract.or(shared.contract),
         limits: limits.or(&shared.limits),
-        max_error_ratio: if untouched { shared.max_error_ratio } else { max_error_ratio },
+        max_error_ratio: if max_error_ratio == default.max_error_ratio { shared.max_error_ratio } else { max_error_ratio },
+        max_retries: if max_retries == default.max_retries { shared.max_retries } else { max_retries },
+        timeout_seconds: if timeout_seconds == default.timeout_seconds { shared.timeout_seconds } else { timeout_seconds },
     }
 }

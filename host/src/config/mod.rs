@@ -12,6 +12,7 @@ pub mod http;
 pub mod load;
 pub mod pipeline;
 pub mod schema;
+pub mod sets;
 pub mod settings;
 pub mod transform;
 pub mod validate;
@@ -28,7 +29,7 @@ mod steps;
 pub mod variables;
 mod yaml;
 
-pub use files::{Files, RULES, Text, parse, wanted};
+pub use files::{Files, RULES, Text, parse, takes, wanted};
 pub use pipeline::Pipeline;
 pub use problem::Problem;
 pub use schema::{Kind, json_schema};

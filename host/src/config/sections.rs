@@ -6,7 +6,7 @@ use super::canonical::{self, Names};
 use super::cloud::{CloudSink, CloudSource};
 use super::database::{DatabaseSink, DatabaseSource, Dialect};
 use super::de::{Beside, keys_of, typed, typed_beside};
-use super::extract::{self, Extract, FileSource, ProcessingMode, Reading, Source};
+use super::extract::{self, Extract, FileSource, Reading, Source};
 use super::http::HttpSource;
 use super::load::{self, FileSink, Load, Sink};
 use super::problem::Findings;
@@ -83,15 +83,18 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
         }
     };
-    let extract::Common { input_params, param_mapping, processing_mode, max_memory_mb, checkpoint, validation: _ } = common?;
+    let extract::Common { input_params, param_mapping, processing_mode, chunk_size, max_memory_mb, checkpoint, incremental, validation: _ } =
+        common?;
     Some(Extract {
         reading: reading?,
         source: source?,
         input_params,
         param_mapping,
         processing_mode,
+        chunk_size,
         max_memory_mb,
         checkpoint,
+        incremental,
         validation,
     })
 }
@@ -246,16 +249,6 @@ fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
 }
 
 fn note_later_extract(common: &Node, findings: &mut Findings) {
-    if let Some(enabled) = common.get("checkpoint").and_then(|checkpoint| checkpoint.get("enabled"))
-        && reads_as::<bool>(enabled) == Some(true)
-    {
-        findings.not_built(enabled, "extract.checkpoint.enabled: true");
-    }
-    if let Some(mode) = common.given("processing_mode")
-        && let Some(ProcessingMode::Full | ProcessingMode::Hybrid) = reads_as::<ProcessingMode>(mode)
-    {
-        findings.not_built(mode, &format!("extract.processing_mode: {}", mode.text().unwrap_or_default()));
-    }
     if let Some(mapping) = common.given("param_mapping").filter(|mapping| !mapping.entries().is_empty()) {
         findings.not_built(mapping, "extract.param_mapping");
     }

@@ -24,11 +24,24 @@ pub struct Settings {
     /// Share of failed batches, from the third batch on, at which a run stops; 0 to 1. Default: 0.1.
     #[serde(deserialize_with = "ratio")]
     pub max_error_ratio: f64,
+    /// How often reading goes on after a failure of something outside: after 1, 2, 4 … s. Default: 3.
+    pub max_retries: u32,
+    /// Seconds that a run may take; 0 = as long as it takes. Default: 1800.
+    pub timeout_seconds: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: None, dlq: None, metadata_store: None, contract: None, limits: Limits::default(), max_error_ratio: 0.1 }
+        Self {
+            name: None,
+            dlq: None,
+            metadata_store: None,
+            contract: None,
+            limits: Limits::default(),
+            max_error_ratio: 0.1,
+            max_retries: 3,
+            timeout_seconds: 1800,
+        }
     }
 }
 

@@ -124,10 +124,18 @@ fn find_text(root: &Path, name: &str) -> Result<Option<Text>> {
 /// # Errors
 /// As [`find`].
 pub fn read_text(path: &Path, shown: &str) -> Result<Text> {
+    read_text_of(path, shown, MAX_BYTES)
+}
+
+/// As [`read_text`], of at most so many bytes.
+///
+/// # Errors
+/// As [`find`].
+pub fn read_text_of(path: &Path, shown: &str, max_bytes: u64) -> Result<Text> {
     let reading = || format!("reading `{shown}`");
     let metadata = std::fs::metadata(path).outside(reading)?;
-    if metadata.len() > MAX_BYTES {
-        return Err(Error::config(format!("`{shown}` has {} bytes, a configuration file has at most {MAX_BYTES}", metadata.len())));
+    if metadata.len() > max_bytes {
+        return Err(Error::config(format!("`{shown}` has {} bytes, a configuration file has at most {max_bytes}", metadata.len())));
     }
     let bytes = std::fs::read(path).outside(reading)?;
     let text = String::from_utf8(bytes)

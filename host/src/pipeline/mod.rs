@@ -37,7 +37,7 @@ use serde_json::Value;
 
 use self::directory::{Explicit, Found};
 use crate::batch::{Batch, Origin, Reject, RowNumbers};
-use crate::config::{Text, parse};
+use crate::config::{Text, parse, takes};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::plan::{Overrides, Plan};
@@ -303,7 +303,12 @@ impl Builder {
         if let Some(name) = name {
             files.name = name;
         }
-        let lookup = |name: &str| vars.get(name).cloned().or_else(|| std::env::var(name).ok());
+        // A parameter is a variable too; what is given comes before the environment, and that before a default.
+        let params = takes(&files);
+        let lookup = |name: &str| {
+            let given = vars.get(name).or_else(|| overrides.params.get(name)).cloned();
+            given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
+        };
         directory::complete(&mut files, &root, &lookup)?;
         let pipeline = parse(&files, &lookup).map_err(|problems| Mistakes(problems.into_iter().map(Error::from).collect()))?;
         let plan = Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok()).map_err(Mistakes)?;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use etl_steps::validate::{Rule, Thresholds};
 use serde::Serialize;
@@ -21,7 +23,7 @@ pub use limits::Limits;
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
-use crate::config::extract::{FileSource, Reading, Source};
+use crate::config::extract::{Checkpoint, FileSource, Incremental, ProcessingMode, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::DeadLetterBackend;
@@ -48,7 +50,7 @@ pub struct Plan {
     pub dead_letters: DeadLetters,
     /// Rows to read at most.
     pub limit: Option<u64>,
-    /// The run's parameters, typed.
+    /// The run's parameters, typed, those with a default included.
     pub params: BTreeMap<String, Value>,
     /// SHA-256 of the configuration files, as they were written.
     pub digest: String,
@@ -58,6 +60,22 @@ pub struct Plan {
     pub as_text: Vec<String>,
     /// Columns of the source that are converted before anything looks at them.
     pub converted: Vec<String>,
+    /// How the stream of rows is pulled.
+    pub mode: ProcessingMode,
+    /// Rows that a `hybrid` run reads ahead.
+    pub chunk_rows: NonZeroU64,
+    /// Memory that the process may take, in MiB; absent = no limit.
+    pub max_memory_mb: Option<NonZeroU64>,
+    /// Which rows earlier runs have loaded already.
+    pub incremental: Option<Incremental>,
+    /// Share of failed batches, from the third batch on, above which the run stops.
+    pub max_failed_batches: f64,
+    /// How often reading is tried again where something outside fails.
+    pub max_retries: u32,
+    /// How long the run may take; absent = as long as it takes.
+    pub timeout: Option<Duration>,
+    /// Whether and how often the run remembers where it is.
+    pub checkpoint: Checkpoint,
 }
 
 /// A stage: one guest, configured.
@@ -209,6 +227,14 @@ impl Plan {
             secrets,
             as_text,
             converted,
+            mode: pipeline.extract.processing_mode,
+            chunk_rows: pipeline.extract.chunk_size,
+            max_memory_mb: pipeline.extract.max_memory_mb,
+            incremental: pipeline.extract.incremental.clone(),
+            max_failed_batches: pipeline.settings.max_error_ratio,
+            max_retries: pipeline.settings.max_retries,
+            timeout: NonZeroU64::new(pipeline.settings.timeout_seconds).map(|seconds| Duration::from_secs(seconds.get())),
+            checkpoint: pipeline.extract.checkpoint.clone(),
         })
     }
 }

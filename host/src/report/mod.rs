@@ -66,6 +66,31 @@ pub struct RunReport {
     pub peak_memory_mb: f64,
     /// Threads that worked on rows.
     pub workers: usize,
+    /// Batches read.
+    pub batches: u64,
+    /// Those of them that were refused as a whole.
+    pub failed_batches: u64,
+    /// What the next run starts behind, where it takes newer rows only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// How it can be, and was, gone on with; absent where it keeps no checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointReport>,
+}
+
+/// How a run can be, and was, gone on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointReport {
+    /// Name of its checkpoint.
+    pub id: String,
+    /// The folder in which that stands.
+    pub folder: PathBuf,
+    /// How often the run was gone on with.
+    pub resumed: u32,
+    /// Checkpoints written by this process.
+    pub written: u64,
+    /// Whether all was done before, so that nothing was done now.
+    pub already_complete: bool,
 }
 
 /// How a run ended.
@@ -81,11 +106,13 @@ pub enum Status {
     PartialSuccess,
     /// Nothing was written.
     Failed,
+    /// It was told to stop: nothing is to be seen yet, and it can go on from its checkpoint.
+    Interrupted,
 }
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Success, Self::PartialSuccess, Self::Failed];
+    pub const ALL: [Self; 5] = [Self::Running, Self::Success, Self::PartialSuccess, Self::Failed, Self::Interrupted];
 
     /// As it is written.
     pub fn name(self) -> &'static str {
@@ -94,6 +121,7 @@ impl Status {
             Self::Success => "success",
             Self::PartialSuccess => "partial_success",
             Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
         }
     }
 }

@@ -22,7 +22,8 @@ const RULE: &str = "rule.";
 const BROKEN: &str = "rows_broken";
 
 /// What was counted of one stage of rules.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tally {
     /// Rows that reached it.
     pub rows: u64,

@@ -106,7 +106,7 @@ impl Apply {
     }
 
     fn count(&mut self, output: &Output) {
-        let Output { batches, rejects, filtered, expanded, crashed, skipped } = output;
+        let Output { batches, rejects, filtered, expanded, crashed, skipped, failed_batches: _ } = output;
         self.rows.loaded += batches.iter().map(|batch| batch.rows.num_rows() as u64).sum::<u64>();
         self.rows.rejected += rejects.len() as u64;
         self.rows.filtered += filtered;

@@ -80,10 +80,11 @@ pub fn run_case(
     let mut counts = Rows::default();
     let batches: Vec<Batch> = decoded
         .into_iter()
-        .map(|Decoded { batch, rejects, skipped }| {
-            counts.read += rejects.len() as u64 + skipped;
+        .map(|Decoded { batch, rejects, skipped, filtered }| {
+            counts.read += rejects.len() as u64 + skipped + filtered;
             counts.rejected += rejects.len() as u64;
             counts.skipped += skipped;
+            counts.filtered += filtered;
             unread.extend(rejects);
             batch
         })

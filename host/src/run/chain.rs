@@ -1,7 +1,7 @@
 //! The stages of one worker, one after the other.
 
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::{MAX_COUNTERS, StageReport, count as count_name};
 use crate::stage::{Output, Stage};
 
@@ -18,6 +18,20 @@ pub(super) struct Chain {
 impl Chain {
     pub(super) fn new(stages: Vec<Box<dyn Stage>>) -> Self {
         Self { seen: vec![(0, 0); stages.len()], stages }
+    }
+
+    /// What each stage remembers.
+    pub(super) fn snapshot(&mut self) -> Result<Vec<Vec<u8>>> {
+        self.stages.iter_mut().map(|stage| stage.snapshot()).collect()
+    }
+
+    /// Goes on from what each stage remembered.
+    pub(super) fn restore(&mut self, snapshots: &[Vec<u8>]) -> Result<()> {
+        if snapshots.len() != self.stages.len() {
+            let message = format!("the checkpoint is of {} stages, but there are {} now", snapshots.len(), self.stages.len());
+            return Err(Error::config(message).hint("`--restart` starts again from the first row"));
+        }
+        self.stages.iter_mut().zip(snapshots).try_for_each(|(stage, snapshot)| stage.restore(snapshot))
     }
 
     /// Passes a batch through all stages.
@@ -99,10 +113,11 @@ impl Chain {
 
 /// Adds up everything but the rows that go on.
 fn count(total: &mut Output, output: Output) {
-    let Output { batches: _, rejects, filtered, expanded, crashed, skipped } = output;
+    let Output { batches: _, rejects, filtered, expanded, crashed, skipped, failed_batches } = output;
     total.rejects.extend(rejects);
     total.filtered += filtered;
     total.expanded += expanded;
     total.crashed += crashed;
     total.skipped += skipped;
+    total.failed_batches += failed_batches;
 }

@@ -1,10 +1,10 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
@@ -12,9 +12,15 @@ use chrono::{DateTime, Utc};
 mod apply;
 mod case;
 mod chain;
+mod checkpoint;
 mod difference;
+pub mod journal;
+mod ledger;
+pub mod many;
+mod memory;
 mod preview;
 mod process;
+mod reader;
 mod record;
 mod replay;
 mod sizes;
@@ -25,24 +31,28 @@ mod stages;
 pub use apply::{Applied, Apply, apply};
 pub use case::{Came, CaseReport, run_case};
 pub use chain::Watch;
+use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
+pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
+use ledger::Ledger;
+use memory::Memory;
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
 use record::{begun, phases};
 pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
-use split::{Context, Seconds, run_split};
+use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use crate::artifact::Library;
-use crate::batch::Reject;
+use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
-use crate::report::{DeadLetterReport, OutputReport, Progress, Quality, Rows, RunReport, StageReport, Status, StepQuality, Verdict};
+use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, Mark, RunName, Sink};
-use crate::source::{self, ReadOptions, Source};
+use crate::source::{self, Newer, ReadOptions, Source};
 use crate::state::letters::TableLetters;
 use crate::state::state_file;
 
@@ -68,6 +78,12 @@ pub struct RunOptions {
     pub library: Library,
     /// What stages draw chance from; absent = a number drawn from the run's id.
     pub seed: Option<u64>,
+    /// What earlier runs have reached, where the plan takes newer rows only; absent = nothing yet.
+    pub reached: Option<String>,
+    /// Memory that the process may take, in MiB; absent = what the plan says.
+    pub max_memory_mb: Option<NonZeroU64>,
+    /// How it keeps checkpoints, where it does; a dry run keeps none.
+    pub checkpoints: Option<Checkpoints>,
     /// The folder that keeps what is to outlive the process, such as tables of dead letters without a database of their own.
     pub state_dir: Option<PathBuf>,
     /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
@@ -86,6 +102,9 @@ impl Default for RunOptions {
             batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
             library: Library::default(),
             seed: None,
+            reached: None,
+            max_memory_mb: None,
+            checkpoints: None,
             state_dir: None,
             mark: None,
         }
@@ -113,10 +132,11 @@ pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<R
     Ok(Resolved { source, stages, located: components.located() })
 }
 
-/// Runs a plan to its end. Blocks the calling thread; `stop`, once set, ends it at the next batch with nothing written.
+/// Runs a plan to its end. Blocks the calling thread; `stop`, once set, ends it at the next batch with nothing written, or with a
+/// checkpoint where it keeps some.
 ///
 /// # Errors
-/// Nothing of the output is visible after an error; what was staged is removed.
+/// Nothing of the output is visible after an error. What was staged is removed, unless a checkpoint can be gone on from.
 pub fn run(
     plan: &Plan,
     options: &RunOptions,
@@ -124,12 +144,32 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    run_session(plan, options, Session::open(options)?, sandbox, stop, on_progress)
+}
+
+/// Runs a plan from its start, or from where a checkpoint says that it was.
+fn run_session(
+    plan: &Plan,
+    options: &RunOptions,
+    opened: Option<Opened>,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
+    if let Some(Opened { session, from: Some(from), .. }) = &opened
+        && let At::Done(output) = &from.phase
+    {
+        return complete(plan, session, from, output);
+    }
+    let options = opened.as_ref().map_or_else(|| options.clone(), |opened| opened.session.options(options));
     let components = Components::load(plan, &options.library, sandbox)?;
-    let configure = |schema| components.configure(plan, options, sandbox, schema);
-    run_with(plan, options, components.see_batches(), &configure, stop, on_progress)
+    let configure = |schema| components.configure(plan, &options, sandbox, schema);
+    run_opened(plan, &options, opened, components.see_batches(), &configure, stop, on_progress)
 }
 
 /// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
+///
+/// It keeps no checkpoints, since nobody could tell whether the stages have changed.
 ///
 /// # Errors
 /// As [`run`].
@@ -141,9 +181,30 @@ pub fn run_with(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    let clock = Instant::now();
+    run_opened(plan, options, None, see_batches, configure, stop, on_progress)
+}
+
+fn run_opened(
+    plan: &Plan,
+    options: &RunOptions,
+    opened: Option<Opened>,
+    see_batches: bool,
+    configure: &dyn Fn(SchemaRef) -> Result<Stages>,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
     check_letters(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+    let place = match (&plan.dead_letters, options.dry_run) {
+        (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
+        (DeadLettersPlan::Table { path, table }, false) => dead_letters::Place::Table(table_of(path.as_deref(), table, options)?),
+        (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
+        (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
+    };
+    let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
+    if let Some((run_id, started)) = discarded {
+        DeadLetters::new(place.clone(), &RunName { run_id, started, pipeline: plan.name.clone() }).discard()?;
+    }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
     } else {
@@ -151,34 +212,73 @@ pub fn run_with(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let newer =
+        plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
+    let newer = newer.transpose()?;
+    let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
-    let place = match (&plan.dead_letters, options.dry_run) {
-        (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
-        (DeadLettersPlan::Table { path, table }, false) => dead_letters::Place::Table(table_of(path.as_deref(), table, options)?),
-        (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
-        (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
-    };
     let letters = DeadLetters::new(place, &name);
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
     let workers = if stages.remembers { 1 } else { options.workers.get() };
-    let work = Work { plan, options, source: source.as_ref(), sink: sink.as_ref(), stages: &stages, output, workers, stop };
-    let done = work.run(&letters, on_progress).inspect_err(|_| {
+    let work = Work {
+        plan,
+        options,
+        source: source.as_ref(),
+        newer: newer.as_deref(),
+        sink: sink.as_ref(),
+        stages: &stages,
+        output,
+        workers,
+        stop,
+    };
+    let resumes = from.is_some();
+    let done = work.run(&letters, &mut session, from, on_progress).inspect_err(|_| {
         for reason in letters.first().iter().take(SAMPLES) {
             tracing::warn!(reason, "a row was refused before the run failed");
         }
+        if session.as_ref().is_some_and(|session| resumes || session.has_progress()) {
+            // What is staged stays for the one who goes on.
+            return;
+        }
         // The first error is the one to tell of.
-        for second in [sink.abort(), letters.abort()].into_iter().filter_map(Result::err) {
+        let forgotten = session.as_ref().map_or(Ok(()), Session::forget);
+        for second in [sink.abort(), letters.abort(), forgotten].into_iter().filter_map(Result::err) {
             tracing::warn!(error = %second.one_line(), "what was staged could not be removed");
         }
     })?;
-    let Done { rows, stages, seconds, quality, output, dead_letters } = done;
-    warn_of_missing(&stages);
+    warn_of_missing(&done.totals.stages);
+    Ok(report(plan, options, done, workers, session.as_ref()))
+}
+
+/// Tells of a run that was complete before.
+fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputReport) -> Result<RunReport> {
+    let options = session.options(&RunOptions::default());
+    if session.is_marked() {
+        // It was killed just before it cleared what it had staged.
+        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+        if let DeadLettersPlan::File(path) = &plan.dead_letters {
+            DeadLetters::new(dead_letters::Place::File(path.clone()), &name).clear()?;
+        }
+        sink::open(&plan.sink, &plan.root, &name)?.abort()?;
+        session.remove_mark()?;
+    }
+    let totals = from.totals.clone();
+    let quality = judge(plan, &totals.stages);
+    let done = Done { totals, quality, output: output.clone(), interrupted: false, already_complete: true };
+    Ok(report(plan, &options, done, 0, Some(session)))
+}
+
+/// Says what a run came to.
+fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session: Option<&Session>) -> RunReport {
+    let Done { totals, quality, output, interrupted, already_complete } = done;
+    let Totals { rows, batches, failed_batches, stages, tallies: _, seconds, elapsed, dead_letters, mark } = totals;
     let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail);
     let usage = process::usage();
-    Ok(RunReport {
+    RunReport {
         status: match rows.crashed {
+            _ if interrupted => Status::Interrupted,
             _ if failed => Status::Failed,
             0 => Status::Success,
             _ => Status::PartialSuccess,
@@ -192,12 +292,25 @@ pub fn run_with(
         quality,
         output,
         dead_letters,
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: elapsed,
         cpu_seconds: usage.cpu_seconds,
         peak_memory_mb: usage.peak_memory_mb,
         workers,
+        batches,
+        failed_batches,
+        mark,
+        checkpoint: session.map(|session| session.report(already_complete)),
         ..begun(plan, options)
-    })
+    }
+}
+
+/// What the stages of rules found; `None` where there are none.
+fn judge(plan: &Plan, reports: &[StageReport]) -> Option<Quality> {
+    let steps = plan.stages.iter().zip(reports).filter_map(|(stage, report)| {
+        let rules = stage.validation.as_ref()?;
+        Some(StepQuality::of(&stage.name, &rules.rules, &rules.thresholds, &report.tally))
+    });
+    Quality::of(steps.collect())
 }
 
 /// Tells of columns that steps name and rows have not: once a run, however many rows.
@@ -222,7 +335,7 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Box<dyn Source>> {
+fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Arc<dyn Source>> {
     let read = ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
@@ -232,7 +345,7 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes
         as_text: plan.as_text.clone(),
         columns: None,
     };
-    source::open(&plan.source, &plan.reading, read, &plan.root)
+    source::open(&plan.source, &plan.reading, read, &plan.root).map(Arc::from)
 }
 
 /// Everything a run works with.
@@ -240,6 +353,8 @@ struct Work<'a> {
     plan: &'a Plan,
     options: &'a RunOptions,
     source: &'a dyn Source,
+    /// The source, where it takes newer rows only.
+    newer: Option<&'a Newer>,
     sink: &'a dyn Sink,
     stages: &'a Stages,
     output: Option<SchemaRef>,
@@ -249,25 +364,24 @@ struct Work<'a> {
 
 /// What a run came to.
 struct Done {
-    rows: Rows,
-    stages: Vec<StageReport>,
-    seconds: Seconds,
+    totals: Totals,
     quality: Option<Quality>,
     output: OutputReport,
-    dead_letters: DeadLetterReport,
+    interrupted: bool,
+    already_complete: bool,
 }
 
 impl Work<'_> {
-    fn run(&self, letters: &DeadLetters, on_progress: &mut dyn FnMut(&Progress)) -> Result<Done> {
-        let clock = Instant::now();
-        let mut done = Done {
-            rows: Rows::default(),
-            stages: self.stages.reports.clone(),
-            seconds: Seconds::default(),
-            quality: None,
-            output: OutputReport::default(),
-            dead_letters: DeadLetterReport::default(),
-        };
+    fn run(
+        &self,
+        letters: &DeadLetters,
+        session: &mut Option<Session>,
+        from: Option<Checkpoint>,
+        on_progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Done> {
+        let memory = Memory::new(self.options.max_memory_mb.or(self.plan.max_memory_mb));
+        let rows_path = session.as_ref().map(Session::rows);
+        let marks = session.as_ref().zip(rows_path.as_deref());
         let context = Context {
             source: self.source,
             sink: self.sink,
@@ -276,7 +390,130 @@ impl Work<'_> {
             workers: self.workers,
             root: &self.plan.root,
             stop: self.stop,
+            marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
+            mode: self.plan.mode,
+            chunk_rows: self.plan.chunk_rows.get(),
+            memory: &memory,
+            deadline: Deadline::after(self.plan.timeout),
+            max_failed_batches: self.plan.max_failed_batches,
+            max_retries: self.plan.max_retries,
         };
+        let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
+        let mut ledger = Ledger {
+            letters,
+            session: None,
+            silent: silent.map(|stage| stage.name.as_str()).collect(),
+            on_progress,
+            split: 0,
+            splits: 1,
+            last: Progress::default(),
+            staged: Vec::new(),
+            totals: Totals::new(&self.stages.reports),
+            newer: self.newer,
+            clock: Instant::now(),
+            looked: Instant::now(),
+        };
+        let splits;
+        let mut reached = None;
+        let mut committing = false;
+        if let Some(session) = session {
+            let committed = if from.is_some() { self.sink.committed()? } else { None };
+            let basis = Basis::now(self.plan, &self.source.inputs(), &self.stages.reports)?;
+            if let Some(from) = from {
+                if committed.is_none() {
+                    session.compare(&from, &basis)?;
+                }
+                letters.keep(&session.make_mark()?)?;
+                letters.resume(&from.letters)?;
+                session.begin(basis, &from.splits);
+                let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
+                committing = phase == At::Committing;
+                if let Some((newer, mark)) = self.newer.zip(totals.mark.as_ref()) {
+                    newer.reached(mark)?;
+                }
+                (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
+                if let Some(committed) = committed {
+                    ledger.session = Some(session);
+                    return self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes }, true);
+                }
+            } else {
+                splits = self.splits()?;
+                session.begin(basis, &splits);
+                let mark = session.make_mark()?;
+                crash::at("run.marked");
+                self.sink.keep(&mark)?;
+                letters.keep(&mark)?;
+            }
+            ledger.session = Some(session);
+            if reached.is_none() && !committing {
+                ledger.note(At::Working)?;
+            }
+        } else {
+            splits = self.splits()?;
+        }
+        ledger.splits = splits.len();
+        for split in splits.iter().skip(ledger.staged.len()) {
+            let from = reached.take();
+            ledger.split = split.index;
+            if from.is_none() {
+                letters.begin(split.index)?;
+            }
+            let report = run_split(&context, split, from.as_ref(), &mut ledger)?;
+            let interrupted = report.interrupted;
+            ledger.done(report);
+            if interrupted {
+                ledger.totals.elapsed += ledger.clock.elapsed().as_secs_f64();
+                return Ok(Done {
+                    totals: ledger.totals,
+                    quality: None,
+                    output: OutputReport::default(),
+                    interrupted,
+                    already_complete: false,
+                });
+            }
+            ledger.note(At::Working)?;
+        }
+        if !ledger.totals.rows.balance() {
+            return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", ledger.totals.rows)));
+        }
+        letters.tell(&mut ledger.totals.dead_letters);
+        if judge(self.plan, &ledger.totals.stages).is_some_and(|quality| quality.verdict == Verdict::Fail) {
+            // The letters say what is wrong with the data; of the rest nothing is shown.
+            self.sink.abort()?;
+            letters.commit()?;
+            ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
+            return self.over(ledger, OutputReport::default(), false);
+        }
+        ledger.note(At::Committing)?;
+        crash::at("run.committing");
+        // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
+        ledger.loading();
+        let in_load = |error: Error| error.in_phase(PhaseName::Load);
+        letters.commit().map_err(in_load)?;
+        let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
+        self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes }, false)
+    }
+
+    /// Ends a run: what is kept to go on with it goes.
+    fn over(&self, mut ledger: Ledger<'_>, output: OutputReport, already_complete: bool) -> Result<Done> {
+        ledger.totals.elapsed += ledger.clock.elapsed().as_secs_f64();
+        ledger.clock = Instant::now();
+        ledger.note(At::Done(output.clone()))?;
+        crash::at("run.noted");
+        if let Some(session) = &ledger.session {
+            let sink = self.sink.abort();
+            crash::at("run.cleared");
+            let cleared = [sink, ledger.letters.close(), session.remove_mark()];
+            for error in cleared.into_iter().filter_map(Result::err) {
+                tracing::warn!(error = %error.one_line(), "the output is in place, but temporary files could not be removed");
+            }
+        }
+        let quality = judge(self.plan, &ledger.totals.stages);
+        Ok(Done { totals: ledger.totals, quality, output, interrupted: false, already_complete })
+    }
+
+    /// The parts of the input that are worked on one after the other.
+    fn splits(&self) -> Result<Vec<source::Split>> {
         // The columns of a file come from the rows of all splits.
         let together = self.stages.remembers || self.output.is_none() && self.sink.names_columns();
         let target = if together { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
@@ -285,82 +522,7 @@ impl Work<'_> {
             // Nothing to read still makes an output, an empty one.
             splits.push(source::Split { index: 0, files: Vec::new() });
         }
-        let mut staged = Vec::with_capacity(splits.len());
-        let mut looked = Instant::now();
-        let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
-        let silent: Vec<&str> = silent.map(|stage| stage.name.as_str()).collect();
-        let count = splits.len() as f64;
-        let mut reached = Progress::default();
-        for (number, split) in splits.iter().enumerate() {
-            let before = done.rows;
-            let report = &mut done.dead_letters;
-            letters.begin(split.index)?;
-            let mut on_rejects = |rejects: &[Reject]| {
-                rejects.iter().for_each(|reject| note(report, reject));
-                if silent.is_empty() {
-                    return letters.write(split.index, rejects);
-                }
-                let kept: Vec<Reject> = rejects.iter().filter(|reject| !silent.contains(&reject.stage.as_str())).cloned().collect();
-                letters.write(split.index, &kept)
-            };
-            let mut progress = |progress: &mut Progress| {
-                if looked.elapsed() < Duration::from_millis(50) {
-                    return;
-                }
-                looked = Instant::now();
-                progress.rows.add(&before);
-                progress.seconds = clock.elapsed().as_secs_f64();
-                progress.memory_mb = process::memory_mb();
-                // Splits are about the same size.
-                progress.share = progress.share.map(|share| (number as f64 + share) / count);
-                reached.clone_from(progress);
-                on_progress(progress);
-            };
-            let report = run_split(&context, split, &mut on_rejects, &mut progress)?;
-            done.rows.add(&report.rows);
-            done.seconds.extract += report.seconds.extract;
-            done.seconds.transform += report.seconds.transform;
-            done.seconds.load += report.seconds.load;
-            for (total, stage) in done.stages.iter_mut().zip(report.stages) {
-                split::merge(total, stage);
-            }
-            staged.extend(report.staged);
-        }
-        if !done.rows.balance() {
-            return Err(Error::bug(format!("rows do not balance, so nothing was written: {:?}", done.rows)));
-        }
-        done.quality = self.judge(&done.stages);
-        if done.quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) {
-            // The letters say what is wrong with the data; of the rest nothing is shown.
-            self.sink.abort()?;
-            letters.commit()?;
-            letters.tell(&mut done.dead_letters);
-            done.rows.withheld = std::mem::take(&mut done.rows.loaded);
-            return Ok(done);
-        }
-        on_progress(&Progress {
-            stage: PhaseName::Load,
-            rows: done.rows,
-            seconds: clock.elapsed().as_secs_f64(),
-            memory_mb: process::memory_mb(),
-            share: Some(1.0),
-            ..reached
-        });
-        // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
-        letters.commit().map_err(|error| error.in_phase(PhaseName::Load))?;
-        letters.tell(&mut done.dead_letters);
-        let committed = self.sink.commit(staged).map_err(|error| error.in_phase(PhaseName::Load))?;
-        done.output = OutputReport { files: committed.files, bytes: committed.bytes };
-        Ok(done)
-    }
-
-    /// What the stages of rules found; `None` where there are none.
-    fn judge(&self, reports: &[StageReport]) -> Option<Quality> {
-        let steps = self.plan.stages.iter().zip(reports).filter_map(|(stage, report)| {
-            let rules = stage.validation.as_ref()?;
-            Some(StepQuality::of(&stage.name, &rules.rules, &rules.thresholds, &report.tally))
-        });
-        Quality::of(steps.collect())
+        Ok(splits)
     }
 }
 
@@ -391,18 +553,4 @@ fn table_of(path: Option<&Path>, table: &str, options: &RunOptions) -> Result<Ar
     };
     let path = path.map_or_else(state, |path| Ok(path.to_owned()))?;
     TableLetters::open(&path, table).map(Arc::new).map_err(|error| error.in_phase(PhaseName::Load))
-}
-
-/// Counts a refused row.
-fn note(report: &mut DeadLetterReport, reject: &Reject) {
-    *report.by_reason.entry(reject.reason).or_default() += 1;
-    *report.by_code.entry(reject.code.clone()).or_default() += 1;
-    if report.samples.len() < SAMPLES {
-        let place = match (reject.line, reject.row) {
-            (0, 0) => reject.source.to_string(),
-            (0, row) => format!("{} row {row}", reject.source),
-            (line, _) => format!("{}:{line}", reject.source),
-        };
-        report.samples.push(format!("{place}: {}", reject.message));
-    }
 }

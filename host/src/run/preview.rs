@@ -59,7 +59,7 @@ pub struct Look {
 impl Look {
     /// Adds what came of a batch; of the rows, the first `show` are kept.
     fn take(&mut self, output: &Output, show: usize) {
-        let Output { batches, rejects, filtered, expanded, crashed: _, skipped } = output;
+        let Output { batches, rejects, filtered, expanded, crashed: _, skipped, failed_batches: _ } = output;
         for batch in batches {
             let schema = batch.rows.schema();
             // A change of schema in mid-stream shows in the rows, the first schema is what the step is known by.
@@ -246,11 +246,12 @@ impl Looking<'_> {
         for split in source.splits(NonZeroUsize::MIN)? {
             for chunk in source.read(&split, None)? {
                 for decoded in chunk?.decode() {
-                    let Decoded { batch, rejects, skipped } = decoded?;
-                    counts.read += rejects.len() as u64 + skipped;
+                    let Decoded { batch, rejects, skipped, filtered } = decoded?;
+                    counts.read += rejects.len() as u64 + skipped + filtered;
                     counts.rejected += rejects.len() as u64;
                     counts.skipped += skipped;
-                    let came = Output { batches: vec![batch.clone()], rejects, skipped, ..Output::default() };
+                    counts.filtered += filtered;
+                    let came = Output { batches: vec![batch.clone()], rejects, skipped, filtered, ..Output::default() };
                     self.looks[0].take(&came, self.show);
                     if batch.rows.num_rows() > 0 {
                         apply.push_watched(batch, &mut |stage, input, output| self.look(stage, input, output))?;

@@ -17,6 +17,12 @@ pub(super) fn memory_mb() -> f64 {
     status_mb("VmRSS:")
 }
 
+/// Gives memory back to the kernel that was freed and that the allocator keeps.
+pub(super) fn give_back_memory() {
+    // SAFETY: may be called from any thread at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
 /// A line of `/proc/self/status`; 0 where the kernel has none.
 fn status_mb(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::checkpoint::{Opened, Phase as At, Session};
 use super::split::Seconds;
-use super::{RunOptions, process, run};
+use super::{RunOptions, process, run_session};
 use crate::batch::Reason;
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
@@ -14,12 +15,12 @@ use crate::report::{DeadLetterReport, ErrorReport, Phase, PhaseName, PhaseStatus
 use crate::sandbox::Sandbox;
 use crate::state::{History, Recording};
 
-/// Runs a plan as [`run`] does, and keeps its record: one that says `running` from the start, and at the end how it ended.
+/// Runs a plan as [`super::run`] does, and keeps its record: one that says `running` from the start, and at the end how it ended.
 ///
 /// Where the record cannot be written there is a warning, and the run goes on: data comes first. A dry run is not recorded.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`super::run`].
 pub fn run_recorded(
     plan: &Plan,
     options: &RunOptions,
@@ -30,15 +31,25 @@ pub fn run_recorded(
 ) -> Result<RunReport> {
     let clock = Instant::now();
     let mut last = Progress::default();
-    let recording = history.filter(|_| !options.dry_run).and_then(|history| {
+    let opened = Session::open(options);
+    // A run that goes on has the id that it began with.
+    let options = &match &opened {
+        Ok(Some(opened)) => opened.session.options(options),
+        _ => options.clone(),
+    };
+    let complete = matches!(&opened, Ok(Some(Opened { from: Some(from), .. })) if matches!(from.phase, At::Done(_)));
+    let recording = history.filter(|history| !options.dry_run && !(complete && has_ended_well(history, &options.run_id)));
+    let recording = recording.and_then(|history| {
         let mut report = begun(plan, options);
         report.phases = waiting(plan);
         report.phases[0].status = PhaseStatus::Running;
         history.begin(&masked(plan, &report)).inspect_err(|error| unrecorded(error, "this run is not recorded, and goes on")).ok()
     });
-    let outcome = run(plan, options, sandbox, stop, &mut |progress| {
-        last.clone_from(progress);
-        on_progress(progress);
+    let outcome = opened.and_then(|opened| {
+        run_session(plan, options, opened, sandbox, stop, &mut |progress| {
+            last.clone_from(progress);
+            on_progress(progress);
+        })
     });
     if let Some(recording) = recording {
         match &outcome {
@@ -47,6 +58,12 @@ pub fn run_recorded(
         }
     }
     outcome
+}
+
+/// Whether the record of a run says that it has, so that nothing is left to be said of it.
+fn has_ended_well(history: &History, run_id: &str) -> bool {
+    let found = history.find(run_id, 1).unwrap_or_default();
+    found.iter().any(|report| report.run_id == run_id && matches!(report.status, Status::Success | Status::PartialSuccess))
 }
 
 fn end(recording: Recording<'_>, report: &RunReport) {

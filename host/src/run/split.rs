@@ -3,32 +3,46 @@
 //! One thread reads chunks. Each worker takes the next chunk, parses it, passes it through its own stages and encodes
 //! the result, all without waiting for another. The calling thread puts the chunks back in order and appends them. A
 //! chunk is read only when there is a place for it, so that a bounded number of them exists at any time.
+//!
+//! Of a run that keeps checkpoints the reader marks the chunk behind which the next one is due. What the stages remember is asked for
+//! right behind that chunk (where any does, one worker sees all chunks in order); once the chunk is appended, what is staged is put on
+//! disk, and the checkpoint is written. A run that is told to stop ends with such a mark behind the last chunk that was read.
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
 
 use super::chain::Chain;
+use super::checkpoint::Reached;
+use super::memory::Memory;
+use super::reader::Reader;
 use super::sizes::Sizes;
-use super::spool::Spool;
+use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
+use crate::config::extract::ProcessingMode;
+use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
-use crate::sink::{Encode, Encoded, Load, Payload, Sink, Staged};
+use crate::sink::{Encode, Encoded, Flushed, Load, Payload, Sink, Staged};
 use crate::source::{Chunk, Decoded, Source, Split};
 use crate::stage::Output;
 
 /// Chunks that may exist beyond one for each worker: one being read, one waiting to be appended.
 const CHUNKS_AHEAD: usize = 2;
+
+/// Time between two looks at the memory and the time that a run takes.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Bits of a batch's number within its split. The split stands above them, so that stages see numbers that are unique in the run.
 const SEQUENCE_BITS: u32 = 40;
@@ -45,6 +59,38 @@ pub(super) struct Context<'a> {
     pub(super) root: &'a Path,
     /// Set from outside to end the run before its time.
     pub(super) stop: &'a AtomicBool,
+    /// How checkpoints are kept, where they are.
+    pub(super) marks: Option<Marks<'a>>,
+    pub(super) mode: ProcessingMode,
+    /// Rows that a `hybrid` run reads ahead.
+    pub(super) chunk_rows: u64,
+    pub(super) memory: &'a Memory,
+    pub(super) deadline: Deadline,
+    /// Share of failed batches, from the third batch on, above which the run stops.
+    pub(super) max_failed_batches: f64,
+    /// How often reading is tried again where something outside fails.
+    pub(super) max_retries: u32,
+}
+
+/// How checkpoints are kept.
+#[derive(Clone, Copy)]
+pub(super) struct Marks<'a> {
+    /// Batches from one to the next.
+    pub(super) interval: NonZeroUsize,
+    /// Where rows stand that wait for their columns.
+    pub(super) rows: &'a Path,
+}
+
+/// Looks on while a split is run.
+pub(super) trait Watcher {
+    /// Takes refused rows, in order.
+    fn rejects(&mut self, rejects: &[Reject]) -> Result<()>;
+
+    /// Is told how far the split is.
+    fn progress(&mut self, progress: &mut Progress);
+
+    /// Writes a checkpoint: everything up to here is on disk.
+    fn checkpoint(&mut self, so_far: &SplitReport, reached: Reached) -> Result<()>;
 }
 
 /// What became of a split.
@@ -53,10 +99,15 @@ pub(super) struct SplitReport {
     pub(super) staged: Option<Staged>,
     pub(super) stages: Vec<StageReport>,
     pub(super) seconds: Seconds,
+    pub(super) batches: u64,
+    pub(super) failed_batches: u64,
+    /// Whether it was told to stop before its end.
+    pub(super) interrupted: bool,
 }
 
 /// Seconds of all workers together, by phase.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Seconds {
     pub(super) extract: f64,
     pub(super) transform: f64,
@@ -64,20 +115,23 @@ pub(super) struct Seconds {
 }
 
 /// What a worker made of one chunk.
-struct Done {
-    sequence: usize,
-    outcome: Result<Finished>,
+pub(super) struct Done {
+    pub(super) sequence: usize,
+    pub(super) outcome: Result<Finished>,
 }
 
-struct Finished {
+pub(super) struct Finished {
     encoded: Encoding,
     rejects: Vec<Reject>,
     rows: Rows,
     batches: u64,
+    failed_batches: u64,
     stages: Vec<StageReport>,
     seconds: Seconds,
     /// Where the input goes on.
     next: Option<Position>,
+    /// Where a checkpoint is due behind it, with what the stages remember then.
+    mark: Option<(Position, Vec<Vec<u8>>)>,
 }
 
 enum Encoding {
@@ -86,52 +140,81 @@ enum Encoding {
     Rows(Vec<Batch>),
 }
 
-type Job = (usize, Box<dyn Chunk>);
+/// What a worker is given.
+pub(super) struct Job {
+    pub(super) sequence: usize,
+    /// None behind the last chunk of a run that was told to stop.
+    pub(super) chunk: Option<Box<dyn Chunk>>,
+    /// Where a checkpoint is due behind it.
+    pub(super) mark: Option<Position>,
+}
 
-/// Runs one split: `on_rejects` is given the refused rows in order, `on_progress` how far it is.
-pub(super) fn run_split(
-    context: &Context<'_>,
-    split: &Split,
-    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
-    on_progress: &mut dyn FnMut(&mut Progress),
-) -> Result<SplitReport> {
+/// Runs one split, from its start or from where a checkpoint says that it was.
+pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reached>, watcher: &mut dyn Watcher) -> Result<SplitReport> {
     let encode: OnceLock<Arc<dyn Encode>> = OnceLock::new();
-    let spool = (context.output.is_none() && context.sink.names_columns()).then(Spool::open).transpose()?;
-    let mut appender = Appender { context, split, load: None, encode: &encode, spool };
-    if let Some(schema) = &context.output {
+    let mut appender = Appender { context, split, load: None, encode: &encode, spool: None };
+    if let Some(staged) = from.and_then(|from| from.staged.as_ref()) {
+        appender.load(context.sink.begin(split.index, staged.schema()?, Some(staged))?);
+    } else if let Some(schema) = &context.output {
         appender.begin(schema.clone())?;
+    } else if context.sink.names_columns() {
+        appender.spool = Some(match (context.marks, from.and_then(|from| from.spool.as_ref())) {
+            (Some(Marks { rows, .. }), Some(from)) => Spool::resume(rows, from)?,
+            (marks, _) => Spool::open(marks.map(|marks| marks.rows))?,
+        });
     }
-    let chunks = context.source.read(split, None).map_err(in_phase(PhaseName::Extract))?;
+    let position = from.map(|from| &from.position);
+    let chunks = context.source.read(split, position).map_err(in_phase(PhaseName::Extract))?;
     let stop = AtomicBool::new(false);
-    let stopped = || stop.load(Ordering::Relaxed) || context.stop.load(Ordering::Relaxed);
-    let (jobs_in, jobs) = sync_channel::<Job>(1);
+    // Where checkpoints are kept, what was read is worked on to the end.
+    let stopped = || stop.load(Ordering::Relaxed) || context.marks.is_none() && context.stop.load(Ordering::Relaxed);
+    let reader = Reader {
+        interval: context.marks.map(|marks| marks.interval.get() as u64),
+        position: position.cloned(),
+        asked: context.stop,
+        interrupted: AtomicBool::new(false),
+        mode: context.mode,
+        chunk_rows: context.chunk_rows,
+        memory: context.memory,
+        max_retries: context.max_retries,
+        reopen: &|position| context.source.read(split, position),
+    };
+    let open = || {
+        let mut chain = context.stages.open()?;
+        if let Some(from) = from.filter(|_| context.stages.remembers) {
+            chain.restore(&from.snapshots)?;
+        }
+        Ok(chain)
+    };
+    let worker = Worker { context, split: split.index, encode: &encode, open: &open, interrupted: &reader.interrupted };
+    let (jobs_in, jobs) = channel::<Job>();
     let jobs = Mutex::new(jobs);
     let (done_in, done) = channel::<Done>();
     let (places_in, places) = channel::<()>();
-    for _ in 0..context.workers + CHUNKS_AHEAD {
-        places_in.send(()).expect("the receiver is in scope");
-    }
     thread::scope(|scope| {
         let read_failed = done_in.clone();
         thread::Builder::new()
             .name("etl-read".into())
-            .spawn_scoped(scope, || read(chunks, places, jobs_in, read_failed, &stopped))
+            .spawn_scoped(scope, || reader.read(chunks, context.workers + CHUNKS_AHEAD, places, jobs_in, read_failed, &stopped))
             .map_err(|error| Error::outside("starting a thread").because(error))?;
-        for worker in 0..context.workers {
-            let (done_in, jobs, encode, stopped) = (done_in.clone(), &jobs, &encode, &stopped);
+        for number in 0..context.workers {
+            let (done_in, jobs, worker, stopped) = (done_in.clone(), &jobs, &worker, &stopped);
             thread::Builder::new()
-                .name(format!("etl-work-{worker}"))
-                .spawn_scoped(scope, move || work(context, split.index, jobs, done_in, encode, stopped))
+                .name(format!("etl-work-{number}"))
+                .spawn_scoped(scope, move || worker.work(jobs, done_in, stopped))
                 .map_err(|error| Error::outside("starting a thread").because(error))?;
         }
         drop(done_in);
-        let outcome = collect(&mut appender, done, places_in, on_rejects, on_progress);
+        let outcome = collect(&mut appender, done, places_in, &reader.interrupted, watcher);
         // Readers and workers end at their next chunk.
         stop.store(true, Ordering::Relaxed);
         outcome
     })
     .and_then(|mut report| {
-        if context.stop.load(Ordering::Relaxed) {
+        if report.interrupted {
+            return Ok(report);
+        }
+        if context.marks.is_none() && context.stop.load(Ordering::Relaxed) {
             return Err(Error::outside("stopped before the end, nothing was written"));
         }
         report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
@@ -139,73 +222,66 @@ pub(super) fn run_split(
     })
 }
 
-/// Reads chunks while there are places for them.
-fn read(
-    chunks: crate::source::Chunks,
-    places: Receiver<()>,
-    jobs: std::sync::mpsc::SyncSender<Job>,
-    failed: Sender<Done>,
-    stopped: &(dyn Fn() -> bool + Sync),
-) {
-    let mut chunks = chunks;
-    let mut sequence = 0;
-    while places.recv().is_ok() && !stopped() {
-        match caught(|| chunks.next().transpose()) {
-            Ok(None) => return,
-            Ok(Some(chunk)) => {
-                if jobs.send((sequence, chunk)).is_err() {
-                    return;
-                }
+/// Works on chunks.
+struct Worker<'a> {
+    context: &'a Context<'a>,
+    split: usize,
+    encode: &'a OnceLock<Arc<dyn Encode>>,
+    /// Opens the stages, as they were at the checkpoint.
+    open: &'a (dyn Fn() -> Result<Chain> + Sync),
+    interrupted: &'a AtomicBool,
+}
+
+impl Worker<'_> {
+    /// Works on chunks until there are no more.
+    fn work(&self, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, stopped: &(dyn Fn() -> bool + Sync)) {
+        let Self { context, split, encode, open, interrupted } = *self;
+        let mut chain = None;
+        loop {
+            let job = jobs.lock().expect("receiving does not panic").recv();
+            let Ok(Job { sequence, chunk, mark }) = job else { break };
+            if stopped() {
+                return;
             }
-            Err(error) => {
-                // Nobody listens any more where another error came first.
-                failed.send(Done { sequence, outcome: Err(error.in_phase(PhaseName::Extract)) }).ok();
+            let outcome = caught(|| {
+                let chain = match &mut chain {
+                    Some(chain) => chain,
+                    none => none.insert(open()?),
+                };
+                let mut finished = match chunk {
+                    Some(chunk) => chunk_through(context, split, chunk, chain, encode)?,
+                    None => Finished::new(context),
+                };
+                if let Some(position) = mark {
+                    let snapshots = if context.stages.remembers { chain.snapshot()? } else { Vec::new() };
+                    finished.mark = Some((position, snapshots));
+                }
+                Ok(finished)
+            });
+            if done.send(Done { sequence, outcome }).is_err() {
                 return;
             }
         }
-        sequence += 1;
-    }
-}
-
-/// Works on chunks until there are no more.
-fn work(
-    context: &Context<'_>,
-    split: usize,
-    jobs: &Mutex<Receiver<Job>>,
-    done: Sender<Done>,
-    encode: &OnceLock<Arc<dyn Encode>>,
-    stopped: &(dyn Fn() -> bool + Sync),
-) {
-    let mut chain = None;
-    loop {
-        let job = jobs.lock().expect("receiving does not panic").recv();
-        let Ok((sequence, chunk)) = job else { break };
-        if stopped() {
+        // What is held back by a run that was told to stop is in its checkpoint.
+        if interrupted.load(Ordering::SeqCst) {
+            return;
+        }
+        // Only a stage that remembers holds rows back, and then there is one worker.
+        if chain.is_none() && context.workers > 1 {
             return;
         }
         let outcome = caught(|| {
-            let chain = match &mut chain {
-                Some(chain) => chain,
-                none => none.insert(context.stages.open()?),
-            };
-            chunk_through(context, split, chunk, chain, encode)
+            let mut chain = chain.map_or_else(open, Ok)?;
+            let mut finished = Finished::new(context);
+            let batches = finished.take(chain.finish().map_err(in_phase(PhaseName::Transform))?);
+            finished.encode(batches, encode)?;
+            chain.usage(&mut finished.stages);
+            Ok(finished)
         });
-        if done.send(Done { sequence, outcome }).is_err() {
-            return;
+        let has_rows = outcome.as_ref().map_or(true, |finished| finished.rows != Rows::default());
+        if context.workers == 1 || has_rows || outcome.is_err() {
+            done.send(Done { sequence: usize::MAX, outcome }).ok();
         }
-    }
-    // Only a stage that remembers holds rows back, and then there is one worker.
-    let Some(mut chain) = chain.or_else(|| (context.workers == 1).then(|| context.stages.open().ok()).flatten()) else { return };
-    let outcome = caught(|| {
-        let mut finished = Finished::new(context);
-        let batches = finished.take(chain.finish().map_err(in_phase(PhaseName::Transform))?);
-        finished.encode(batches, encode)?;
-        chain.usage(&mut finished.stages);
-        Ok(finished)
-    });
-    let has_rows = outcome.as_ref().map_or(true, |finished| finished.rows != Rows::default());
-    if context.workers == 1 || has_rows || outcome.is_err() {
-        done.send(Done { sequence: usize::MAX, outcome }).ok();
     }
 }
 
@@ -215,7 +291,7 @@ fn in_phase(phase: PhaseName) -> impl Fn(Error) -> Error {
 }
 
 /// Makes an error of a panic: a thread that just ended would leave the others waiting for its chunk for ever.
-fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let text = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
@@ -243,12 +319,13 @@ fn chunk_through(
         seconds
     };
     for decoded in chunk.decode() {
-        let Decoded { mut batch, rejects, skipped } = decoded.map_err(in_phase(PhaseName::Extract))?;
+        let Decoded { mut batch, rejects, skipped, filtered } = decoded.map_err(in_phase(PhaseName::Extract))?;
         batch.sequence |= (split as u64) << SEQUENCE_BITS;
         finished.seconds.extract += lap();
         finished.batches += 1;
         let first = finished.rejects.len();
-        finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped;
+        finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped + filtered;
+        finished.rows.filtered += filtered;
         finished.rows.rejected += rejects.len() as u64;
         finished.rows.skipped += skipped;
         finished.rejects.extend(rejects);
@@ -283,20 +360,23 @@ impl Finished {
             rejects: Vec::new(),
             rows: Rows::default(),
             batches: 0,
+            failed_batches: 0,
             stages,
             seconds: Seconds::default(),
             next: None,
+            mark: None,
         }
     }
 
     /// Counts a stage's output and answers the rows that go on.
     fn take(&mut self, output: Output) -> Vec<Batch> {
-        let Output { batches, rejects, filtered, expanded, crashed, skipped } = output;
+        let Output { batches, rejects, filtered, expanded, crashed, skipped, failed_batches } = output;
         self.rows.rejected += rejects.len() as u64;
         self.rows.filtered += filtered;
         self.rows.expanded += expanded;
         self.rows.crashed += crashed;
         self.rows.skipped += skipped;
+        self.failed_batches += failed_batches;
         self.rejects.extend(rejects);
         batches
     }
@@ -329,43 +409,28 @@ fn collect(
     appender: &mut Appender<'_>,
     done: Receiver<Done>,
     places: Sender<()>,
-    on_rejects: &mut dyn FnMut(&[Reject]) -> Result<()>,
-    on_progress: &mut dyn FnMut(&mut Progress),
+    interrupted: &AtomicBool,
+    watcher: &mut dyn Watcher,
 ) -> Result<SplitReport> {
-    let started = Instant::now();
-    let sizes = Sizes::of(appender.context.root, appender.split);
-    let mut report =
-        SplitReport { rows: Rows::default(), staged: None, stages: appender.context.stages.reports.clone(), seconds: Seconds::default() };
-    let mut progress = Progress::default();
+    let mut collector = Collector {
+        started: Instant::now(),
+        sizes: Sizes::of(appender.context.root, appender.split),
+        report: SplitReport {
+            rows: Rows::default(),
+            staged: None,
+            stages: appender.context.stages.reports.clone(),
+            seconds: Seconds::default(),
+            batches: 0,
+            failed_batches: 0,
+            interrupted: false,
+        },
+        progress: Progress::default(),
+        watcher,
+    };
     let mut early: BTreeMap<usize, Result<Finished>> = BTreeMap::new();
     let mut expected = 0;
-    let mut take = |appender: &mut Appender<'_>, finished: Finished, report: &mut SplitReport| -> Result<()> {
-        let Finished { mut rejects, mut rows, encoded, batches, stages, seconds, next } = finished;
-        appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
-        for reject in &mut rejects {
-            reject.batch &= (1 << SEQUENCE_BITS) - 1;
-        }
-        on_rejects(&rejects)?;
-        report.rows.add(&rows);
-        report.seconds.extract += seconds.extract;
-        report.seconds.transform += seconds.transform;
-        report.seconds.load += seconds.load;
-        for (total, stage) in report.stages.iter_mut().zip(stages) {
-            merge(total, stage);
-        }
-        progress.stage = PhaseName::Transform;
-        progress.rows = report.rows;
-        if let Some(next) = next {
-            progress.share = sizes.share(&next);
-        }
-        progress.batches += batches;
-        progress.seconds = started.elapsed().as_secs_f64();
-        progress.fuel = report.stages.iter().map(|stage| (stage.name.clone(), stage.fuel)).collect();
-        on_progress(&mut progress);
-        Ok(())
-    };
     let mut held_back = Vec::new();
-    for Done { sequence, outcome } in done {
+    while let Some(Done { sequence, outcome }) = next(&done, appender.context)? {
         if sequence == usize::MAX {
             // One of each worker.
             held_back.push(outcome);
@@ -375,24 +440,134 @@ fn collect(
         early.insert(sequence, outcome);
         while let Some(finished) = early.remove(&expected) {
             expected += 1;
-            take(appender, finished?, &mut report)?;
+            collector.take(appender, finished?)?;
             // The reader has left where all is read.
             places.send(()).ok();
         }
     }
-    // What a stage that remembers held back comes last.
     for (_, finished) in early {
-        take(appender, finished?, &mut report)?;
+        collector.take(appender, finished?)?;
     }
+    if interrupted.load(Ordering::SeqCst) {
+        collector.report.interrupted = true;
+        return Ok(collector.report);
+    }
+    // What a stage that remembers held back comes last.
     for finished in held_back {
-        take(appender, finished?, &mut report)?;
+        collector.take(appender, finished?)?;
     }
+    let context = appender.context;
     for batches in appender.unspool()? {
-        let mut finished = Finished::new(appender.context);
+        if context.marks.is_some() && context.stop.load(Ordering::Relaxed) {
+            // The last checkpoint has these rows still waiting.
+            collector.report.interrupted = true;
+            return Ok(collector.report);
+        }
+        let mut finished = Finished::new(context);
         finished.encoded = Encoding::Rows(batches?);
-        take(appender, finished, &mut report)?;
+        collector.take(appender, finished)?;
     }
-    Ok(report)
+    Ok(collector.report)
+}
+
+/// Waits for the next chunk; while it waits, the run is held to its time and memory.
+fn next(done: &Receiver<Done>, context: &Context<'_>) -> Result<Option<Done>> {
+    loop {
+        context.deadline.check()?;
+        match done.recv_timeout(LOOK) {
+            Ok(done) => return Ok(Some(done)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => context.memory.check()?,
+        }
+    }
+}
+
+/// Stops a run of which too many batches were refused as a whole: the first two may be bad luck.
+fn check_failed(report: &SplitReport, most: f64) -> Result<()> {
+    let SplitReport { batches, failed_batches, .. } = report;
+    if *batches < 3 || *failed_batches as f64 / *batches as f64 <= most {
+        return Ok(());
+    }
+    let message =
+        format!("{failed_batches} of the first {batches} batches failed as a whole, but a share of {most} may (`max_error_ratio`)");
+    Err(Error::guest(message).hint("the dead letters of a run that fails are not kept; `preview` and `test` show what the transform says"))
+}
+
+/// When a run must have ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deadline(Option<(Instant, Duration)>);
+
+impl Deadline {
+    /// So long from now, where there is a limit.
+    pub(super) fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.and_then(|timeout| Some((Instant::now().checked_add(timeout)?, timeout))))
+    }
+
+    fn check(self) -> Result<()> {
+        match self.0 {
+            Some((end, timeout)) if Instant::now() >= end => {
+                let message = format!("the run was not done after {} s (`timeout_seconds`)", timeout.as_secs());
+                Err(Error::outside(message)
+                    .hint("raise `timeout_seconds` in settings.yaml, 0 = no limit; with checkpoints, `--resume` goes on"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Adds up what became of chunks.
+struct Collector<'a> {
+    started: Instant,
+    sizes: Sizes,
+    report: SplitReport,
+    progress: Progress,
+    watcher: &'a mut dyn Watcher,
+}
+
+impl Collector<'_> {
+    /// Appends the next chunk.
+    fn take(&mut self, appender: &mut Appender<'_>, finished: Finished) -> Result<()> {
+        let Self { started, sizes, report, progress, watcher } = self;
+        let Finished { mut rejects, mut rows, encoded, batches, failed_batches, stages, seconds, next, mark } = finished;
+        appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
+        for reject in &mut rejects {
+            reject.batch &= (1 << SEQUENCE_BITS) - 1;
+        }
+        watcher.rejects(&rejects)?;
+        report.rows.add(&rows);
+        report.batches += batches;
+        report.failed_batches += failed_batches;
+        report.seconds.add(seconds);
+        for (total, stage) in report.stages.iter_mut().zip(stages) {
+            merge(total, stage);
+        }
+        appender.context.memory.note(&report.stages, appender.context.workers);
+        check_failed(report, appender.context.max_failed_batches)?;
+        if let Some((position, snapshots)) = mark {
+            crash::at("flush.due");
+            let (staged, spool) = appender.flush()?;
+            crash::at("flush.done");
+            watcher.checkpoint(report, Reached { position, staged, spool, snapshots })?;
+        }
+        progress.stage = PhaseName::Transform;
+        progress.share = next.and_then(|next| sizes.share(&next));
+        progress.rows = report.rows;
+        progress.batches = report.batches;
+        progress.seconds = started.elapsed().as_secs_f64();
+        progress.fuel = report.stages.iter().map(|stage| (stage.name.clone(), stage.fuel)).collect();
+        watcher.progress(progress);
+        Ok(())
+    }
+}
+
+impl Seconds {
+    /// Adds up.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { extract, transform, load } = other;
+        self.extract += extract;
+        self.transform += transform;
+        self.load += load;
+    }
 }
 
 /// Adds what a stage used in another chunk or split.
@@ -424,10 +599,20 @@ struct Appender<'a> {
 
 impl Appender<'_> {
     fn begin(&mut self, schema: SchemaRef) -> Result<()> {
-        let load = self.context.sink.begin(self.split.index, schema)?;
+        let load = self.context.sink.begin(self.split.index, schema, None)?;
+        self.load(load);
+        Ok(())
+    }
+
+    fn load(&mut self, load: Box<dyn Load>) {
         self.encode.set(load.encoder()).unwrap_or_else(|_| unreachable!("a split begins once"));
         self.load = Some(load);
-        Ok(())
+    }
+
+    /// Puts on disk what was appended so far.
+    fn flush(&mut self) -> Result<(Option<Flushed>, Option<SpoolFlushed>)> {
+        let load = self.load.as_mut().map(|load| load.flush()).transpose()?;
+        Ok((load, self.spool.as_mut().map(Spool::flush).transpose()?))
     }
 
     fn append(&mut self, encoding: Encoding, rows: &mut Rows, rejects: &mut Vec<Reject>) -> Result<()> {

@@ -1,28 +1,44 @@
-//! Rows that wait on disk until all columns are known.
+//! Rows that wait on disk until all columns are known; of a run that keeps checkpoints, in a file that outlives the process.
 //!
 //! Where no stage can tell what comes out, batches may differ: a column may come late, integers may turn out to be floats. A sink that
 //! must name its columns first gets the rows once all of them have been seen, so that none is refused for what the first ones lacked.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Origin, RowNumbers};
 use crate::error::{Context, Error, Result};
 use crate::sink;
 
-/// Rows in a file without a name, which is gone with the process.
+/// Rows in a file without a name, which is gone with the process, or in one that a checkpoint speaks of.
 pub(super) struct Spool {
     file: BufWriter<File>,
+    bytes: u64,
     /// For each chunk the number of its batches.
     chunks: Vec<usize>,
     /// Names of sources, each once.
     sources: Vec<Arc<str>>,
     schema: Option<SchemaRef>,
+}
+
+/// How far a spool was written: plain data, for a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpoolFlushed {
+    bytes: u64,
+    chunks: Vec<usize>,
+    sources: Vec<String>,
+    /// An Arrow IPC stream without rows, as base64.
+    schema: Option<String>,
 }
 
 /// The rows of a spool, chunk by chunk.
@@ -40,10 +56,59 @@ fn failed(error: std::io::Error) -> Error {
 }
 
 impl Spool {
-    /// Opens an empty one.
-    pub(super) fn open() -> Result<Self> {
-        let file = tempfile::tempfile().map_err(failed)?;
-        Ok(Self { file: BufWriter::with_capacity(1 << 18, file), chunks: Vec::new(), sources: Vec::new(), schema: None })
+    /// Opens an empty one; at a path, or without a name.
+    pub(super) fn open(path: Option<&Path>) -> Result<Self> {
+        let file = match path {
+            None => tempfile::tempfile().map_err(failed)?,
+            Some(path) => File::options().create(true).truncate(true).read(true).write(true).open(path).map_err(failed)?,
+        };
+        Ok(Self { file: BufWriter::with_capacity(1 << 18, file), bytes: 0, chunks: Vec::new(), sources: Vec::new(), schema: None })
+    }
+
+    /// Goes on with one; what was written to it later is forgotten.
+    ///
+    /// # Errors
+    /// Outside, where the file is gone or shorter.
+    pub(super) fn resume(path: &Path, from: &SpoolFlushed) -> Result<Self> {
+        let SpoolFlushed { bytes, chunks, sources, schema } = from;
+        let lost = || {
+            Error::outside(format!("`{}`, which the checkpoint speaks of, is not there any more, or not whole", path.display()))
+                .hint("`--restart` starts again from the first row")
+        };
+        let mut file = File::options().read(true).write(true).open(path).map_err(|_| lost())?;
+        if file.metadata().map_err(failed)?.len() < *bytes {
+            return Err(lost());
+        }
+        file.set_len(*bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+        let schema = schema.as_ref().map(|text| {
+            let bytes = STANDARD.decode(text).map_err(|_| lost())?;
+            Ok::<_, Error>(StreamReader::try_new(&bytes[..], None).map_err(|_| lost())?.schema())
+        });
+        Ok(Self {
+            file: BufWriter::with_capacity(1 << 18, file),
+            bytes: *bytes,
+            chunks: chunks.clone(),
+            sources: sources.iter().map(|source| Arc::from(source.as_str())).collect(),
+            schema: schema.transpose()?,
+        })
+    }
+
+    /// Puts the rows so far on disk and says how to go on from there.
+    pub(super) fn flush(&mut self) -> Result<SpoolFlushed> {
+        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).map_err(failed)?;
+        self.bytes = self.file.stream_position().map_err(failed)?;
+        let schema = self.schema.as_ref().map(|schema| {
+            let mut bytes = Vec::new();
+            let written = StreamWriter::try_new(&mut bytes, schema).and_then(|mut writer| writer.finish());
+            written.bug(|| "a schema cannot be written".into())?;
+            Ok::<_, Error>(STANDARD.encode(bytes))
+        });
+        Ok(SpoolFlushed {
+            bytes: self.bytes,
+            chunks: self.chunks.clone(),
+            sources: self.sources.iter().map(ToString::to_string).collect(),
+            schema: schema.transpose()?,
+        })
     }
 
     /// Adds the batches of one chunk.
@@ -78,7 +143,7 @@ impl Spool {
 
     /// The columns that hold all rows, and the rows; no columns where there are no rows.
     pub(super) fn finish(self) -> Result<(Option<SchemaRef>, Spooled)> {
-        let Self { file, chunks, sources, schema } = self;
+        let Self { file, bytes: _, chunks, sources, schema } = self;
         let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
         file.rewind().map_err(failed)?;
         Ok((schema, Spooled { file: BufReader::with_capacity(1 << 18, file), chunks: chunks.into_iter(), sources }))
@@ -132,7 +197,7 @@ mod tests {
         };
         let a = batch("a", Arc::new(Int64Array::from(vec![Some(1), None])), RowNumbers::From(7), 3);
         let b = batch("b", Arc::new(Float64Array::from(vec![1.5])), RowNumbers::Each([9].into()), 4);
-        let mut spool = Spool::open().unwrap();
+        let mut spool = Spool::open(None).unwrap();
         spool.push(&[a.clone(), b.clone()]).unwrap();
         spool.push(&[]).unwrap();
         spool.push(std::slice::from_ref(&b)).unwrap();

@@ -102,7 +102,7 @@ fn expected(ids: impl IntoIterator<Item = i64>) -> Vec<Value> {
 
 /// Stages batches as the chunks of a split.
 fn stage(sink: &dyn Sink, split: usize, chunks: &[Batch]) -> Staged {
-    let mut load = sink.begin(split, schema()).unwrap();
+    let mut load = sink.begin(split, schema(), None).unwrap();
     let encode = load.encoder();
     for chunk in chunks {
         let mut encoder = encode.start().unwrap();
@@ -280,7 +280,7 @@ fn splits_stand_in_their_order_and_a_split_begun_twice_counts_once() {
         let last = stage(sink.as_ref(), 2, &[batch(8, 4)]);
         // The second has no rows, the first fails half-way, then runs twice.
         let middle = stage(sink.as_ref(), 1, &[]);
-        let mut broken = sink.begin(0, schema()).unwrap();
+        let mut broken = sink.begin(0, schema(), None).unwrap();
         let mut encoder = broken.encoder().start().unwrap();
         encoder.write(&batch(1, 4)).unwrap();
         broken.append(encoder.finish().unwrap()).unwrap();
@@ -291,6 +291,90 @@ fn splits_stand_in_their_order_and_a_split_begun_twice_counts_once() {
         let committed = sink.commit(vec![last, once, middle, twice]).unwrap();
         assert_eq!(committed.rows, 11, "{config:?}");
         assert_eq!(read_back(&config, root.path()), expected(1..=11), "{config:?}");
+    }
+}
+
+/// Stages chunks of which the process dies behind the `dies`-th, with a flush behind each; then another goes on from the `from`-th flush.
+fn stage_in_two_lives(config: &FileSink, root: &Path, chunks: &[Batch], dies: usize, from: usize) -> Box<dyn Sink> {
+    let append = |load: &mut Box<dyn Load>, chunk: &Batch| {
+        let mut encoder = load.encoder().start().unwrap();
+        assert_eq!(encoder.write(chunk).unwrap(), []);
+        load.append(encoder.finish().unwrap()).unwrap();
+    };
+    let mark = root.join(".mark");
+    fs::write(&mark, "").unwrap();
+    let sink = open(config, root, &run("r1")).unwrap();
+    sink.keep(&mark).unwrap();
+    let mut load = sink.begin(0, schema(), None).unwrap();
+    let mut flushed = vec![load.flush().unwrap()];
+    for chunk in &chunks[..dies] {
+        append(&mut load, chunk);
+        flushed.push(load.flush().unwrap());
+    }
+    drop((load, sink));
+    let sink = open(config, root, &run("r1")).unwrap();
+    let text = serde_json::to_string(&flushed[from]).unwrap();
+    let flushed: Flushed = serde_json::from_str(&text).unwrap();
+    let mut load = sink.begin(0, flushed.schema().unwrap(), Some(&flushed)).unwrap();
+    chunks[from..].iter().for_each(|chunk| append(&mut load, chunk));
+    let staged = load.finish().unwrap();
+    assert_eq!(sink.committed().unwrap(), None);
+    let committed = sink.commit(vec![staged.clone()]).unwrap();
+    assert_eq!(sink.committed().unwrap(), Some(Committed { rows: 0, ..committed }));
+    sink
+}
+
+#[test]
+fn a_load_that_goes_on_from_a_flush_gives_the_bytes_of_one_that_was_never_flushed() {
+    let chunks = [batch(1, 4), batch(5, 3), batch(8, 5), batch(13, 1)];
+    for config in every_sink().into_iter().chain(every_appending_sink()) {
+        let undisturbed = tempfile::tempdir().unwrap();
+        write(&FileSink { write_mode: WriteMode::Overwrite, ..config.clone() }, undisturbed.path(), "r0", 90, 3);
+        let old: Vec<(String, Vec<u8>)> = files(undisturbed.path()).into_iter().collect();
+        let sink = open(&config, undisturbed.path(), &run("r1")).unwrap();
+        let mut load = sink.begin(0, schema(), None).unwrap();
+        for chunk in &chunks {
+            let mut encoder = load.encoder().start().unwrap();
+            encoder.write(chunk).unwrap();
+            load.append(encoder.finish().unwrap()).unwrap();
+        }
+        let staged = load.finish().unwrap();
+        sink.commit(vec![staged]).unwrap();
+        for (dies, from) in [(0, 0), (1, 1), (3, 3), (3, 2), (4, 4), (4, 3)] {
+            let root = tempfile::tempdir().unwrap();
+            for (path, bytes) in &old {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+            let sink = stage_in_two_lives(&config, root.path(), &chunks, dies, from);
+            sink.abort().unwrap();
+            drop(sink);
+            fs::remove_file(root.path().join(".mark")).unwrap();
+            let (found, expected) = (files(root.path()), files(undisturbed.path()));
+            assert!(found == expected, "{config:?}, {dies}, {from}: {:?}, undisturbed {:?}", found.keys(), expected.keys());
+        }
+    }
+}
+
+#[test]
+fn what_an_interrupted_run_has_staged_stays_while_it_can_be_gone_on_with() {
+    for config in every_sink() {
+        let root = tempfile::tempdir().unwrap();
+        let mark = root.path().join(".mark");
+        fs::write(&mark, "").unwrap();
+        let interrupted = open(&config, root.path(), &run("r1")).unwrap();
+        interrupted.keep(&mark).unwrap();
+        stage(interrupted.as_ref(), 0, &[batch(1, 5)]);
+        drop(interrupted);
+        let left = |root: &Path| files(root).into_keys().filter(|path| path.contains("/run-r1/00000")).count();
+        assert!(left(root.path()) > 0, "{config:?}");
+        write(&config, root.path(), "r2", 50, 2);
+        assert!(left(root.path()) > 0, "{config:?}");
+        fs::remove_file(&mark).unwrap();
+        write(&config, root.path(), "r3", 60, 2);
+        assert_eq!(left(root.path()), 0, "{config:?}");
+        assert_eq!(read_back(&config, root.path()), expected(60..=61), "{config:?}");
     }
 }
 

@@ -4,19 +4,25 @@
 //! which is to be done just before the sink's commit, so that no row is ever in neither. Where the sink's commit fails after that, or
 //! the run fails before, [`DeadLetters::abort`] takes them away again; the run's error then says the first few of its reasons
 //! ([`DeadLetters::first`]), because a failed run is run again and would double its letters.
+//!
+//! The letters of a run that can be resumed stay staged, also once they were appended, until [`DeadLetters::close`]: a commit that is
+//! done again finds out what is in the file already, and adds what is not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::SecondsFormat;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::RunName;
+use super::letters_file::Appending;
+use super::log::cut;
 use super::workspace::{Workspace, cannot, sync_dir};
 use crate::batch::{Reason, Reject};
 use crate::error::{Context, Result};
@@ -52,6 +58,15 @@ impl Place {
         let is_folder = full.is_dir() || path.ends_with('/') || (full.extension().is_none() && !full.exists());
         Self::File(if is_folder { full.join(name) } else { full })
     }
+
+    /// The file that letters go to, of itself or of a table.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Table(table) => Some(table.path()),
+            Self::Memory | Self::Nowhere => None,
+        }
+    }
 }
 
 /// Takes the dead letters of one run, from any thread.
@@ -71,6 +86,8 @@ struct State {
     recent: VecDeque<Value>,
     /// What a commit has appended.
     appended: Option<Appended>,
+    /// The file that keeps what is staged while it is there, where the run can be resumed.
+    kept: Option<PathBuf>,
 }
 
 /// What a commit has appended to a file.
@@ -87,6 +104,24 @@ struct Appended {
 #[derive(Debug, Default)]
 struct Split {
     staged: Option<(PathBuf, File)>,
+    /// Bytes staged.
+    bytes: u64,
+    counts: BTreeMap<Reason, u64>,
+    first: Vec<String>,
+}
+
+/// The letters that are on disk before the run is done: plain data, for a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flushed {
+    splits: BTreeMap<usize, FlushedSplit>,
+    recent: Vec<Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FlushedSplit {
+    bytes: u64,
     counts: BTreeMap<Reason, u64>,
     first: Vec<String>,
 }
@@ -111,6 +146,57 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// Keeps what is staged when the process ends before the run does, for as long as the file `while_there` is there.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn keep(&self, while_there: &Path) -> Result<()> {
+        let mut state = self.state();
+        state.kept = Some(while_there.to_owned());
+        state.workspace.as_ref().map_or(Ok(()), |workspace| workspace.keep(while_there))
+    }
+
+    /// Puts the letters so far on disk and says how to go on from there.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn flush(&self) -> Result<Flushed> {
+        let state = self.state();
+        for (staged, file) in state.splits.values().filter_map(|split| split.staged.as_ref()) {
+            file.sync_data().map_err(|error| cannot("sync", staged, error))?;
+        }
+        let splits = state.splits.iter().map(|(split, letters)| {
+            let Split { staged: _, bytes, counts, first } = letters;
+            (*split, FlushedSplit { bytes: *bytes, counts: counts.clone(), first: first.clone() })
+        });
+        Ok(Flushed { splits: splits.collect(), recent: state.recent.iter().cloned().collect() })
+    }
+
+    /// Goes on from what a flush put on disk; letters that were staged after it are forgotten.
+    ///
+    /// # Errors
+    /// Outside, where they are not there any more.
+    pub fn resume(&self, from: &Flushed) -> Result<()> {
+        let mut guard = self.state();
+        let State { workspace, splits, recent, kept, .. } = &mut *guard;
+        recent.extend(from.recent.iter().cloned());
+        for (number, FlushedSplit { bytes, counts, first }) in &from.splits {
+            let mut split = Split { staged: None, bytes: *bytes, counts: counts.clone(), first: first.clone() };
+            if let Some(path) = self.place.path()
+                && *bytes > 0
+            {
+                if workspace.is_none() {
+                    *workspace = Some(self.open_workspace(path, kept.as_deref())?);
+                }
+                let staged = workspace.as_ref().expect("it is open now").split(*number).join("letters");
+                let file = cut(&staged, *bytes)?;
+                split.staged = Some((staged, file));
+            }
+            splits.insert(*number, split);
+        }
+        Ok(())
+    }
+
     /// Takes letters of a split, in order.
     ///
     /// # Errors
@@ -120,7 +206,7 @@ impl DeadLetters {
             return Ok(());
         }
         let mut guard = self.state();
-        let State { workspace, splits, recent, .. } = &mut *guard;
+        let State { workspace, splits, recent, kept, .. } = &mut *guard;
         let part = splits.entry(split).or_default();
         let mut lines = Vec::new();
         for reject in rejects {
@@ -143,13 +229,9 @@ impl DeadLetters {
                 }
             }
         }
-        let path = match &self.place {
-            Place::File(path) => path,
-            Place::Table(table) => table.path(),
-            Place::Memory | Place::Nowhere => return Ok(()),
-        };
+        let Some(path) = self.place.path() else { return Ok(()) };
         if workspace.is_none() {
-            *workspace = Some(self.open_workspace(path)?);
+            *workspace = Some(self.open_workspace(path, kept.as_deref())?);
         }
         if part.staged.is_none() {
             let staged = workspace.as_ref().expect("it is open now").fresh_split(split)?.join("letters");
@@ -157,6 +239,7 @@ impl DeadLetters {
             part.staged = Some((staged, file));
         }
         let (staged, file) = part.staged.as_mut().expect("it is open now");
+        part.bytes += lines.len() as u64;
         file.write_all(&lines).map_err(|error| cannot("write dead letters to", staged, error))
     }
 
@@ -170,16 +253,37 @@ impl DeadLetters {
         if appended.is_some() || splits.values().all(|split| split.staged.is_none()) {
             return Ok(());
         }
+        let kept = workspace.as_ref().filter(|workspace| workspace.is_kept());
         match &self.place {
-            Place::File(path) => *appended = Some(self.append(path, splits)?),
+            Place::File(path) => {
+                let mut file = self.open_letters(path)?;
+                let number = file.metadata().map_err(|error| cannot("read", path, error))?.ino();
+                let staged: Vec<PathBuf> = splits.values().filter_map(|split| Some(split.staged.as_ref()?.0.clone())).collect();
+                let mut appending = match kept {
+                    Some(workspace) => Appending::of_kept(&workspace.file("appended")?, &mut file, path, &staged)?,
+                    None => Appending::new(&mut file, path)?,
+                };
+                let (before, after) = match appending.done {
+                    Some(done) => done,
+                    None => appending.append(&mut file, path, &staged)?,
+                };
+                *appended = Some(Appended { file: number, before, after });
+                if let Some(folder) = path.parent() {
+                    sync_dir(folder)?;
+                }
+            }
             Place::Table(table) => {
                 let open = |(staged, _): &(PathBuf, File)| -> Result<Box<dyn BufRead + Send>> {
                     Ok(Box::new(BufReader::new(File::open(staged).map_err(|error| cannot("read", staged, error))?)))
                 };
+                // A letter has one name, however often the run is gone on with: it is there once.
                 table.append(splits.values().filter_map(|split| split.staged.as_ref()).map(open).collect::<Result<_>>()?)?;
                 *appended = Some(Appended { file: 0, before: 0, after: 0 });
             }
             Place::Memory | Place::Nowhere => return Ok(()),
+        }
+        if kept.is_some() {
+            return Ok(());
         }
         splits.values_mut().for_each(|split| split.staged = None);
         if let Some(workspace) = workspace.take()
@@ -190,31 +294,52 @@ impl DeadLetters {
         Ok(())
     }
 
-    fn append(&self, path: &Path, splits: &BTreeMap<usize, Split>) -> Result<Appended> {
-        let mut file = self.open_letters(path)?;
-        let before = file.seek(SeekFrom::End(0)).map_err(|error| cannot("read", path, error))?;
-        let append = |file: &mut File| {
-            if before > 0 && last_byte(file)? != b'\n' {
-                // A line that a crash has torn stays alone.
-                file.write_all(b"\n")?;
-            }
-            for (staged, _) in splits.values().filter_map(|split| split.staged.as_ref()) {
-                io::copy(&mut File::open(staged)?, file)?;
-            }
-            file.sync_all()?;
-            file.stream_position()
-        };
-        let appended = match append(&mut file).and_then(|after| Ok(Appended { file: file.metadata()?.ino(), before, after })) {
-            Ok(appended) => appended,
-            Err(error) => {
-                let _ = file.set_len(before);
-                return Err(cannot("write dead letters to", path, error));
-            }
-        };
-        if let Some(folder) = path.parent() {
-            sync_dir(folder)?;
+    /// Removes what is kept of letters that were committed, so that the run could be resumed.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn close(&self) -> Result<()> {
+        let mut state = self.state();
+        state.splits.values_mut().for_each(|split| split.staged = None);
+        state.workspace.take().map_or(Ok(()), |workspace| workspace.remove())
+    }
+
+    /// Removes what an earlier process of this run has staged, and leaves letters that it appended.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn clear(&self) -> Result<()> {
+        let Some(path) = self.place.path() else { return Ok(()) };
+        self.left_workspace(path)?.map_or(Ok(()), |workspace| workspace.remove())
+    }
+
+    /// Removes what an earlier process of this run has staged; letters that it appended go too, unless others have written behind them.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn discard(&self) -> Result<()> {
+        let Some(path) = self.place.path() else { return Ok(()) };
+        let Some(workspace) = self.left_workspace(path)? else { return Ok(()) };
+        let staged = workspace.in_splits("letters")?;
+        let note = workspace.file("appended")?;
+        let mut state = self.state();
+        if let Place::Table(_) = self.place {
+            state.appended = Some(Appended { file: 0, before: 0, after: 0 });
+        } else if note.exists() && !staged.is_empty() {
+            let mut file = self.open_letters(path)?;
+            let number = file.metadata().map_err(|error| cannot("read", path, error))?.ino();
+            let done = Appending::of_kept(&note, &mut file, path, &staged)?.done;
+            state.appended = done.map(|(before, after)| Appended { file: number, before, after });
         }
-        Ok(appended)
+        state.workspace = Some(workspace);
+        drop(state);
+        self.abort()
+    }
+
+    /// The workspace that an earlier process of this run has left.
+    fn left_workspace(&self, path: &Path) -> Result<Option<Workspace>> {
+        let (folder, name) = self.place_of_workspace(path);
+        if Workspace::exists(folder, &name) { Workspace::open(folder, &name, &self.run.run_id).map(Some) } else { Ok(None) }
     }
 
     /// Drops all letters, those that were appended too, unless others have written behind them.
@@ -314,12 +439,21 @@ impl DeadLetters {
     }
 
     /// Many runs may write letters to one file, so each has a workspace of its own.
-    fn open_workspace(&self, path: &Path) -> Result<Workspace> {
+    fn open_workspace(&self, path: &Path, kept: Option<&Path>) -> Result<Workspace> {
+        let (folder, name) = self.place_of_workspace(path);
+        let workspace = Workspace::open(folder, &name, &self.run.run_id)?;
+        let prefix = name.strip_suffix(&self.run.run_id).unwrap_or(&name);
+        Workspace::sweep(folder, prefix)?;
+        if let Some(kept) = kept {
+            workspace.keep(kept)?;
+        }
+        Ok(workspace)
+    }
+
+    fn place_of_workspace<'a>(&self, path: &'a Path) -> (&'a Path, String) {
         let folder = path.parent().unwrap_or(Path::new(""));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let workspace = Workspace::open(folder, &format!("{name}.{}", self.run.run_id), &self.run.run_id)?;
-        Workspace::sweep(folder, &format!("{name}."))?;
-        Ok(workspace)
+        (folder, format!("{name}.{}", self.run.run_id))
     }
 
     /// Opens the file under a lock, so that runs append one after the other.
@@ -330,13 +464,6 @@ impl DeadLetters {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn last_byte(file: &mut File) -> io::Result<u8> {
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last[0])
 }
 
 /// Says in a line where a row came from and why it goes no further.

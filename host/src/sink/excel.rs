@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
-use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
+use chrono::{DateTime, Utc};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use super::workspace::cannot;
 use crate::error::{Context, Error, Result};
@@ -37,8 +38,12 @@ pub(super) struct ExcelFile {
 
 impl ExcelFile {
     /// Starts a workbook with one sheet and its header.
-    pub(super) fn create(path: &Path, sheet: &str, schema: &SchemaRef) -> Result<Self> {
+    pub(super) fn create(path: &Path, sheet: &str, schema: &SchemaRef, created: DateTime<Utc>) -> Result<Self> {
         let mut workbook = Workbook::new();
+        // The same run makes the same bytes, whenever.
+        if let Ok(created) = ExcelDateTime::from_timestamp(created.timestamp()) {
+            workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
+        }
         if let Some(folder) = path.parent() {
             workbook.set_tempdir(folder).map_err(|error| failed("create", path, error))?;
         }

@@ -13,11 +13,11 @@ use super::excel::ExcelFile;
 use super::old::OldText;
 use super::output::{Kind, Layout, Output};
 use super::parquet::{self as parquet_file, ParquetEncode, ParquetFormat};
-use super::parts::{PartsEncode, PartsLoad};
+use super::parts::{Begun, PartsEncode, PartsLoad};
 use super::single::{ParquetLoad, TextLoad};
 use super::text::{Syntax, TextEncode, TextFormat};
 use super::workspace::{Move, Workspace, cannot};
-use super::{Committed, Load, Mark, RunName, Sink, Staged, StagedPart};
+use super::{Committed, Flushed, Load, Mark, RunName, Sink, Staged, StagedPart};
 use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
 
@@ -72,13 +72,13 @@ impl Sink for FileOutput {
         !matches!((&self.output.kind, &self.output.layout), (Kind::Text(format), Layout::One) if !csv(format))
     }
 
-    fn begin(&self, split: usize, schema: SchemaRef) -> Result<Box<dyn Load>> {
+    fn begin(&self, split: usize, schema: SchemaRef, from: Option<&Flushed>) -> Result<Box<dyn Load>> {
         *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema.clone();
         if let Layout::Hive { partition, .. } = &self.output.layout {
             partition.check(&schema)?;
         }
         let target = self.output.target(&self.run, split, "", 1);
-        let dir = self.workspace.fresh_split(split)?;
+        let dir = if from.is_some() { self.workspace.split(split) } else { self.workspace.fresh_split(split)? };
         match (&self.output.kind, &self.output.layout) {
             (Kind::Text(format), Layout::One) => {
                 if let Some(old) = &self.old_text {
@@ -86,14 +86,20 @@ impl Sink for FileOutput {
                 }
                 let conform = matches!(format.syntax, Syntax::Csv(_)).then(|| Conform::by_name(schema.clone()));
                 let encode = Arc::new(TextEncode { format: format.clone(), conform });
-                let opening =
-                    if split == 0 && self.old_text.is_none() { format.packing.pack(format.opening(&schema)?)? } else { Vec::new() };
-                TextLoad::begin(split, dir.join("part"), target, encode, &opening)
+                let opens = split == 0 && self.old_text.is_none();
+                let paths = [dir.join("part"), target];
+                match from {
+                    Some(from) => TextLoad::resume(split, paths, schema, encode, from, opens),
+                    None => {
+                        let opening = if opens { Some(format.packing.pack(format.opening(&schema)?)?) } else { None };
+                        TextLoad::begin(split, paths, schema, encode, opening.as_deref())
+                    }
+                }
             }
             (Kind::Parquet(compression), Layout::One) => {
-                let schema = self.parquet_schema(&schema, &target)?;
-                let format = ParquetFormat::new(schema.clone(), *compression)?;
-                ParquetLoad::begin(split, dir.join("part"), target, ParquetEncode { format, conform: Conform::by_type(schema) })
+                let settled = self.parquet_schema(&schema, &target)?;
+                let format = ParquetFormat::new(settled.clone(), *compression)?;
+                ParquetLoad::begin(split, [dir, target], schema, ParquetEncode { format, conform: Conform::by_type(settled) }, from)
             }
             (kind, _) => {
                 let conform = match kind {
@@ -108,7 +114,8 @@ impl Sink for FileOutput {
                     _ => all.clone(),
                 };
                 let encoder = Arc::new(PartsEncode { output: self.output.clone(), conform });
-                Ok(Box::new(PartsLoad::new(self.output.clone(), self.run.clone(), split, dir, of_files, encoder)?))
+                let begun = Begun { schema, of_files, keeps: self.workspace.is_kept() };
+                Ok(Box::new(PartsLoad::new(self.output.clone(), self.run.clone(), split, dir, begun, encoder, from)?))
             }
         }
     }
@@ -136,10 +143,23 @@ impl Sink for FileOutput {
         }
         let files: Vec<PathBuf> = moves.into_iter().map(|step| step.target).collect();
         let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
-        if let Err(error) = self.workspace.remove() {
+        // Of a run that can be resumed it stays known until it is over that its output is in place.
+        if !self.workspace.is_kept()
+            && let Err(error) = self.workspace.remove()
+        {
             tracing::warn!(%error, "the output is in place, but temporary files could not be removed");
         }
         Ok(Committed { files, rows, bytes })
+    }
+
+    fn keep(&self, while_there: &Path) -> Result<()> {
+        self.workspace.keep(while_there)
+    }
+
+    fn committed(&self) -> Result<Option<Committed>> {
+        let Some(files) = self.workspace.committed()? else { return Ok(None) };
+        let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
+        Ok(Some(Committed { files, rows: 0, bytes }))
     }
 
     fn abort(&self) -> Result<()> {
@@ -185,7 +205,7 @@ impl FileOutput {
             Kind::Excel { sheet } => match parts {
                 [] => {
                     let path = self.workspace.file("empty")?;
-                    ExcelFile::create(&path, sheet, &Arc::new(Schema::empty()))?.finish()?;
+                    ExcelFile::create(&path, sheet, &Arc::new(Schema::empty()), self.run.started)?.finish()?;
                     path
                 }
                 [only] => only.staged.clone(),
@@ -201,7 +221,10 @@ impl FileOutput {
             _ => self.workspace.file("joined")?,
         };
         let failed = |error| cannot("write", &joined, error);
+        // A commit that was interrupted may have written to it.
+        let length = parts.first().filter(|first| first.staged == joined).map_or(0, |first| first.bytes);
         let mut file = File::options().create(true).append(true).open(&joined).map_err(failed)?;
+        file.set_len(length).map_err(failed)?;
         let mut any = false;
         if let Some(old) = &self.old_text {
             old.copy(target, format, &mut file)?;
@@ -291,7 +314,7 @@ mod tests {
         let run = RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into() };
         let sink = open(&sink, root, &run, None)?;
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
-        let mut load = sink.begin(0, rows.schema())?;
+        let mut load = sink.begin(0, rows.schema(), None)?;
         let mut encoder = load.encoder().start()?;
         let rejects = encoder.write(&Batch { rows, origin: Origin { source: "in".into(), rows: RowNumbers::From(1) }, sequence: 0 })?;
         load.append(encoder.finish()?)?;

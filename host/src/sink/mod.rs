@@ -4,12 +4,16 @@ mod conform;
 pub mod dead_letters;
 mod excel;
 mod file;
+mod flushed;
 mod join;
+mod letters_file;
+mod log;
 mod mark;
 mod nothing;
 mod old;
 mod output;
 mod parquet;
+mod part_file;
 mod partition;
 mod parts;
 mod single;
@@ -19,6 +23,7 @@ mod workspace;
 #[cfg(test)]
 mod conformance;
 
+pub use flushed::Flushed;
 pub(crate) use join::join;
 pub use mark::Mark;
 
@@ -96,13 +101,20 @@ pub trait Sink: Send + Sync {
         true
     }
 
-    /// Starts to stage the output of one split, under a name that depends only on run and split: begun again, it replaces what was staged.
-    fn begin(&self, split: usize, schema: SchemaRef) -> Result<Box<dyn Load>>;
+    /// Starts to stage the output of one split, under a name that depends only on run and split: begun again, it replaces what was staged,
+    /// or goes on behind what a flush put on disk; what was staged after that is forgotten.
+    fn begin(&self, split: usize, schema: SchemaRef, from: Option<&Flushed>) -> Result<Box<dyn Load>>;
+
+    /// Keeps what is staged when the process ends before the run does, for as long as the file `while_there` is there.
+    fn keep(&self, while_there: &Path) -> Result<()>;
 
     /// Shows all that was staged, in the order of splits, all or nothing.
     fn commit(&self, staged: Vec<Staged>) -> Result<Committed>;
 
-    /// Removes all that was staged and not committed.
+    /// What a commit of this run has shown, where it was done before the process ended; a commit that was interrupted is completed.
+    fn committed(&self) -> Result<Option<Committed>>;
+
+    /// Removes all that was staged and not committed, and what is kept only to know of a commit.
     fn abort(&self) -> Result<()>;
 }
 
@@ -113,6 +125,9 @@ pub trait Load: Send {
 
     /// Appends an encoded chunk. Chunks come in order.
     fn append(&mut self, chunk: Encoded) -> Result<()>;
+
+    /// Puts everything so far on disk and says how to go on from there; what an earlier flush said stays true.
+    fn flush(&mut self) -> Result<Flushed>;
 
     /// Puts everything on disk and says what there is; it is out of sight until the commit.
     fn finish(self: Box<Self>) -> Result<Staged>;
@@ -173,6 +188,8 @@ pub struct StagedPart {
     pub target: PathBuf,
     /// Rows in it.
     pub rows: u64,
+    /// Bytes in it.
+    pub bytes: u64,
 }
 
 /// What a commit made visible.

@@ -1,10 +1,12 @@
 //! The sink of a dry run: rows are counted, and nothing is written.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
-use super::{Committed, Encode, Encoded, Encoder, Load, Payload, Sink, Staged};
+use super::flushed::What;
+use super::{Committed, Encode, Encoded, Encoder, Flushed, Load, Payload, Sink, Staged};
 use crate::batch::{Batch, Reject};
 use crate::error::Result;
 
@@ -14,6 +16,7 @@ pub(super) struct Nothing;
 struct Counting {
     split: usize,
     rows: u64,
+    schema: SchemaRef,
 }
 
 struct Counter(u64);
@@ -23,8 +26,16 @@ impl Sink for Nothing {
         false
     }
 
-    fn begin(&self, split: usize, _schema: SchemaRef) -> Result<Box<dyn Load>> {
-        Ok(Box::new(Counting { split, rows: 0 }))
+    fn begin(&self, split: usize, schema: SchemaRef, from: Option<&Flushed>) -> Result<Box<dyn Load>> {
+        Ok(Box::new(Counting { split, rows: from.map_or(0, |from| from.rows), schema }))
+    }
+
+    fn keep(&self, _while_there: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn committed(&self) -> Result<Option<Committed>> {
+        Ok(None)
     }
 
     fn commit(&self, staged: Vec<Staged>) -> Result<Committed> {
@@ -44,6 +55,10 @@ impl Load for Counting {
     fn append(&mut self, chunk: Encoded) -> Result<()> {
         self.rows += chunk.rows;
         Ok(())
+    }
+
+    fn flush(&mut self) -> Result<Flushed> {
+        Flushed::new(self.rows, &self.schema, What::Counted)
     }
 
     fn finish(self: Box<Self>) -> Result<Staged> {

@@ -15,8 +15,9 @@ use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRow
 use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
@@ -115,7 +116,7 @@ impl ParquetFormat {
                     let close = ColumnCloseResult {
                         bytes_written: column.compressed_size() as u64,
                         rows_written: group.num_rows() as u64,
-                        metadata: column.clone(),
+                        metadata: with_old_statistics(column)?,
                         bloom_filter: None,
                         column_index: metadata.column_index().map(|indexes| indexes[number][index].clone()),
                         offset_index: metadata.offset_index().map(|indexes| indexes[number][index].clone()),
@@ -149,6 +150,25 @@ impl ParquetFormat {
     }
 }
 
+/// The metadata of a column with its least and greatest value for old readers too, which are written, but are not read.
+fn with_old_statistics(column: &ColumnChunkMetaData) -> Result<ColumnChunkMetaData, ParquetError> {
+    let signed = column.column_descr().sort_order().is_signed();
+    let statistics = column.statistics().cloned().map(|statistics| match statistics {
+        Statistics::Boolean(values) => Statistics::Boolean(values.with_backwards_compatible_min_max(signed)),
+        Statistics::Int32(values) => Statistics::Int32(values.with_backwards_compatible_min_max(signed)),
+        Statistics::Int64(values) => Statistics::Int64(values.with_backwards_compatible_min_max(signed)),
+        Statistics::Int96(values) => Statistics::Int96(values.with_backwards_compatible_min_max(signed)),
+        Statistics::Float(values) => Statistics::Float(values.with_backwards_compatible_min_max(signed)),
+        Statistics::Double(values) => Statistics::Double(values.with_backwards_compatible_min_max(signed)),
+        Statistics::ByteArray(values) => Statistics::ByteArray(values.with_backwards_compatible_min_max(signed)),
+        Statistics::FixedLenByteArray(values) => Statistics::FixedLenByteArray(values.with_backwards_compatible_min_max(signed)),
+    });
+    match statistics {
+        Some(statistics) => column.clone().into_builder().set_statistics(statistics).build(),
+        None => Ok(column.clone()),
+    }
+}
+
 /// Reads the Arrow schema of a file.
 pub(super) fn read_schema(path: &Path) -> Result<SchemaRef> {
     let file = File::open(path).map_err(|error| cannot("open", path, error))?;
@@ -157,7 +177,10 @@ pub(super) fn read_schema(path: &Path) -> Result<SchemaRef> {
 }
 
 fn read_metadata(file: &File, path: &Path) -> Result<ParquetMetaData> {
-    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let reader = ParquetMetaDataReader::new()
+        .with_page_index_policy(PageIndexPolicy::Optional)
+        // Row groups are copied with all that their footer said of them.
+        .with_metadata_options(Some(ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false)));
     reader.parse_and_finish(file).map_err(|error| failed("read", path, error))
 }
 

@@ -1,22 +1,23 @@
 //! Output that one thread writes: Hive folders, files of so many rows, workbooks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
-use parquet::file::writer::SerializedFileWriter;
 
 use super::conform::{Conform, refuse};
-use super::excel::{self, ExcelFile};
+use super::excel;
+use super::flushed::{self, What};
+use super::log::{Log, Place, keep_only};
 use super::output::{Kind, Layout, Output};
-use super::parquet::{self as parquet_file, ParquetFormat};
-use super::text::{TextFormat, unencodable};
-use super::workspace::cannot;
-use super::{Encode, Encoded, Encoder, Load, Payload, RunName, Staged, StagedPart};
+use super::part_file::{FileFormat, OpenFile};
+use super::single::other_kind;
+use super::text::unencodable;
+use super::workspace::{cannot, sync_dir};
+use super::{Encode, Encoded, Encoder, Flushed, Load, Payload, RunName, Staged, StagedPart};
 use crate::batch::{Batch, Reason, Reject};
 use crate::error::{Error, Result};
 
@@ -28,6 +29,9 @@ const ALL_BYTES: usize = 64 << 20;
 
 /// Workbooks that are open at once; the one written to longest ago is ended for another.
 const WORKBOOKS: usize = 64;
+
+/// Files that are synced one by one; where there are more, the whole file system is.
+const FILES_SYNCED: usize = 32;
 
 /// Makes chunks of rows that fit and are sorted by folder, on any thread.
 pub(super) struct PartsEncode {
@@ -114,6 +118,16 @@ impl PartsEncoder {
     }
 }
 
+/// What the parts of a split are begun with.
+pub(super) struct Begun {
+    /// The schema of the rows.
+    pub(super) schema: SchemaRef,
+    /// The schema of the files.
+    pub(super) of_files: SchemaRef,
+    /// Whether the run can be resumed.
+    pub(super) keeps: bool,
+}
+
 /// Writes the parts of one split.
 pub(super) struct PartsLoad {
     output: Arc<Output>,
@@ -121,6 +135,7 @@ pub(super) struct PartsLoad {
     split: usize,
     /// Where the parts are staged.
     dir: PathBuf,
+    schema: SchemaRef,
     encoder: Arc<dyn Encode>,
     files: FileFormat,
     /// By folder; the one `""` where there are none.
@@ -131,20 +146,20 @@ pub(super) struct PartsLoad {
     /// Files made, which names them.
     made: u64,
     staged: Vec<(String, StagedPart)>,
-}
-
-/// How one file is written.
-#[derive(Clone)]
-enum FileFormat {
-    Text(Arc<TextFormat>, SchemaRef),
-    Parquet(Box<ParquetFormat>),
-    Excel { sheet: String, schema: SchemaRef },
+    /// Whether the run can be resumed.
+    keeps: bool,
+    /// Where rows stand that no file has yet, once there was a flush.
+    log: Option<Log>,
+    /// Files that were written to since the last flush.
+    touched: BTreeSet<PathBuf>,
+    /// Files that are not needed any more, but that an earlier flush speaks of: those since the last flush, and those of the two before.
+    outdated: [Vec<PathBuf>; 3],
 }
 
 /// The rows of one folder on their way.
 #[derive(Default)]
 struct Part {
-    pending: Vec<RecordBatch>,
+    pending: Vec<Pending>,
     bytes: usize,
     /// The file that is being written, with the rows in it or pending.
     open: Option<OpenFile>,
@@ -155,48 +170,81 @@ struct Part {
     used: u64,
 }
 
-struct OpenFile {
-    path: PathBuf,
-    writer: Writer,
-}
-
-enum Writer {
-    Text { format: Arc<TextFormat>, file: PathFile, any: bool },
-    Parquet { format: Box<ParquetFormat>, file: Box<SerializedFileWriter<PathFile>> },
-    Excel(Box<ExcelFile>),
-}
-
-/// A file that is open only while it is written to, so that there may be any number of them.
-struct PathFile(PathBuf);
-
-impl Write for PathFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        File::options().create(true).append(true).open(&self.0)?.write_all(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Rows that wait to be written.
+struct Pending {
+    rows: RecordBatch,
+    bytes: usize,
+    /// Where they stand in the log, if there.
+    place: Option<Place>,
 }
 
 impl PartsLoad {
-    /// Starts the parts of a split; `schema` is that of the files.
+    /// Starts the parts of a split, or goes on with them.
     pub(super) fn new(
         output: Arc<Output>,
         run: RunName,
         split: usize,
         dir: PathBuf,
-        schema: SchemaRef,
+        begun: Begun,
         encoder: Arc<dyn Encode>,
+        from: Option<&Flushed>,
     ) -> Result<Self> {
-        let files = match &output.kind {
-            Kind::Text(format) => FileFormat::Text(format.clone(), schema),
-            Kind::Parquet(compression) => FileFormat::Parquet(Box::new(ParquetFormat::new(schema, *compression)?)),
-            Kind::Excel { sheet } => FileFormat::Excel { sheet: sheet.clone(), schema },
+        let Begun { schema, of_files, keeps } = begun;
+        let files = FileFormat::new(&output.kind, of_files, run.started)?;
+        let mut load = Self {
+            output,
+            run,
+            split,
+            dir,
+            schema,
+            encoder,
+            files,
+            parts: BTreeMap::new(),
+            pending_bytes: 0,
+            clock: 0,
+            made: 0,
+            staged: Vec::new(),
+            keeps,
+            log: None,
+            touched: BTreeSet::new(),
+            outdated: Default::default(),
         };
-        let parts = BTreeMap::new();
-        Ok(Self { output, run, split, dir, encoder, files, parts, pending_bytes: 0, clock: 0, made: 0, staged: Vec::new() })
+        match from.map(|from| &from.what) {
+            None => {}
+            Some(What::Parts(parts)) => load.restore(parts)?,
+            Some(_) => return Err(other_kind(&load.output.folder)),
+        }
+        Ok(load)
+    }
+
+    fn restore(&mut self, parts: &flushed::Parts) -> Result<()> {
+        let flushed::Parts { clock, made, staged, folders, log } = parts;
+        let mut needed: BTreeSet<PathBuf> = staged.iter().map(|(_, part)| part.staged.clone()).collect();
+        (self.clock, self.made, self.staged) = (*clock, *made, staged.clone());
+        self.log = log.as_ref().map(|log| Log::resume(&self.dir, log)).transpose()?;
+        let mut log = self.log.take();
+        let mut read = |place: Place| {
+            log.as_mut().ok_or_else(|| Error::outside("the checkpoint speaks of rows on disk, but not of where they are"))?.read(place)
+        };
+        for flushed::Folder { name, files, rows, used, pending, open } in folders {
+            let mut part = Part { rows: *rows, files: *files, used: *used, ..Part::default() };
+            for (place, bytes) in pending {
+                part.pending.push(Pending { rows: read(*place)?, bytes: *bytes, place: Some(*place) });
+                part.bytes += bytes;
+                self.pending_bytes += bytes;
+            }
+            if let Some(open) = open {
+                let open = OpenFile::resume(&self.files, open, &mut read)?;
+                needed.extend(open.files());
+                part.open = Some(open);
+            }
+            self.parts.insert(name.clone(), part);
+        }
+        self.log = log;
+        if let Some(log) = &self.log {
+            needed.insert(log.path().to_owned());
+        }
+        keep_only(&self.dir, |path| needed.contains(path))
     }
 
     fn push(&mut self, folder: &str, mut rows: RecordBatch) -> Result<()> {
@@ -209,26 +257,26 @@ impl PartsLoad {
             let now = rows.slice(0, room.min(rows.num_rows()));
             rows = rows.slice(now.num_rows(), rows.num_rows() - now.num_rows());
             part.rows += now.num_rows() as u64;
-            let bytes = now.get_array_memory_size();
-            part.pending.push(now);
+            let bytes = size_of(&now);
+            part.pending.push(Pending { rows: now, bytes, place: None });
             part.bytes += bytes;
             self.pending_bytes += bytes;
             let (full, heavy) = (max == Some(part.rows), part.bytes >= PART_BYTES);
             if full {
                 self.end_file(folder)?;
             } else if heavy {
-                self.flush(folder)?;
+                self.write(folder)?;
             }
         }
         while self.pending_bytes > ALL_BYTES {
             let heaviest = self.parts.iter().max_by_key(|(_, part)| part.bytes).map(|(folder, _)| folder.clone());
-            self.flush(&heaviest.expect("something is pending"))?;
+            self.write(&heaviest.expect("something is pending"))?;
         }
         Ok(())
     }
 
     /// Writes what a folder has pending.
-    fn flush(&mut self, folder: &str) -> Result<()> {
+    fn write(&mut self, folder: &str) -> Result<()> {
         let part = self.parts.get_mut(folder).expect("the folder has a part");
         self.pending_bytes -= std::mem::take(&mut part.bytes);
         let pending = std::mem::take(&mut part.pending);
@@ -236,11 +284,21 @@ impl PartsLoad {
             part.files += 1;
             self.made += 1;
             let path = self.dir.join(format!("{:08}", self.made));
-            let writer = self.files.create(&path)?;
-            part.open = Some(OpenFile { path, writer });
+            part.open = Some(OpenFile::create(&self.files, path)?);
         }
         let open = part.open.as_mut().expect("it is open now");
-        open.writer.write(&pending, &open.path)?;
+        if self.keeps && matches!(self.files, FileFormat::Excel { .. }) {
+            // A workbook is written to its end at once, so that its rows are kept until then.
+            for Pending { rows, place, .. } in &pending {
+                let place = match place {
+                    Some(place) => *place,
+                    None => log_in(&mut self.log, &self.dir)?.push(rows)?,
+                };
+                open.keep(place);
+            }
+        }
+        let rows: Vec<RecordBatch> = pending.into_iter().map(|pending| pending.rows).collect();
+        self.touched.insert(open.write(&rows)?);
         self.close_idle_workbooks()
     }
 
@@ -260,16 +318,45 @@ impl PartsLoad {
     fn end_file(&mut self, folder: &str) -> Result<()> {
         let part = &self.parts[folder];
         if !part.pending.is_empty() || part.open.is_none() {
-            self.flush(folder)?;
+            self.write(folder)?;
         }
         let part = self.parts.get_mut(folder).expect("the folder has a part");
-        let OpenFile { path, writer } = part.open.take().expect("a flush opens the file");
-        writer.finish(&path)?;
+        let open = part.open.take().expect("a write opens the file");
+        let (path, outdated) = open.finish()?;
+        self.outdated[0].extend(outdated);
+        let bytes = fs::metadata(&path).map_err(|error| cannot("read", &path, error))?.len();
         let rows = std::mem::take(&mut part.rows);
         let target = self.output.target(&self.run, self.split, folder, part.files);
-        self.staged.push((folder.to_owned(), StagedPart { staged: path, target, rows }));
+        self.touched.insert(path.clone());
+        self.staged.push((folder.to_owned(), StagedPart { staged: path, target, rows, bytes }));
         Ok(())
     }
+
+    /// Puts on disk what was written since the last flush.
+    fn sync(&mut self) -> Result<()> {
+        let touched = std::mem::take(&mut self.touched);
+        if touched.len() > FILES_SYNCED {
+            let dir = File::open(&self.dir).map_err(|error| cannot("open", &self.dir, error))?;
+            return rustix::fs::syncfs(dir).map_err(|error| cannot("sync the file system of", &self.dir, error.into()));
+        }
+        for path in touched.iter().filter(|path| path.exists()) {
+            File::open(path).and_then(|file| file.sync_data()).map_err(|error| cannot("sync", path, error))?;
+        }
+        sync_dir(&self.dir)
+    }
+}
+
+/// Bytes of the rows themselves, without what else stands in the buffers that they share: the same before and after they were on disk.
+fn size_of(rows: &RecordBatch) -> usize {
+    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
+}
+
+/// The log, started where there is none.
+fn log_in<'a>(log: &'a mut Option<Log>, dir: &Path) -> Result<&'a mut Log> {
+    if log.is_none() {
+        *log = Some(Log::create(dir, 0)?);
+    }
+    Ok(log.as_mut().expect("there is one now"))
 }
 
 impl Load for PartsLoad {
@@ -291,6 +378,46 @@ impl Load for PartsLoad {
         Ok(())
     }
 
+    fn flush(&mut self) -> Result<Flushed> {
+        // What the flush before the last one speaks of is needed no more once the one that follows it is known to be on disk.
+        for path in std::mem::take(&mut self.outdated[2]) {
+            fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+        }
+        self.outdated.rotate_right(1);
+        for part in self.parts.values_mut() {
+            for pending in part.pending.iter_mut().filter(|pending| pending.place.is_none()) {
+                pending.place = Some(log_in(&mut self.log, &self.dir)?.push(&pending.rows)?);
+            }
+        }
+        if let Some(log) = &mut self.log {
+            let needed = self.parts.values_mut().flat_map(|part| {
+                let pending = part.pending.iter_mut().filter_map(|pending| pending.place.as_mut());
+                pending.chain(part.open.iter_mut().flat_map(OpenFile::kept))
+            });
+            self.outdated[0].extend(log.compact(needed)?);
+        }
+        let mut folders = Vec::with_capacity(self.parts.len());
+        for (name, part) in &mut self.parts {
+            let Part { pending, bytes: _, open, rows, files, used } = part;
+            let open = match open {
+                Some(open) => {
+                    let (open, touched) = open.flush()?;
+                    self.touched.extend(touched);
+                    Some(open)
+                }
+                None => None,
+            };
+            let pending = pending.iter().map(|pending| (pending.place.expect("it was just written"), pending.bytes)).collect();
+            folders.push(flushed::Folder { name: name.clone(), files: *files, rows: *rows, used: *used, pending, open });
+        }
+        let log = self.log.as_mut().map(Log::flush).transpose()?;
+        self.sync()?;
+        let written: u64 = self.staged.iter().map(|(_, part)| part.rows).sum();
+        let rows = written + self.parts.values().map(|part| part.rows).sum::<u64>();
+        let parts = flushed::Parts { clock: self.clock, made: self.made, staged: self.staged.clone(), folders, log };
+        Flushed::new(rows, &self.schema, What::Parts(parts))
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Staged> {
         // A run without rows leaves a file that says so, unless it would have no folder to stand in.
         let empty = self.staged.is_empty() && self.parts.is_empty() && self.split == 0;
@@ -300,61 +427,9 @@ impl Load for PartsLoad {
         }
         let unfinished: Vec<String> = self.parts.iter().filter(|(_, part)| part.rows > 0).map(|(folder, _)| folder.clone()).collect();
         unfinished.iter().try_for_each(|folder| self.end_file(folder))?;
-        for (_, part) in &self.staged {
-            File::open(&part.staged).and_then(|file| file.sync_all()).map_err(|error| cannot("sync", &part.staged, error))?;
-        }
+        self.sync()?;
         self.staged.sort_by(|(a, left), (b, right)| (a, &left.target).cmp(&(b, &right.target)));
         let parts: Vec<StagedPart> = self.staged.into_iter().map(|(_, part)| part).collect();
         Ok(Staged { split: self.split, rows: parts.iter().map(|part| part.rows).sum(), parts })
-    }
-}
-
-impl FileFormat {
-    fn create(&self, path: &Path) -> Result<Writer> {
-        File::create(path).map_err(|error| cannot("create", path, error))?;
-        let mut file = PathFile(path.to_owned());
-        Ok(match self {
-            Self::Text(format, schema) => {
-                file.write_all(&format.packing.pack(format.opening(schema)?)?).map_err(|error| cannot("write", path, error))?;
-                Writer::Text { format: format.clone(), file, any: false }
-            }
-            Self::Parquet(format) => Writer::Parquet { format: format.clone(), file: Box::new(format.start(file, path)?) },
-            Self::Excel { sheet, schema } => Writer::Excel(Box::new(ExcelFile::create(path, sheet, schema)?)),
-        })
-    }
-}
-
-impl Writer {
-    fn write(&mut self, batches: &[RecordBatch], path: &Path) -> Result<()> {
-        match self {
-            Self::Text { format, file, any } => {
-                let mut text = Vec::new();
-                for rows in batches.iter().filter(|rows| rows.num_rows() > 0) {
-                    if !*any {
-                        text.extend_from_slice(format.joint(false));
-                    }
-                    format.write(rows, *any, &mut text);
-                    *any = true;
-                }
-                file.write_all(&format.packing.pack(text)?).map_err(|error| cannot("write", path, error))
-            }
-            Self::Parquet { format, file } => {
-                format.encode(batches)?.into_iter().try_for_each(|group| parquet_file::append(file, group, path))
-            }
-            Self::Excel(file) => batches.iter().try_for_each(|rows| file.write(rows)),
-        }
-    }
-
-    fn finish(self, path: &Path) -> Result<()> {
-        match self {
-            Self::Text { format, mut file, any } => {
-                let is_empty = fs::metadata(path).map_err(|error| cannot("read", path, error))?.len() == 0;
-                let closing = format.closing(any).to_vec();
-                let closing = if is_empty { format.packing.pack_all(closing)? } else { format.packing.pack(closing)? };
-                file.write_all(&closing).map_err(|error| cannot("write", path, error))
-            }
-            Self::Parquet { file, .. } => parquet_file::close(*file, path).map(|_| ()),
-            Self::Excel(file) => file.finish(),
-        }
     }
 }

@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_schema::SchemaRef;
 use parquet::file::writer::SerializedFileWriter;
 
+use super::flushed::What;
+use super::log::{cut, is_there, keep_only};
 use super::parquet::{self as parquet_file, ParquetEncode};
 use super::text::TextEncode;
-use super::workspace::cannot;
-use super::{Encode, Encoded, Load, Payload, Staged, StagedPart};
+use super::workspace::{cannot, sync_dir};
+use super::{Encode, Encoded, Flushed, Load, Payload, Staged, StagedPart};
 use crate::error::{Error, Result};
 
 /// Bytes after which the kernel starts to put what is written on disk, so that the sync at the end has little left to do.
@@ -29,7 +32,10 @@ pub(super) struct TextLoad {
     path: PathBuf,
     target: PathBuf,
     file: File,
+    schema: SchemaRef,
     encode: Arc<TextEncode>,
+    /// Whether the file starts as a file does, else it follows another.
+    opened: bool,
     rows: u64,
     written: u64,
     /// Bytes that the kernel has been told to put on disk.
@@ -38,10 +44,40 @@ pub(super) struct TextLoad {
 
 impl TextLoad {
     /// Starts the file.
-    pub(super) fn begin(split: usize, path: PathBuf, target: PathBuf, encode: Arc<TextEncode>, opening: &[u8]) -> Result<Box<dyn Load>> {
+    pub(super) fn begin(
+        split: usize,
+        [path, target]: [PathBuf; 2],
+        schema: SchemaRef,
+        encode: Arc<TextEncode>,
+        opening: Option<&[u8]>,
+    ) -> Result<Box<dyn Load>> {
         let mut file = File::create(&path).map_err(|error| cannot("create", &path, error))?;
-        file.write_all(opening).map_err(|error| cannot("write", &path, error))?;
-        Ok(Box::new(Self { split, path, target, file, encode, rows: 0, written: opening.len() as u64, started: 0 }))
+        let start = opening.unwrap_or_default();
+        file.write_all(start).map_err(|error| cannot("write", &path, error))?;
+        let (opened, written) = (opening.is_some(), start.len() as u64);
+        Ok(Box::new(Self { split, path, target, file, schema, encode, opened, rows: 0, written, started: 0 }))
+    }
+
+    /// Goes on with it.
+    pub(super) fn resume(
+        split: usize,
+        [path, target]: [PathBuf; 2],
+        schema: SchemaRef,
+        encode: Arc<TextEncode>,
+        from: &Flushed,
+        opens: bool,
+    ) -> Result<Box<dyn Load>> {
+        let What::Text { bytes, opened } = from.what else { return Err(other_kind(&target)) };
+        if opened != opens {
+            let what = if opened { "has come to be there" } else { "is gone" };
+            return Err(Error::outside(format!(
+                "`{}`, to which rows are to be added, {what} since the run was interrupted",
+                target.display()
+            ))
+            .hint("put it back as it was, or start again with `--restart`"));
+        }
+        let file = cut(&path, bytes)?;
+        Ok(Box::new(Self { split, path, target, file, schema, encode, opened, rows: from.rows, written: bytes, started: bytes }))
     }
 }
 
@@ -67,29 +103,79 @@ impl Load for TextLoad {
         Ok(())
     }
 
+    fn flush(&mut self) -> Result<Flushed> {
+        self.file.sync_data().map_err(|error| cannot("sync", &self.path, error))?;
+        sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        Flushed::new(self.rows, &self.schema, What::Text { bytes: self.written, opened: self.opened })
+    }
+
     fn finish(self: Box<Self>) -> Result<Staged> {
         self.file.sync_all().map_err(|error| cannot("sync", &self.path, error))?;
-        let Self { split, path, target, rows, .. } = *self;
-        Ok(Staged { split, rows, parts: vec![StagedPart { staged: path, target, rows }] })
+        let Self { split, path, target, rows, written, .. } = *self;
+        Ok(Staged { split, rows, parts: vec![StagedPart { staged: path, target, rows, bytes: written }] })
     }
 }
 
+/// Says that a checkpoint is of another kind of output.
+pub(super) fn other_kind(target: &Path) -> Error {
+    Error::config(format!("the checkpoint is of an output that was staged in another way than `{}` is", target.display()))
+        .hint("`--restart` starts again from the first row")
+}
+
 /// Stages one split of a Parquet file.
+///
+/// A Parquet file that has no footer yet cannot be gone on with, so that a flush ends it and the next row group starts another; the commit
+/// puts the row groups of all of them behind each other as they are.
 pub(super) struct ParquetLoad {
     split: usize,
-    path: PathBuf,
+    dir: PathBuf,
     target: PathBuf,
-    writer: SerializedFileWriter<File>,
+    schema: SchemaRef,
     encode: Arc<ParquetEncode>,
-    rows: u64,
+    /// The file that is being written, with the rows in it.
+    open: Option<(PathBuf, SerializedFileWriter<File>, u64)>,
+    /// Those that are done.
+    done: Vec<StagedPart>,
 }
 
 impl ParquetLoad {
-    /// Starts the file.
-    pub(super) fn begin(split: usize, path: PathBuf, target: PathBuf, encode: ParquetEncode) -> Result<Box<dyn Load>> {
-        let file = File::create(&path).map_err(|error| cannot("create", &path, error))?;
-        let writer = encode.format.start(file, &path)?;
-        Ok(Box::new(Self { split, path, target, writer, encode: Arc::new(encode), rows: 0 }))
+    /// Starts the file, or goes on with it.
+    pub(super) fn begin(
+        split: usize,
+        [dir, target]: [PathBuf; 2],
+        schema: SchemaRef,
+        encode: ParquetEncode,
+        from: Option<&Flushed>,
+    ) -> Result<Box<dyn Load>> {
+        let done = match from.map(|from| &from.what) {
+            None => Vec::new(),
+            Some(What::Segments { parts }) => parts.clone(),
+            Some(_) => return Err(other_kind(&target)),
+        };
+        if from.is_some() {
+            done.iter().try_for_each(|part| is_there(&part.staged))?;
+            keep_only(&dir, |path| done.iter().any(|part| part.staged == path))?;
+        }
+        Ok(Box::new(Self { split, dir, target, schema, encode: Arc::new(encode), open: None, done }))
+    }
+
+    fn open(&mut self) -> Result<&mut (PathBuf, SerializedFileWriter<File>, u64)> {
+        if self.open.is_none() {
+            let path = self.dir.join(format!("part-{}", self.done.len()));
+            let file = File::create(&path).map_err(|error| cannot("create", &path, error))?;
+            let writer = self.encode.format.start(file, &path)?;
+            self.open = Some((path, writer, 0));
+        }
+        Ok(self.open.as_mut().expect("it is open now"))
+    }
+
+    /// Ends the file that is being written.
+    fn close(&mut self) -> Result<()> {
+        let Some((path, writer, rows)) = self.open.take() else { return Ok(()) };
+        let file = parquet_file::close(writer, &path)?;
+        let bytes = file.sync_all().and_then(|()| file.metadata()).map_err(|error| cannot("sync", &path, error))?.len();
+        self.done.push(StagedPart { staged: path, target: self.target.clone(), rows, bytes });
+        Ok(())
     }
 }
 
@@ -100,14 +186,29 @@ impl Load for ParquetLoad {
 
     fn append(&mut self, chunk: Encoded) -> Result<()> {
         let Payload::RowGroups(groups) = chunk.payload else { return Err(Error::bug("a Parquet file takes row groups only")) };
-        groups.into_iter().try_for_each(|group| parquet_file::append(&mut self.writer, group, &self.path))?;
-        self.rows += chunk.rows;
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let (path, writer, rows) = self.open()?;
+        groups.into_iter().try_for_each(|group| parquet_file::append(writer, group, path))?;
+        *rows += chunk.rows;
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Staged> {
-        let Self { split, path, target, writer, rows, .. } = *self;
-        parquet_file::close(writer, &path)?.sync_all().map_err(|error| cannot("sync", &path, error))?;
-        Ok(Staged { split, rows, parts: vec![StagedPart { staged: path, target, rows }] })
+    fn flush(&mut self) -> Result<Flushed> {
+        self.close()?;
+        sync_dir(&self.dir)?;
+        let rows = self.done.iter().map(|part| part.rows).sum();
+        Flushed::new(rows, &self.schema, What::Segments { parts: self.done.clone() })
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Staged> {
+        if self.done.is_empty() {
+            // A run without rows leaves a file that says so.
+            self.open()?;
+        }
+        self.close()?;
+        let Self { split, done, .. } = *self;
+        Ok(Staged { split, rows: done.iter().map(|part| part.rows).sum(), parts: done })
     }
 }

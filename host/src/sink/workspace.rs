@@ -5,22 +5,32 @@
 //! ```text
 //! lock            held (flock) by the run that writes the target; says which run
 //! <run>/00000/…   what split 0 has staged
-//! journal         only during a commit of several files: what to undo
+//! <run>/kept      only of a run that can be resumed: the file that says so while it is there
+//! <run>/committed only of such a run, once its commit is done: the journal of it
+//! journal         only during a commit of several files or of such a run: what to undo or to go on with
 //! old/            only during such a commit: the files that it replaces
 //! ```
 //!
 //! A killed run leaves this folder and nothing else. The next run that opens the target gets the lock, undoes a commit that was
-//! interrupted, and clears what other runs have left there.
+//! interrupted, and clears what other runs have left there, those aside that can be resumed. Where it is the interrupted run itself
+//! that was resumed, its commit is not undone but completed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::crash;
 use crate::error::{Context, Error, Result};
+
+/// Names in a run's folder.
+const KEPT: &str = "kept";
+const COMMITTED: &str = "committed";
 
 /// The hidden folder beside a target in which a run stages its output.
 #[derive(Debug)]
@@ -31,6 +41,8 @@ pub(super) struct Workspace {
     lock: Mutex<Option<File>>,
     /// Folders that were made on the way to the target, outermost first.
     made: Vec<PathBuf>,
+    /// Whether what is staged stays when the process ends before the run does.
+    kept: AtomicBool,
 }
 
 /// A file on its way from where it is staged to where it is to be seen.
@@ -106,12 +118,29 @@ impl Workspace {
         let dir = folder.join(format!(".{name}.etl"));
         let made = make_dirs(folder)?;
         let run = dir.join(format!("run-{}", run_id.chars().map(safe).collect::<String>()));
-        let workspace = Self { lock: Mutex::new(None), run, made, dir };
+        let kept = AtomicBool::new(run.join(KEPT).exists());
+        let workspace = Self { lock: Mutex::new(None), run, made, dir, kept };
         if let Some(lock) = workspace.take_lock(&folder.join(name), run_id)? {
             *workspace.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
             workspace.clear_dead_runs()?;
         }
         Ok(workspace)
+    }
+
+    /// Whether the target `name` in `folder` has a workspace.
+    pub(super) fn exists(folder: &Path, name: &str) -> bool {
+        folder.join(format!(".{name}.etl")).exists()
+    }
+
+    /// The files of a name that splits of this run have staged, in order.
+    pub(super) fn in_splits(&self, name: &str) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.run) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| cannot("list", &self.run, error))?,
+        };
+        let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join(name)).filter(|path| path.is_file()).collect();
+        found.sort();
+        Ok(found)
     }
 
     fn take_lock(&self, target: &Path, run_id: &str) -> Result<Option<File>> {
@@ -152,20 +181,57 @@ impl Workspace {
             .hint("wait until it has ended, or write to another path"))
     }
 
-    /// Clears what other runs have left. What this very run has staged before it was interrupted stays.
+    /// Clears what other runs have left. What this very run has staged before it was interrupted stays, and what can be resumed.
     fn clear_dead_runs(&self) -> Result<()> {
         if self.journal().exists() {
-            tracing::warn!(workspace = %self.dir.display(), "an earlier run was interrupted while it committed, its output is undone");
-            self.undo(&self.read_journal()?)?;
+            let steps = self.read_journal(&self.journal())?;
+            if self.is_kept() && steps.iter().any(|step| step.staged.as_ref().is_some_and(|staged| staged.starts_with(&self.run))) {
+                self.complete(&steps)?;
+            } else {
+                tracing::warn!(workspace = %self.dir.display(), "an earlier run was interrupted while it committed, its output is undone");
+                self.undo(&steps)?;
+            }
         }
         let entries = fs::read_dir(&self.dir).map_err(|error| cannot("list", &self.dir, error))?;
         for entry in entries {
             let path = entry.map_err(|error| cannot("list", &self.dir, error))?.path();
-            if path != self.run && path.file_name().is_some_and(|name| name != "lock") {
+            if path != self.run && path.file_name().is_some_and(|name| name != "lock") && !is_kept(&path) {
                 remove_if_there(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// Keeps what is staged when the process ends before the run does, until `while_there` is gone.
+    pub(super) fn keep(&self, while_there: &Path) -> Result<()> {
+        let path = self.file(KEPT)?;
+        let while_there = std::path::absolute(while_there).map_err(|error| cannot("find", while_there, error))?;
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(while_there.as_os_str().as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(|error| cannot("write", &path, error))?;
+        for folder in [&self.run, &self.dir] {
+            sync_dir(folder)?;
+        }
+        sync_dir(self.folder())?;
+        self.kept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether what is staged stays when the process ends before the run does.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// The files that a commit of this run has shown, where it was done and the run can be resumed.
+    pub(super) fn committed(&self) -> Result<Option<Vec<PathBuf>>> {
+        let path = self.run.join(COMMITTED);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let steps = self.read_journal(&path)?;
+        Ok(Some(steps.into_iter().filter(|step| step.staged.is_some()).map(|step| step.target).collect()))
     }
 
     /// Removes workspaces in `folder` whose name starts with `prefix` and whose run is dead.
@@ -187,10 +253,15 @@ impl Workspace {
 
     /// Where a split stages its files; empty, whatever an earlier attempt has left.
     pub(super) fn fresh_split(&self, split: usize) -> Result<PathBuf> {
-        let dir = self.run.join(format!("{split:05}"));
+        let dir = self.split(split);
         remove_if_there(&dir)?;
         fs::create_dir_all(&dir).map_err(|error| cannot("create the folder", &dir, error))?;
         Ok(dir)
+    }
+
+    /// Where a split has staged its files before its run was interrupted.
+    pub(super) fn split(&self, split: usize) -> PathBuf {
+        self.run.join(format!("{split:05}"))
     }
 
     /// Where a file that belongs to no split may stand.
@@ -213,7 +284,7 @@ impl Workspace {
                 fs::set_permissions(staged, metadata.permissions()).map_err(|error| cannot("set the permissions of", staged, error))?;
             }
         }
-        if let ([only], []) = (moves, removals) {
+        if let ([only], [], false) = (moves, removals, self.is_kept()) {
             if let Some(folder) = only.target.parent() {
                 make_dirs(folder)?;
             }
@@ -221,6 +292,7 @@ impl Workspace {
             return self.sync_parents(moves, removals);
         }
         let steps = self.prepare(moves, removals)?;
+        crash::at("commit.noted");
         let done = steps.iter().try_for_each(place).and_then(|()| self.sync_parents(moves, removals));
         if let Err(error) = done {
             return Err(match self.undo(&steps) {
@@ -228,9 +300,10 @@ impl Workspace {
                 Err(undo) => undo.while_doing(format!("a commit failed ({}) and could not be undone", error.one_line())),
             });
         }
+        crash::at("commit.placed");
         // The commit is done when the journal is gone.
-        remove_if_there(&self.journal())?;
-        sync_dir(&self.dir)?;
+        self.end_commit()?;
+        crash::at("commit.ended");
         let removed_from: BTreeSet<&Path> = removals.iter().filter_map(|path| path.parent()).collect();
         for folder in removed_from {
             let _ = fs::remove_dir(folder);
@@ -263,12 +336,52 @@ impl Workspace {
         Ok(steps)
     }
 
-    /// Undoes the steps of a commit, however many of them were done, and however often they were undone already.
+    /// Ends a commit: of a run that can be resumed it stays known that it was done.
+    fn end_commit(&self) -> Result<()> {
+        let journal = self.journal();
+        if self.is_kept() {
+            let done = self.file(COMMITTED)?;
+            fs::rename(&journal, &done).map_err(|error| cannot("write", &done, error))?;
+            sync_dir(&self.run)?;
+        } else {
+            remove_if_there(&journal)?;
+        }
+        sync_dir(&self.dir)
+    }
+
+    /// Goes on with a commit of this run that was interrupted.
+    fn complete(&self, steps: &[Step]) -> Result<()> {
+        for step in steps {
+            match &step.staged {
+                // What is not staged any more is in place.
+                Some(staged) if !staged.exists() => {}
+                None if !step.target.exists() => {}
+                _ => place(step)?,
+            }
+        }
+        let (moved, removed): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.staged.is_some());
+        let moves: Vec<Move> = moved.into_iter().map(|step| Move { staged: step.old.clone(), target: step.target.clone() }).collect();
+        let removals: Vec<PathBuf> = removed.into_iter().map(|step| step.target.clone()).collect();
+        self.sync_parents(&moves, &removals)?;
+        self.end_commit()
+    }
+
+    /// Undoes the steps of a commit, however many of them were done, and however often they were undone already. What it had staged is
+    /// staged again.
     fn undo(&self, steps: &[Step]) -> Result<()> {
         for Step { staged, target, replaces, old } in steps {
+            let mut placed = false;
+            if let Some(staged) = staged {
+                if !staged.exists() && target.exists() && staged.parent().is_some_and(Path::exists) {
+                    // Not every file system has links; there the target is out of sight for a moment.
+                    let linked = fs::hard_link(target, staged).or_else(|_| fs::rename(target, staged));
+                    linked.map_err(|error| cannot("put back what was staged for", target, error))?;
+                }
+                placed = same_file(staged, target) || !staged.exists();
+            }
             if fs::symlink_metadata(old).is_ok() {
                 fs::rename(old, target).map_err(|error| cannot("put the old output back to", target, error))?;
-            } else if !replaces && staged.as_ref().is_some_and(|staged| !staged.exists()) {
+            } else if !replaces && placed {
                 remove_if_there(target)?;
                 // A folder made for it goes too, unless it holds anything.
                 let _ = target.parent().map(fs::remove_dir);
@@ -283,9 +396,8 @@ impl Workspace {
         self.dir.join("journal")
     }
 
-    fn read_journal(&self) -> Result<Vec<Step>> {
-        let path = self.journal();
-        let text = fs::read(&path).map_err(|error| cannot("read", &path, error))?;
+    fn read_journal(&self, path: &Path) -> Result<Vec<Step>> {
+        let text = fs::read(path).map_err(|error| cannot("read", path, error))?;
         serde_json::from_slice(&text).outside(|| format!("the journal `{}` of an interrupted commit cannot be read", path.display()))
     }
 
@@ -310,7 +422,7 @@ impl Workspace {
         // The lock is held to the end of this block, and its file goes last: whoever gets it finds the folder clear.
         if let Some(_lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
             if self.journal().exists() {
-                self.undo(&self.read_journal()?)?;
+                self.undo(&self.read_journal(&self.journal())?)?;
             }
             remove_if_there(&self.run)?;
             remove_if_there(&self.dir.join("old"))?;
@@ -330,6 +442,9 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
+        if self.is_kept() {
+            return;
+        }
         if let Err(error) = self.remove() {
             tracing::warn!(%error, workspace = %self.dir.display(), "temporary files could not be removed");
         }
@@ -346,11 +461,25 @@ fn place(Step { staged, target, replaces, old }: &Step) -> Result<()> {
         let linked = if staged.is_some() { fs::hard_link(target, old) } else { Err(io::ErrorKind::Unsupported.into()) };
         linked.or_else(|_| fs::rename(target, old)).map_err(|error| cannot("put the old output aside from", target, error))?;
     }
+    crash::at("commit.aside");
     let Some(staged) = staged else { return Ok(()) };
     if let Some(folder) = target.parent() {
         make_dirs(folder)?;
     }
-    fs::rename(staged, target).map_err(|error| cannot("put the output in place at", target, error))
+    fs::rename(staged, target).map_err(|error| cannot("put the output in place at", target, error))?;
+    crash::at("commit.moved");
+    Ok(())
+}
+
+/// Whether the folder is that of a run that can be resumed.
+fn is_kept(run: &Path) -> bool {
+    let Ok(while_there) = fs::read(run.join(KEPT)) else { return false };
+    Path::new(std::ffi::OsStr::from_bytes(&while_there)).exists()
+}
+
+/// Whether two paths lead to one file.
+fn same_file(one: &Path, other: &Path) -> bool {
+    File::open(one).is_ok_and(|file| is_same(&file, other))
 }
 
 fn is_same(file: &File, path: &Path) -> bool {

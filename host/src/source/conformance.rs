@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch,
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{ReadOptions, Source, Split, open};
+use super::{Decoded, ReadOptions, Source, Split, open};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Reading};
 use crate::error::Fault;
@@ -288,6 +288,30 @@ fn exact_batches_have_just_so_many_rows_up_to_the_end_of_a_file() {
         }
         assert_eq!(counts, [8, 8, 8, 8, 8, 8, 8, 4, 8, 8, 8, 6]);
     });
+}
+
+#[test]
+fn a_batch_of_wide_rows_has_fewer_of_them() {
+    let wide = |id| Row { id, name: format!("{id:09}").repeat(1 << 16), price: Some(0.5), ok: true };
+    let expected: Vec<Row> = (0..60).map(wide).collect();
+    for case in cases().iter().filter(|case| matches!(case.name, "csv" | "jsonl.gz" | "json list" | "xml" | "parquet")) {
+        let fixture = Fixture::new(case, &expected);
+        let source = fixture.open(sizes(1000, 1 << 20, true));
+        let split = &source.splits(NonZeroUsize::MIN).unwrap()[0];
+        let mut numbers = Vec::new();
+        let mut rows = 0;
+        for chunk in source.read(split, None).unwrap() {
+            for decoded in chunk.unwrap().decode() {
+                let Decoded { batch, rejects, .. } = decoded.unwrap();
+                assert!(rejects.is_empty(), "{}: {}", case.name, rejects[0].message);
+                assert!(batch.rows.num_rows() <= 32, "{}: {} rows of more than half a MiB", case.name, batch.rows.num_rows());
+                rows += batch.rows.num_rows();
+                numbers.push(batch.sequence);
+            }
+        }
+        assert_eq!(rows, 60, "{}", case.name);
+        assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>(), "{}", case.name);
+    }
 }
 
 #[test]

@@ -9,6 +9,10 @@ use crate::error::{Error, Result};
 
 /// Bytes that a row may have.
 pub(super) const ROW_LIMIT: usize = 16 << 20;
+/// Bytes of input that a batch has at most, one row more aside: a batch of wide rows has fewer of them.
+pub(super) const BATCH_LIMIT: usize = 16 << 20;
+/// Bytes of a chunk at most, so that a place in it has 32 bits.
+const CHUNK_LIMIT: usize = 1 << 30;
 /// Bytes read at once at least.
 const READ: usize = 64 << 10;
 
@@ -96,9 +100,9 @@ impl Sizes {
         Self { batch_rows: layout.batch_rows, exact: layout.exact, chunk_bytes: layout.chunk_bytes }
     }
 
-    /// Whether a chunk may end after `rows` rows of the file.
-    fn whole(&self, rows: u64) -> bool {
-        !self.exact || rows.is_multiple_of(self.batch_rows as u64)
+    /// Whether a chunk may end after so many of its rows.
+    fn whole(&self, rows: usize) -> bool {
+        !self.exact || rows.is_multiple_of(self.batch_rows)
     }
 }
 
@@ -155,14 +159,13 @@ impl<S: Scan> TextCutter<S> {
         let mut ranges = Vec::new();
         let mut too_long = Vec::new();
         let mut left_out = 0u64;
+        let mut batch_start = 0;
         while !self.done && (rows as u64) < room {
-            if at >= sizes.chunk_bytes && rows > 0 && sizes.whole(self.position.row + rows as u64) {
-                break;
+            if sizes.whole(rows) {
+                batch_start = at;
             }
-            if at >= u32::MAX as usize - 2 * ROW_LIMIT {
-                return Err(
-                    Error::config(format!("{} rows of a batch need more than 4 GiB", sizes.batch_rows)).hint("make `batch_size` smaller")
-                );
+            if rows > 0 && (at >= sizes.chunk_bytes.min(CHUNK_LIMIT) && sizes.whole(rows) || at - batch_start >= BATCH_LIMIT) {
+                break;
             }
             let found = self.scan.find(&self.buffer[at..], self.ended)?;
             let long = match found {

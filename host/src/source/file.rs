@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -130,6 +130,13 @@ impl Source for Files {
             before += input.bytes.max(1);
         }
         Ok(splits)
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.shared.inputs.iter().map(|input| input.path.clone()).collect();
+        // Members of one archive come one after the other.
+        paths.dedup();
+        paths
     }
 
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {

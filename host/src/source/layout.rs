@@ -151,7 +151,12 @@ impl Layout {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let rows = RecordBatch::try_new_with_options(schema, columns, &options).bug(|| "columns of a batch do not agree".into())?;
         let origin = Origin { source: part.source.clone(), rows: numbers };
-        Ok(Decoded { batch: Batch { rows, origin, sequence: part.sequence }, rejects: refusals.rejects, skipped: refusals.skipped })
+        Ok(Decoded {
+            batch: Batch { rows, origin, sequence: part.sequence },
+            rejects: refusals.rejects,
+            skipped: refusals.skipped,
+            filtered: 0,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod cut;
 mod excel;
 mod file;
 mod given;
+mod incremental;
 mod input;
 mod json;
 mod layout;
@@ -27,10 +28,11 @@ mod formats;
 mod testing;
 
 pub use given::{Given, given};
+pub use incremental::Newer;
 pub use lines::read_lines;
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -56,6 +58,11 @@ pub trait Source: Send + Sync {
 
     /// Cuts the input into at most `target` parts that can be read on their own; none where there is nothing to read.
     fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>>;
+
+    /// The files on this machine that it reads, each once.
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Reads a split from its start or from a position that an earlier read of it gave.
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
@@ -95,6 +102,8 @@ pub struct Decoded {
     pub rejects: Vec<Reject>,
     /// Rows that did not parse and that the policy `skip` leaves out: counted, not kept.
     pub skipped: u64,
+    /// Rows that were read and are not taken, since an earlier run has loaded them.
+    pub filtered: u64,
 }
 
 /// How a source is to be read, as the plan worked it out.

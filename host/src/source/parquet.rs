@@ -11,9 +11,10 @@ use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::RowGroupMetaData;
 use serde_json::Value;
 
-use super::cut::{Cutter, Sizes};
+use super::cut::{BATCH_LIMIT, Cutter, Sizes};
 use super::input::Input;
 use super::layout::{Layout, Part, numbers, without};
 use super::refuse::At;
@@ -88,7 +89,19 @@ pub(super) fn cutter(input: &Input, footer: &Arc<Footer>, layout: &Arc<Layout>, 
     let file = Arc::new(input.open_seekable()?);
     let schema = footer.metadata.schema();
     let columns: Arc<[Option<usize>]> = layout.columns.iter().map(|column| schema.index_of(&column.name).ok()).collect();
-    Ok(Box::new(GroupCutter { file, footer: footer.clone(), columns, position: from, layout: layout.clone(), source: input.name.clone() }))
+    let batch_rows = batch_rows(footer, layout.batch_rows);
+    let (footer, layout, source) = (footer.clone(), layout.clone(), input.name.clone());
+    Ok(Box::new(GroupCutter { file, footer, columns, position: from, batch_rows, layout, source }))
+}
+
+/// Rows of a batch: as many as are asked for, fewer where rows are wide.
+fn batch_rows(footer: &Footer, asked_for: usize) -> usize {
+    let of_group = |group: &RowGroupMetaData| {
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0).max(1);
+        usize::try_from(group.total_byte_size()).unwrap_or(0) / rows
+    };
+    let widest = footer.metadata.metadata().row_groups().iter().map(of_group).max().unwrap_or(0);
+    asked_for.min((BATCH_LIMIT / widest.max(1)).max(1))
 }
 
 /// Cuts a file into ranges of rows.
@@ -97,6 +110,7 @@ struct GroupCutter {
     footer: Arc<Footer>,
     columns: Arc<[Option<usize>]>,
     position: Position,
+    batch_rows: usize,
     layout: Arc<Layout>,
     source: Arc<str>,
 }
@@ -105,7 +119,7 @@ impl Cutter for GroupCutter {
     fn cut(&mut self, room: u64) -> Result<Option<Box<dyn Chunk>>> {
         let sizes = Sizes::of(&self.layout);
         let start = self.position.row;
-        let batch = sizes.batch_rows as u64;
+        let batch = self.batch_rows as u64;
         let mut first = 0;
         let mut end = start;
         let mut bytes = 0;
@@ -142,6 +156,7 @@ impl Cutter for GroupCutter {
             columns: self.columns.clone(),
             first: from,
             next: self.position.clone(),
+            batch_rows: self.batch_rows,
             layout: self.layout.clone(),
             source: self.source.clone(),
         })))
@@ -155,6 +170,7 @@ struct Groups {
     columns: Arc<[Option<usize>]>,
     first: Position,
     next: Position,
+    batch_rows: usize,
     layout: Arc<Layout>,
     source: Arc<str>,
 }
@@ -215,7 +231,7 @@ impl Groups {
         ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_row_groups(groups)
             .with_projection(mask)
-            .with_batch_size(self.layout.batch_rows)
+            .with_batch_size(self.batch_rows)
             .with_offset(usize::try_from(offset).unwrap_or(usize::MAX))
             .with_limit(usize::try_from(self.next.row - self.first.row).unwrap_or(usize::MAX))
             .build()
@@ -225,7 +241,7 @@ impl Groups {
     fn decoded(&self, batch: &RecordBatch, done: u64) -> Result<Decoded> {
         let layout = &*self.layout;
         let rows = batch.num_rows();
-        let sequence = self.first.sequence + done / layout.batch_rows as u64;
+        let sequence = self.first.sequence + done / self.batch_rows as u64;
         let schema = self.footer.metadata.schema();
         let mut columns = Vec::with_capacity(layout.columns.len());
         let mut bad = std::collections::BTreeMap::new();

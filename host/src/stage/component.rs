@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::SchemaRef;
 
 use super::{Output, Stage, Usage};
@@ -381,6 +383,7 @@ impl ComponentStage {
     }
 
     fn refuse_all(&mut self, batch: &Batch, failure: &Failure, output: &mut Output) {
+        output.failed_batches += 1;
         for row in 0..batch.rows.num_rows() {
             self.refuse(batch, row, failure, output);
         }
@@ -540,10 +543,15 @@ impl Stage for ComponentStage {
         if self.scope != Scope::Stream {
             return Ok(Vec::new());
         }
-        // Our own count stands before what the guest remembers.
+        // Our own count and the schema of the rows stand before what the guest remembers.
         let mut state = self.memory.held.to_le_bytes().to_vec();
-        if let Some(guest) = self.state_now()? {
-            state.push(1);
+        let guest = self.state_now()?;
+        if let (Some(guest), Some((schema, _))) = (guest, self.open.last()) {
+            let mut bytes = Vec::new();
+            let written = StreamWriter::try_new(&mut bytes, schema).and_then(|mut writer| writer.finish());
+            written.bug(|| "a schema cannot be written".into())?;
+            state.extend((bytes.len() as u64).to_le_bytes());
+            state.extend(bytes);
             state.extend(guest);
         }
         Ok(state)
@@ -552,12 +560,22 @@ impl Stage for ComponentStage {
     fn restore(&mut self, state: &[u8]) -> Result<()> {
         self.open.clear();
         self.memory = Memory::default();
-        if let Some((held, guest)) = state.split_first_chunk::<8>() {
-            self.memory.held = u64::from_le_bytes(*held);
-            self.memory.snapshot = guest.split_first().map(|(_, guest)| guest.to_vec());
-        } else if !state.is_empty() {
-            return Err(Error::data(format!("the snapshot of stage `{}` is cut off", self.recipe.stage)));
+        let cut_off = || Error::data(format!("the snapshot of stage `{}` is cut off", self.recipe.stage));
+        if state.is_empty() {
+            return Ok(());
         }
+        let (held, rest) = state.split_first_chunk().ok_or_else(cut_off)?;
+        self.memory.held = u64::from_le_bytes(*held);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let (length, rest) = rest.split_first_chunk().ok_or_else(cut_off)?;
+        let (schema, guest) = rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(cut_off)?;
+        let schema = StreamReader::try_new(schema, None).map_err(|error| cut_off().because(error))?.schema();
+        // It is opened now: no more rows may come, and what it remembers is to come out all the same.
+        let instance = self.open_fresh(&schema, Some(guest))?;
+        self.open.push((schema, instance));
+        self.memory.snapshot = Some(guest.to_vec());
         Ok(())
     }
 
@@ -609,11 +627,12 @@ fn filter(batch: &Batch, keep: &BooleanBuffer) -> Result<Batch> {
 }
 
 fn add(output: &mut Output, more: Output) {
-    let Output { batches, rejects, filtered, expanded, crashed, skipped } = more;
+    let Output { batches, rejects, filtered, expanded, crashed, skipped, failed_batches } = more;
     output.batches.extend(batches);
     output.rejects.extend(rejects);
     output.filtered += filtered;
     output.expanded += expanded;
     output.crashed += crashed;
     output.skipped += skipped;
+    output.failed_batches += failed_batches;
 }

@@ -59,6 +59,8 @@ pub struct Output {
     pub crashed: u64,
     /// Rows that the policy `skip` lost on purpose.
     pub skipped: u64,
+    /// Batches that were refused as a whole.
+    pub failed_batches: u64,
 }
 
 /// What a stage has used.

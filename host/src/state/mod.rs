@@ -5,12 +5,14 @@ mod database;
 mod history;
 mod journal;
 pub mod letters;
+mod marks;
 mod stats;
 
 use std::path::{Path, PathBuf};
 
 pub use database::Database;
 pub use history::{Filter, History, Recording};
+pub use marks::Mark;
 pub use stats::PipelineStats;
 
 /// The file in the state folder that holds records and letters.

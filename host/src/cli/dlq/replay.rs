@@ -66,7 +66,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let state_dir = setup::state_folder(&args.queue.state).ok();
     let run = RunOptions { library: setup::library(&args.library, None), state_dir, ..RunOptions::default() };
     let options = ReplayOptions { selection, from: args.from.clone(), run };
-    let stop = stop_on_signal(&runtime)?;
+    let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);
     let report = crate::run::replay(&plan, &letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
     progressing.clear();

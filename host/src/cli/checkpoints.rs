@@ -1,0 +1,94 @@
+//! Arguments about checkpoints, and what is said of them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sha2::{Digest, Sha256};
+
+use super::{StateArgs, setup};
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::report::CheckpointReport;
+use crate::run::{Checkpoints, Start};
+
+/// Whether and how a run keeps checkpoints, and goes on from one.
+#[derive(Debug, Args)]
+pub(super) struct CheckpointArgs {
+    /// Keep checkpoints under this name, whether or not extract.yaml says `checkpoint` [default: from the pipeline, its
+    /// folder and its parameters]
+    #[arg(long, value_name = "NAME")]
+    checkpoint_id: Option<String>,
+    /// Keep checkpoints in this folder [default: checkpoints in the state folder]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CHECKPOINT_DIR")]
+    checkpoint_dir: Option<PathBuf>,
+    /// Go on with the run that was interrupted; `=if-unfinished` starts one where there is none
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always", conflicts_with = "dry_run")]
+    resume: Option<ResumeWhen>,
+    /// Discard the run that was interrupted, and start from the first row
+    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
+    restart: bool,
+    /// Go on though the configuration, a component or the input has changed since
+    #[arg(long, requires = "resume")]
+    force: bool,
+}
+
+/// When a run is gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ResumeWhen {
+    /// Go on; an error where there is no checkpoint, and nothing to do where the run is complete
+    Always,
+    /// Go on where a run is unfinished, else start one
+    IfUnfinished,
+}
+
+impl CheckpointArgs {
+    /// How the run of a plan keeps checkpoints; none where nobody asks for them.
+    pub(super) fn checkpoints(&self, plan: &Plan, state: &StateArgs) -> Result<Option<Checkpoints>> {
+        let Self { checkpoint_id, checkpoint_dir, resume, restart, force } = self;
+        let asked = checkpoint_id.is_some() || resume.is_some() || *restart;
+        if !asked && !plan.checkpoint.enabled {
+            return Ok(None);
+        }
+        let folder = match checkpoint_dir {
+            Some(folder) => folder.clone(),
+            None => setup::state_folder(state)?.join("checkpoints"),
+        };
+        let start = match (resume, restart) {
+            (_, true) => Start::Restart,
+            (Some(ResumeWhen::Always), _) => Start::Resume,
+            (Some(ResumeWhen::IfUnfinished), _) => Start::ResumeUnfinished,
+            (None, false) => Start::New,
+        };
+        let id = checkpoint_id.clone().unwrap_or_else(|| default_id(plan));
+        Ok(Some(Checkpoints { folder, id, interval: plan.checkpoint.interval, start, force: *force }))
+    }
+}
+
+/// The name of a pipeline's checkpoint: another for each folder and each set of parameters.
+pub(super) fn default_id(plan: &Plan) -> String {
+    let safe = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
+    let name: String = plan.name.chars().map(safe).take(60).collect();
+    let root = plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone());
+    let digest = Sha256::digest(format!("{root:?} {:?}", plan.params));
+    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}-{digest}")
+}
+
+/// What `plan` says of checkpoints.
+pub(super) fn described(plan: &Plan) -> String {
+    let interval: NonZeroUsize = plan.checkpoint.interval;
+    match plan.checkpoint.enabled {
+        true => format!("every {interval} batches, as `{}`", default_id(plan)),
+        false => "none, so that an interrupted run starts again from the first row".into(),
+    }
+}
+
+/// Says how to go on with a run.
+pub(super) fn how_to_go_on(checkpoint: &CheckpointReport) -> String {
+    format!(
+        "the checkpoint `{}` in `{}` has it: the same command with `--resume` goes on, with `--restart` starts again",
+        checkpoint.id,
+        checkpoint.folder.display()
+    )
+}

@@ -1,0 +1,439 @@
+//! `etl-host run-many`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::sets::{self, SetArgs};
+use super::table::{Cell, Column, fit, lay_out};
+use super::terminal::{self, grouped};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
+use crate::config::load::WriteMode;
+use crate::config::sets::ParamSet;
+use crate::error::{Error, Fault, Result};
+use crate::plan::Plan;
+use crate::report::{RunReport, Status};
+use crate::run::journal::{Ending, Entry, Journal};
+use crate::run::many::{Pace, Task, run_many as run_tasks};
+use crate::run::{Checkpoints, RunOptions, Start, run_recorded};
+use crate::sandbox::Sandbox;
+use crate::state::History;
+
+/// Batches from one checkpoint of a run to the next.
+const BATCHES: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not zero");
+
+/// Arguments of `run-many`.
+#[derive(Debug, Args)]
+pub(super) struct RunManyArgs {
+    #[command(flatten)]
+    contract: ContractArgs,
+    #[command(flatten)]
+    sets: SetArgs,
+    /// Days from one of `--dates` to the next: a number and d, w, m or y
+    #[arg(long, value_name = "STEP", default_value = "1d", requires = "dates")]
+    step: String,
+    /// Runs at once
+    #[arg(long, value_name = "N", default_value = "1")]
+    parallel: NonZeroUsize,
+    /// Start the next N runs only once these N are done
+    #[arg(long, value_name = "N")]
+    batch_size: Option<NonZeroUsize>,
+    /// Wait between two batches or, without batches, between two runs
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    delay: Duration,
+    /// Start at most so many runs a minute
+    #[arg(long, value_name = "N")]
+    max_per_minute: Option<NonZeroUsize>,
+    /// Start no further run once one has failed
+    #[arg(long)]
+    fail_fast: bool,
+    /// Leave out the runs that an earlier call has done
+    #[arg(long)]
+    resume: bool,
+    /// Name under which it is kept what is done [default: from the pipeline and what all runs share]
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
+    /// Read and transform, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the results as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+    /// Print errors only
+    #[arg(long, short)]
+    quiet: bool,
+    /// Threads that work on rows, of all runs together [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    library: LibraryArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|_| "must be a number of seconds, 0 or more".to_owned())
+}
+
+/// What became of one run.
+struct Ended {
+    entry: Entry,
+    /// Whose fault it is that it failed.
+    fault: Option<Fault>,
+}
+
+/// Runs a pipeline once for each set, and tells what became of each.
+pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
+    let sets = sets::read(&args.sets, &args.step)?;
+    for (name, _) in &args.contract.params {
+        if let Some(set) = sets.iter().find(|set| set.params.contains_key(name)) {
+            let message = format!("`--param {name}=…` is for all runs, but the set `{}` has its own `{name}`", set.name);
+            return Err(Error::config(message).into());
+        }
+    }
+    let targets = targets(args, &sets)?;
+    let runtime = setup::runtime()?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let series = series(args)?;
+    let (mut journal, before, history) = match args.dry_run {
+        // Nothing is done that a later call could leave out.
+        true => (None, BTreeMap::new(), None),
+        false => {
+            let path = setup::state_folder(&args.state)?.join("many").join(format!("{series}.jsonl"));
+            let (journal, before) = Journal::open(&path, args.resume)?;
+            (Some(journal), before, setup::history(&args.state))
+        }
+    };
+    let keys: Vec<String> = sets.iter().map(|set| json!(set.params).to_string()).collect();
+    let mut ended: Vec<Option<Ended>> = Vec::with_capacity(sets.len());
+    let mut tasks = Vec::new();
+    for (index, (key, target)) in keys.iter().zip(targets).enumerate() {
+        let done = before.get(key).filter(|entry| entry.status.is_done());
+        if done.is_none() {
+            tasks.push(Task { index, target });
+        }
+        ended.push(done.map(|entry| Ended { entry: entry.clone(), fault: None }));
+    }
+    let earlier = sets.len() - tasks.len();
+    if earlier > 0 && !args.quiet {
+        terminal::talk(&format!("{} of {} runs are done already", grouped(earlier as u64), grouped(sets.len() as u64)));
+    }
+    let stop = run::stop_on_signal(&runtime, "stopping; runs that are under way keep a checkpoint (once more to stop at once)")?;
+    let pace = Pace {
+        parallel: args.parallel,
+        batch_size: args.batch_size,
+        delay: args.delay,
+        spacing: args.max_per_minute.map_or(Duration::ZERO, |runs| Duration::from_secs(60) / runs.get().try_into().unwrap_or(u32::MAX)),
+    };
+    let workers = args.workers.unwrap_or_else(|| RunOptions::default().workers).get().div_ceil(args.parallel.get());
+    let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
+    let halted = AtomicBool::new(false);
+    let journal = std::sync::Mutex::new(&mut journal);
+    let note = |entry: &Entry| match &mut **journal.lock().expect("writing a journal does not panic") {
+        Some(journal) => journal.append(entry),
+        None => Ok(()),
+    };
+    let one = |task: &Task| -> Result<Option<Ended>> {
+        if halted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let key = &keys[task.index];
+        let checkpoints = match args.dry_run {
+            true => None,
+            false => Some(checkpoints(args, &series, key, before.get(key))?),
+        };
+        let options = RunOptions {
+            dry_run: args.dry_run,
+            workers,
+            library: setup::library(&args.library, None),
+            checkpoints: checkpoints.clone(),
+            ..RunOptions::default()
+        };
+        let run_id = options.run_id.clone();
+        note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
+        let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
+        let ended = each.run(&with(&args.contract, &sets[task.index]), options, key.clone());
+        // A run that was stopped is to be gone on with by the next call.
+        if ended.entry.status != Ending::Running {
+            note(&ended.entry)?;
+            if let Some(Checkpoints { folder, id, .. }) = checkpoints.filter(|_| ended.entry.status.is_done()) {
+                // What became of it is in the journal now.
+                std::fs::remove_dir_all(folder.join(id)).ok();
+            }
+        }
+        if args.fail_fast && ended.entry.status == Ending::Failed {
+            halted.store(true, Ordering::Relaxed);
+        }
+        Ok(Some(ended))
+    };
+    let clock = Instant::now();
+    let mut count = earlier;
+    let mut broken = None;
+    run_tasks(tasks, &pace, &stop, &one, &mut |task, answer| match answer {
+        Ok(Some(end)) => {
+            count += 1;
+            if !args.quiet {
+                terminal::talk(&line(count, sets.len(), &sets[task.index].name, &end.entry));
+            }
+            ended[task.index] = Some(end);
+        }
+        Ok(None) => {}
+        Err(error) => {
+            halted.store(true, Ordering::Relaxed);
+            broken.get_or_insert(error);
+        }
+    });
+    if args.json {
+        terminal::data(&as_json(&sets, &ended));
+    } else if !args.quiet {
+        terminal::data(&table(&sets, &ended));
+        terminal::talk(&totals(&ended, clock.elapsed()));
+    } else {
+        for (set, end) in sets.iter().zip(&ended) {
+            if let Some(error) = end.as_ref().and_then(|end| end.entry.error.as_ref()) {
+                terminal::talk(&format!("error: {}: {error}", set.name));
+            }
+        }
+    }
+    if let Some(error) = broken {
+        return Err(error.into());
+    }
+    let is_left = |end: &Option<Ended>| end.as_ref().is_none_or(|end| end.entry.status == Ending::Running);
+    let left = ended.iter().any(is_left);
+    if left {
+        terminal::talk("not all runs were done; the same command with `--resume` does those that are left");
+    }
+    let faults: Vec<Fault> = ended.iter().flatten().filter_map(|end| end.fault).collect();
+    let partial = ended.iter().flatten().any(|end| end.entry.status == Ending::PartialSuccess);
+    Ok(match (faults.is_empty(), left, partial) {
+        (_, true, _) if stop.load(Ordering::Relaxed) => ExitCode::from(5),
+        (false, ..) => exit_code(faults.into_iter()),
+        (true, true, _) => ExitCode::from(3),
+        (true, false, true) => ExitCode::from(4),
+        (true, false, false) => ExitCode::SUCCESS,
+    })
+}
+
+/// The contract's arguments with those of a set.
+fn with(contract: &ContractArgs, set: &ParamSet) -> ContractArgs {
+    let mut contract = contract.clone();
+    contract.params.extend(set.params.clone());
+    contract
+}
+
+/// What each run writes, where it can be planned; two that would overwrite each other are refused before anything runs.
+fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>, Failures> {
+    let mut writers: HashMap<PathBuf, usize> = HashMap::new();
+    let mut targets = Vec::with_capacity(sets.len());
+    let mut wrong = None;
+    for (index, set) in sets.iter().enumerate() {
+        // What is wrong with one set fails that run alone; what is wrong with all is told at once.
+        let target = match contract::planned(&with(&args.contract, set)) {
+            Ok(plan) => Some(target(&plan)),
+            Err(failures) => {
+                wrong.get_or_insert(failures);
+                None
+            }
+        };
+        if let Some((target, overwrites)) = &target
+            && let Some(first) = writers.insert(target.clone(), index)
+            && *overwrites
+            && !args.dry_run
+        {
+            let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, target.display());
+            let names: Vec<&str> = set.params.keys().map(String::as_str).collect();
+            let hint =
+                format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
+            return Err(Error::config(message).hint(hint).into());
+        }
+        targets.push(target.map(|(target, _)| target));
+    }
+    match wrong {
+        Some(failures) if targets.iter().all(Option::is_none) => Err(failures),
+        _ => Ok(targets),
+    }
+}
+
+/// What a run writes, and whether that replaces what is there.
+fn target(plan: &Plan) -> (PathBuf, bool) {
+    (plan.root.join(&plan.sink.path), plan.sink.write_mode == WriteMode::Overwrite)
+}
+
+/// Names what is kept of these runs.
+fn series(args: &RunManyArgs) -> Result<String> {
+    Ok(match &args.id {
+        Some(id) => {
+            let plain = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+            if id.is_empty() || id.len() > 100 || id.starts_with('.') || !id.chars().all(plain) {
+                return Err(Error::config(format!(
+                    "`--id {id}` must be letters, digits, `.`, `_` and `-`, and begin with none of the dots"
+                )));
+            }
+            id.clone()
+        }
+        None => {
+            let ContractArgs { directory, extract, transform, load, vars, params, limit } = &args.contract;
+            let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let files = [extract, transform, load].map(|file| file.as_deref().map(whole));
+            // Variables may hold secrets: only their digest gets into the name.
+            let shared = json!([whole(directory), files, vars, params, limit]);
+            let digest = Sha256::digest(shared.to_string());
+            hex(&digest[..8])
+        }
+    })
+}
+
+/// Every run keeps a checkpoint until its end is noted, so that one which an earlier call saw start is neither lost nor done twice.
+fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entry>) -> Result<Checkpoints> {
+    let folder = setup::state_folder(&args.state)?.join("checkpoints");
+    let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
+    let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
+    let start = if started && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
+    Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What all runs share.
+struct Each<'a> {
+    sandbox: &'a Sandbox,
+    history: Option<&'a History>,
+    state: &'a StateArgs,
+    stop: &'a AtomicBool,
+}
+
+impl Each<'_> {
+    /// Does one run.
+    fn run(&self, contract: &ContractArgs, options: RunOptions, key: String) -> Ended {
+        let clock = Instant::now();
+        let run_id = options.run_id.clone();
+        let report = contract::planned(contract).and_then(|plan| Ok(self.report(&plan, options)?));
+        let seconds = clock.elapsed().as_secs_f64();
+        match report {
+            Ok(report) => {
+                let (status, fault) = match report.status {
+                    Status::Success => (Ending::Success, None),
+                    Status::PartialSuccess => (Ending::PartialSuccess, None),
+                    Status::Failed => (Ending::Failed, Some(Fault::Data)),
+                    Status::Interrupted | Status::Running => (Ending::Running, None),
+                };
+                let RunReport { run_id, rows, error, .. } = report;
+                let error = error.map(|error| error.message);
+                Ended {
+                    entry: Entry { key, status, run_id, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error },
+                    fault,
+                }
+            }
+            Err(Failures(errors)) => {
+                let sentence = |error: &Error| match error.place() {
+                    Some(place) => format!("{place}: {}", error.one_line()),
+                    None => error.one_line(),
+                };
+                let error = Some(errors.iter().map(sentence).collect::<Vec<_>>().join("; "));
+                let fault = Some(errors.first().map_or(Fault::Bug, Error::fault));
+                Ended { entry: Entry { key, status: Ending::Failed, run_id, read: 0, loaded: 0, rejected: 0, seconds, error }, fault }
+            }
+        }
+    }
+
+    fn followed(&self, plan: &Plan, options: &RunOptions) -> Result<RunReport> {
+        follow::followed(plan, options, self.state, false, |options| {
+            run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {})
+        })
+    }
+
+    fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
+        let report = self.followed(plan, &options);
+        match (report, &mut options.checkpoints) {
+            // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
+            (Err(error), Some(checkpoints)) if checkpoints.start == Start::Resume && error.fault() == Fault::Config => {
+                tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
+                checkpoints.start = Start::Restart;
+                self.followed(plan, &options)
+            }
+            (report, _) => report,
+        }
+    }
+}
+
+fn word(status: Ending) -> &'static str {
+    match status {
+        Ending::Running => "not done",
+        Ending::Success => "success",
+        Ending::PartialSuccess => "partial",
+        Ending::Failed => "failed",
+    }
+}
+
+/// What is said as a run ends.
+fn line(count: usize, of: usize, name: &str, entry: &Entry) -> String {
+    let width = of.to_string().len();
+    let rows = format!("{} read, {} loaded, {} rejected", grouped(entry.read), grouped(entry.loaded), grouped(entry.rejected));
+    let what = entry.error.as_deref().map_or(rows, ToOwned::to_owned);
+    format!("[{count:>width$}/{of}] {:<8} {name}  {what}  {:.2} s", word(entry.status), entry.seconds)
+}
+
+/// All runs, for a person.
+fn table(sets: &[ParamSet], ended: &[Option<Ended>]) -> String {
+    let column = |head: &str, right: bool, of: &dyn Fn(&Entry) -> String, none: &str| Column {
+        head: vec![Cell::new(head, ' ')],
+        cells: ended.iter().map(|end| Cell::new(end.as_ref().map_or(none.to_owned(), |end| of(&end.entry)), ' ')).collect(),
+        right,
+        first: true,
+    };
+    let names = sets.iter().map(|set| Cell::new(terminal::printable(&set.name), ' ')).collect();
+    let mut columns = vec![
+        Column { head: vec![Cell::new("run", ' ')], cells: names, right: false, first: true },
+        column("status", false, &|entry| word(entry.status).to_owned(), word(Ending::Running)),
+        column("read", true, &|entry| grouped(entry.read), ""),
+        column("loaded", true, &|entry| grouped(entry.loaded), ""),
+        column("rejected", true, &|entry| grouped(entry.rejected), ""),
+        column("seconds", true, &|entry| format!("{:.2}", entry.seconds), ""),
+    ];
+    if ended.iter().flatten().any(|end| end.entry.error.is_some()) {
+        let error = |entry: &Entry| {
+            entry.error.as_deref().map_or_else(String::new, |error| fit(&terminal::printable(error).replace('\n', " "), 400))
+        };
+        columns.push(column("error", false, &error, ""));
+    }
+    lay_out(&columns, terminal::columns()).lines.join("\n")
+}
+
+fn totals(ended: &[Option<Ended>], took: Duration) -> String {
+    let of = |status: Ending| ended.iter().flatten().filter(|end| end.entry.status == status).count();
+    let parts = [
+        (of(Ending::Success), "success"),
+        (of(Ending::PartialSuccess), "partial success"),
+        (of(Ending::Failed), "failed"),
+        (ended.iter().filter(|end| end.is_none()).count(), "not done"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{} {word}", grouped(*count as u64)));
+    let runs = if ended.len() == 1 { "run" } else { "runs" };
+    format!("{} {runs}: {} in {:.1} s", grouped(ended.len() as u64), parts.collect::<Vec<_>>().join(", "), took.as_secs_f64())
+}
+
+fn as_json(sets: &[ParamSet], ended: &[Option<Ended>]) -> String {
+    let runs = sets.iter().zip(ended).map(|(set, end)| match end {
+        Some(Ended { entry, .. }) => json!({
+            "name": set.name, "params": set.params, "status": entry.status, "run_id": entry.run_id,
+            "rows": { "read": entry.read, "loaded": entry.loaded, "rejected": entry.rejected },
+            "seconds": entry.seconds, "error": entry.error,
+        }),
+        None => json!({ "name": set.name, "params": set.params, "status": "pending" }),
+    });
+    json!({ "runs": runs.collect::<Vec<_>>() }).to_string()
+}

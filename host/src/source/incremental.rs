@@ -1,0 +1,337 @@
+//! A source of which only rows are taken that are newer than what earlier runs have loaded.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, Scalar, StringArray};
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_ord::cmp::gt;
+use arrow_ord::ord::make_comparator;
+use arrow_schema::{DataType, SchemaRef, SortOptions};
+use arrow_select::filter::filter_record_batch;
+use chrono::NaiveDateTime;
+
+use super::{Chunk, Chunks, Decoded, Source, Split};
+use crate::batch::{Batch, Position, Reason, Reject};
+use crate::config::extract::{Incremental, Lag};
+use crate::error::{Context, Error, Result};
+use crate::json;
+
+/// A source without the rows that earlier runs have loaded.
+pub struct Newer {
+    source: Arc<dyn Source>,
+    follow: Arc<Follow>,
+}
+
+/// Looks at the cursor of each row.
+struct Follow {
+    column: String,
+    kind: DataType,
+    /// Rows at or before it are left out; one value of the column's type.
+    after: Option<Scalar<ArrayRef>>,
+    /// The largest cursor that was seen or that was there at the start.
+    mark: Mutex<Option<ArrayRef>>,
+}
+
+impl Newer {
+    /// Takes of a source the rows whose cursor is above `mark`, where an earlier run left one, else above the initial value.
+    ///
+    /// # Errors
+    /// Config, where the source has no such column, or mark, value or lag do not fit its type.
+    pub fn new(source: Arc<dyn Source>, incremental: &Incremental, mark: Option<&str>) -> Result<Self> {
+        let Incremental { cursor_field, initial_value, lag } = incremental;
+        let schema = source.schema();
+        let Ok(field) = schema.field_with_name(cursor_field) else {
+            let names = schema.fields().iter().map(|field| field.name().as_str());
+            let error = Error::config(format!("`incremental.cursor_field` is `{cursor_field}`, but the source has no such column"));
+            return Err(match crate::error::did_you_mean(cursor_field, names.clone()) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(format!("it has {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+            });
+        };
+        let kind = field.data_type().clone();
+        if !follows(&kind) {
+            let message = format!("`incremental.cursor_field` `{cursor_field}` is {kind}, which has no order that rows could follow");
+            return Err(Error::config(message).hint("it must be a number, a day, a time or a text"));
+        }
+        let read = |text: &str, what: &str| {
+            value(text, &kind).map_err(|error| {
+                error
+                    .while_doing(format!("{what} `{text}` is no value of the column `{cursor_field}`, which is {kind}"))
+                    .hint("pin the column's type under `schema`, or start anew with `--full-refresh`")
+            })
+        };
+        let (start, mark) = match mark {
+            // Rows of the time before the mark may come late.
+            Some(text) => (Some(read(&before(text, lag.as_ref(), &kind)?, "the mark")?), Some(read(text, "the mark")?)),
+            None => {
+                let start = initial_value.as_ref().map(|text| read(text, "`incremental.initial_value`")).transpose()?;
+                (start, None)
+            }
+        };
+        let follow = Follow { column: cursor_field.clone(), kind, after: start.map(Scalar::new), mark: Mutex::new(mark) };
+        Ok(Self { source, follow: Arc::new(follow) })
+    }
+
+    /// What the next run starts behind, once this one has loaded everything: the largest cursor so far; none where no row had one.
+    pub fn mark(&self) -> Option<String> {
+        let mark = self.follow.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        mark.as_ref().map(|mark| spell(mark).expect("it was made of a text"))
+    }
+
+    /// Raises the mark to what an interrupted run had reached.
+    ///
+    /// # Errors
+    /// Config, where it is no value of the column.
+    pub fn reached(&self, mark: &str) -> Result<()> {
+        self.follow.raise(&value(mark, &self.follow.kind)?)
+    }
+}
+
+/// Whether values of a type can be put in order and read back from text.
+fn follows(kind: &DataType) -> bool {
+    kind.is_integer()
+        || kind.is_floating()
+        || matches!(
+            kind,
+            DataType::Decimal128(..) | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Utf8 | DataType::LargeUtf8
+        )
+}
+
+/// A text as one value of a type.
+fn value(text: &str, kind: &DataType) -> Result<ArrayRef> {
+    let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
+    let value = cast_with_options(&array, kind, &CastOptions { safe: false, ..CastOptions::default() });
+    value.fault(crate::error::Fault::Config, || "it cannot be read".into())
+}
+
+/// One value as a text that [`value`] reads.
+fn spell(value: &ArrayRef) -> Result<String> {
+    let text = cast_with_options(value, &DataType::Utf8, &CastOptions { safe: false, ..CastOptions::default() });
+    Ok(text.bug(|| "a cursor as text".into())?.as_string::<i32>().value(0).to_owned())
+}
+
+/// The mark less the lag, as text.
+fn before(mark: &str, lag: Option<&Lag>, kind: &DataType) -> Result<String> {
+    let wrong = |needs: &str| {
+        let message = format!("`incremental.lag` does not fit the cursor, which is {kind}: it must be {needs}");
+        Err(Error::config(message).hint("pin the column's type under `schema`"))
+    };
+    let is_time = matches!(kind, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 | DataType::Utf8 | DataType::LargeUtf8);
+    match lag {
+        None => Ok(mark.to_owned()),
+        Some(Lag::Number(lag)) if !is_time => {
+            let whole = mark.parse::<i64>().ok().filter(|_| lag.fract() == 0.0);
+            match (whole, mark.parse::<f64>()) {
+                (Some(mark), _) => Ok(mark.saturating_sub(*lag as i64).to_string()),
+                (None, Ok(mark)) => Ok((mark - lag).to_string()),
+                (None, Err(_)) => wrong("a number"),
+            }
+        }
+        Some(Lag::Time(lag)) if is_time => match earlier(mark, lag.nanoseconds) {
+            Some(text) => Ok(text),
+            None => wrong("absent where the cursor is a text that is no time such as 2024-12-31T23:59:59Z"),
+        },
+        Some(Lag::Number(_)) => wrong("a length of time such as `1h`"),
+        Some(Lag::Time(_)) => wrong("a number"),
+    }
+}
+
+/// A time so many nanoseconds earlier, in the same form: a day, or day and time with `T` or a blank, with or without a fraction and `Z`.
+fn earlier(text: &str, nanoseconds: i64) -> Option<String> {
+    let lag = chrono::Duration::nanoseconds(nanoseconds);
+    if let Ok(day) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        let days = lag.num_days() + i64::from(lag > chrono::Duration::days(lag.num_days()));
+        return Some(day.checked_sub_signed(chrono::Duration::days(days))?.format("%Y-%m-%d").to_string());
+    }
+    let (bare, zulu) = text.strip_suffix('Z').map_or((text, ""), |bare| (bare, "Z"));
+    let between = bare.chars().nth(10)?;
+    let digits = bare.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let time = NaiveDateTime::parse_from_str(bare, &format!("%Y-%m-%d{between}%H:%M:%S%.f")).ok()?.checked_sub_signed(lag)?;
+    let mut shown = time.format(&format!("%Y-%m-%d{between}%H:%M:%S")).to_string();
+    if digits > 0 {
+        shown.push_str(&format!(".{:09}", time.and_utc().timestamp_subsec_nanos())[..=digits.min(9)]);
+    }
+    Some(shown + zulu)
+}
+
+impl Source for Arc<Newer> {
+    fn inputs(&self) -> Vec<std::path::PathBuf> {
+        self.source.inputs()
+    }
+
+    fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    fn splits(&self, target: std::num::NonZeroUsize) -> Result<Vec<Split>> {
+        self.source.splits(target)
+    }
+
+    fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {
+        let follow = self.follow.clone();
+        let chunks = self.source.read(split, from)?;
+        Ok(Box::new(chunks.map(move |chunk| Ok(Box::new(NewerChunk { chunk: chunk?, follow: follow.clone() }) as Box<dyn Chunk>))))
+    }
+}
+
+/// A chunk of which only newer rows are taken.
+struct NewerChunk {
+    chunk: Box<dyn Chunk>,
+    follow: Arc<Follow>,
+}
+
+impl Chunk for NewerChunk {
+    fn next(&self) -> Position {
+        self.chunk.next()
+    }
+
+    fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
+        let Self { chunk, follow } = *self;
+        Box::new(chunk.decode().map(move |decoded| follow.newer(decoded?)))
+    }
+}
+
+impl Follow {
+    /// The rows of a batch that are newer; a row without a cursor can be neither newer nor older and is refused.
+    fn newer(&self, decoded: Decoded) -> Result<Decoded> {
+        let Decoded { batch, mut rejects, skipped, filtered } = decoded;
+        let Some(column) = batch.rows.column_by_name(&self.column).filter(|_| batch.rows.num_rows() > 0) else {
+            return Ok(Decoded { batch, rejects, skipped, filtered });
+        };
+        // A batch may have the column as text; what is no value of its type then has no cursor.
+        let cursors = cast_with_options(column, &self.kind, &CastOptions::default()).bug(|| "a cursor of its own type".into())?;
+        self.raise(&cursors)?;
+        let newer = match &self.after {
+            Some(after) => gt(&cursors, after).bug(|| "comparing cursors".into())?,
+            None => BooleanArray::from_iter((0..cursors.len()).map(|row| cursors.is_valid(row).then_some(true))),
+        };
+        for row in (0..cursors.len()).filter(|row| cursors.is_null(*row)) {
+            let what = if column.is_null(row) { "is null" } else { "does not read as one" };
+            rejects.push(Reject {
+                reason: Reason::ExtractionError,
+                code: "no_cursor".into(),
+                message: format!("`{}` {what}, so whether the row is new cannot be told", self.column),
+                field: Some(self.column.clone()),
+                record: json::row_json(&batch.rows, row),
+                stage: "extract".into(),
+                source: batch.origin.source.clone(),
+                row: batch.origin.rows.get(row),
+                line: 0,
+                batch: batch.sequence,
+            });
+        }
+        let kept: Vec<usize> = (0..newer.len()).filter(|row| newer.is_valid(*row) && newer.value(*row)).collect();
+        if kept.len() == batch.rows.num_rows() {
+            return Ok(Decoded { batch, rejects, skipped, filtered });
+        }
+        let rows = filter_record_batch(&batch.rows, &newer).bug(|| "taking the newer rows".into())?;
+        let filtered = filtered + (batch.rows.num_rows() - kept.len() - cursors.null_count()) as u64;
+        let mut origin = batch.origin.clone();
+        origin.rows = origin.rows.take(kept);
+        rejects.sort_by_key(|reject| reject.row);
+        Ok(Decoded { batch: Batch { rows, origin, sequence: batch.sequence }, rejects, skipped, filtered })
+    }
+
+    /// Raises the mark to the largest of some cursors.
+    fn raise(&self, cursors: &ArrayRef) -> Result<()> {
+        let compare = make_comparator(cursors, cursors, SortOptions::default()).bug(|| "comparing cursors".into())?;
+        // A NaN stands above every number and would end all progress.
+        let usable = |row: &usize| cursors.is_valid(*row) && !is_nan(cursors, *row);
+        let Some(largest) = (0..cursors.len()).filter(usable).max_by(|left, right| compare(*left, *right)) else { return Ok(()) };
+        let largest = cursors.slice(largest, 1);
+        let mut mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        let above = match &*mark {
+            Some(mark) => make_comparator(&largest, mark, SortOptions::default()).bug(|| "comparing cursors".into())?(0, 0).is_gt(),
+            None => true,
+        };
+        if above {
+            // A copy, so that it does not hold the batch.
+            *mark = Some(value(&spell(&largest)?, &self.kind)?);
+        }
+        Ok(())
+    }
+}
+
+fn is_nan(array: &ArrayRef, row: usize) -> bool {
+    let double = || array.as_primitive_opt::<arrow_array::types::Float64Type>().is_some_and(|array| array.value(row).is_nan());
+    let single = || array.as_primitive_opt::<arrow_array::types::Float32Type>().is_some_and(|array| array.value(row).is_nan());
+    double() || single()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::super::{ReadOptions, open};
+    use super::*;
+    use crate::config::extract::{FileSource, Reading};
+
+    fn incremental(initial_value: Option<&str>, lag: Option<Lag>) -> Incremental {
+        Incremental { cursor_field: "at".into(), initial_value: initial_value.map(ToOwned::to_owned), lag }
+    }
+
+    /// The rows of `at` that come, how many were left out and refused, and the mark afterwards.
+    fn read(values: &[&str], incremental: &Incremental, mark: Option<&str>) -> Result<(Vec<String>, u64, usize, Option<String>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = values.iter().map(|value| format!("{{\"at\":{value}}}\n")).collect();
+        std::fs::write(folder.path().join("a.jsonl"), lines).unwrap();
+        let options = ReadOptions { batch_rows: NonZeroUsize::new(2).unwrap(), ..ReadOptions::default() };
+        let source =
+            Newer::new(Arc::from(open(&FileSource::of("a.jsonl"), &Reading::default(), options, folder.path())?), incremental, mark)?;
+        let (mut came, mut filtered, mut rejects) = (Vec::new(), 0, 0);
+        let source = Arc::new(source);
+        for chunk in source.read(&source.splits(NonZeroUsize::MIN)?[0], None)? {
+            for decoded in chunk?.decode() {
+                let decoded = decoded?;
+                let column = decoded.batch.rows.column(0).clone();
+                assert_eq!(
+                    decoded.batch.rows.num_rows(),
+                    (0..).take_while(|row| decoded.batch.origin.rows.get(*row) > 0).take(column.len()).count()
+                );
+                came.extend((0..column.len()).map(|row| spell(&column.slice(row, 1)).unwrap()));
+                filtered += decoded.filtered;
+                rejects += decoded.rejects.len();
+            }
+        }
+        Ok((came, filtered, rejects, source.mark()))
+    }
+
+    #[test]
+    fn rows_above_the_mark_come_and_the_largest_is_the_next_mark() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let none = incremental(None, None);
+        assert_eq!(read(&["3", "1", "null", "2"], &none, None).unwrap(), (texts(&["3", "1", "2"]), 0, 1, Some("3".into())));
+        assert_eq!(read(&["3", "1", "4", "2"], &none, Some("2")).unwrap(), (texts(&["3", "4"]), 2, 0, Some("4".into())));
+        assert_eq!(read(&["1"], &none, Some("7")).unwrap(), (vec![], 1, 0, Some("7".into())));
+        assert_eq!(read(&["1", "2"], &incremental(Some("1"), None), None).unwrap(), (texts(&["2"]), 1, 0, Some("2".into())));
+        assert_eq!(read(&["1", "5", "9"], &incremental(None, Some(Lag::Number(4.0))), Some("8")).unwrap().0, texts(&["5", "9"]));
+        assert_eq!(read(&["null"], &none, None).unwrap().3, None);
+    }
+
+    #[test]
+    fn times_as_texts_are_followed_with_a_lag() {
+        let values = ["\"2024-01-01T10:00:00Z\"", "\"2024-01-01T11:30:00Z\"", "\"2024-01-01T12:00:00Z\""];
+        let lagging = incremental(None, Some(Lag::Time("1h".parse().unwrap())));
+        let (came, filtered, _, mark) = read(&values, &lagging, Some("2024-01-01T12:00:00Z")).unwrap();
+        assert_eq!((came.len(), filtered, mark.as_deref()), (2, 1, Some("2024-01-01T12:00:00Z")), "{came:?}");
+        for (text, earlier_text) in [
+            ("2024-03-01", "2024-02-29"),
+            ("2024-03-01 00:30:00.250", "2024-02-29 23:30:00.250"),
+            ("2024-03-01T00:30:00Z", "2024-02-29T23:30:00Z"),
+        ] {
+            assert_eq!(earlier(text, 3_600_000_000_000).as_deref(), Some(earlier_text));
+        }
+        assert_eq!(earlier("yesterday", 1), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_a_row_is_read() {
+        let message = |incremental: &Incremental, mark: Option<&str>| read(&["1", "2"], incremental, mark).unwrap_err().one_line();
+        assert!(message(&Incremental { cursor_field: "ad".into(), initial_value: None, lag: None }, None).contains("has no such column"));
+        assert!(
+            message(&incremental(Some("soon"), None), None).contains("`incremental.initial_value` `soon` is no value of the column `at`")
+        );
+        assert!(message(&incremental(None, Some(Lag::Time("1h".parse().unwrap()))), Some("1")).contains("it must be a number"));
+    }
+}
