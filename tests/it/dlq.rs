@@ -115,7 +115,7 @@ fn a_run_that_fails_leaves_no_letter_in_a_table() {
     let pipeline =
         orders(QUEUES[1]).with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n").with("out.csv", "other,columns\n1,2\n");
     assert_eq!(ask(&pipeline, &["run", "."]).code, 1);
-    assert_eq!(letters(&pipeline), [json!(0); 0]);
+    assert_eq!(letters(&pipeline), Vec::<Value>::new());
 }
 
 #[test]
