@@ -19,10 +19,11 @@ pub enum Fault {
 }
 
 /// A phase of a run, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseName {
     /// Rows are read.
+    #[default]
     Extract,
     /// They are changed.
     Transform,

@@ -27,4 +27,6 @@ pub mod stage;
 
 pub mod run;
 
+pub mod pipeline;
+
 pub mod cli;

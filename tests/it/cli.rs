@@ -155,32 +155,34 @@ fn help_names_every_command_and_exit_code() {
 
     Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration
     file is wrong · 3 something outside failed (file missing, disk full) · 4 done, but a transform
-    crashed on rows, which are in the dead letters · 70 a fault of etl-host itself.
+    crashed on rows, which are in the dead letters · 5 stopped by SIGINT or SIGTERM, with a checkpoint
+    to go on from · 70 a fault of etl-host itself.
 
     Usage: etl-host <COMMAND>
 
     Commands:
-      run      Run the pipeline of a contract directory
-      history  List the last runs
-      show     Show the record of one run
-      stats    Show what the runs of each pipeline come to: how many succeeded, how long they took, how
-               many rows
-      dlq      Look after the rows that went no further
-      check    Find every mistake in the configuration of contract directories, without touching data
-      test     Run the cases of a contract directory: rows in, rows expected; without source, sink and
-               network
-      preview  Show the first rows after each step, and what each step changed; writes nothing
-      plan     Show what would run: source, stages, sink, limits, schemas
-      build    Make components of what a contract directory holds as source: Python and JavaScript
-               modules, a Rust crate
-      new      Start a project of your own
-      inspect  Show what a component is, offers and would reach
-      lock     Pin the components of a pipeline to the bytes that they have now, in its lock file
-      add      Put components into the store of this machine and print their digests
-      pull     Pull a component from a registry into the store and print its digest
-      push     Push a component to a registry and print the reference that names it for ever
-      schema   Print the JSON Schema of a configuration file, for editors
-      help     Print this message or the help of the given subcommand(s)
+      run       Run the pipeline of a contract directory
+      run-many  Run the pipeline of a contract directory once for each of many parameters
+      history   List the last runs
+      show      Show the record of one run
+      stats     Show what the runs of each pipeline come to: how many succeeded, how long they took, how
+                many rows
+      dlq       Look after the rows that went no further
+      check     Find every mistake in the configuration of contract directories, without touching data
+      test      Run the cases of a contract directory: rows in, rows expected; without source, sink and
+                network
+      preview   Show the first rows after each step, and what each step changed; writes nothing
+      plan      Show what would run: source, stages, sink, limits, schemas
+      build     Make components of what a contract directory holds as source: Python and JavaScript
+                modules, a Rust crate
+      new       Start a project of your own
+      inspect   Show what a component is, offers and would reach
+      lock      Pin the components of a pipeline to the bytes that they have now, in its lock file
+      add       Put components into the store of this machine and print their digests
+      pull      Pull a component from a registry into the store and print its digest
+      push      Push a component to a registry and print the reference that names it for ever
+      schema    Print the JSON Schema of a configuration file, for editors
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help

@@ -115,7 +115,7 @@ fn a_run_that_fails_leaves_no_letter_in_a_table() {
     let pipeline =
         orders(QUEUES[1]).with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n").with("out.csv", "other,columns\n1,2\n");
     assert_eq!(ask(&pipeline, &["run", "."]).code, 1);
-    assert_eq!(letters(&pipeline), [json!(0); 0]);
+    assert_eq!(letters(&pipeline), Vec::<Value>::new());
 }
 
 #[test]
@@ -285,4 +285,21 @@ fn letters_that_runs_add_while_others_are_changed_are_not_lost() {
     let kept = letters(&pipeline);
     assert_eq!(kept.len(), 200 + 3 * 4 * 3);
     assert!(Path::new(&queue).exists());
+}
+
+#[test]
+fn a_change_keeps_lines_and_members_that_it_does_not_know() {
+    let pipeline = orders("");
+    assert_eq!(ask(&pipeline, &["run", "."]).code, 0);
+    let queue = "dlq/orders.jsonl";
+    let first = pipeline.read(queue).lines().next().unwrap().replacen('{', "{\"ticket\":\"OPS-7\",", 1);
+    let rest: String = pipeline.read(queue).lines().skip(1).map(|line| format!("{line}\n")).collect();
+    fs::write(pipeline.path(queue), format!("{first}\n{{\"torn\n{rest}")).unwrap();
+    let discarded = ask(&pipeline, &["dlq", "discard", ".", "--stage", "ops", "--json"]);
+    assert_eq!((discarded.code, discarded.stdout.as_str()), (0, "{\"discarded\":2}\n"), "{discarded:?}");
+    let text = pipeline.read(queue);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[1]), (4, "{\"torn"));
+    let first: Value = serde_json::from_str(lines[0]).unwrap();
+    assert_eq!((&first["ticket"], &first["status"]), (&json!("OPS-7"), &json!("ignored")));
 }

@@ -58,8 +58,8 @@ fn a_run_is_recorded_as_it_was_told_and_in_the_journal_too() {
     assert!(told["ended"].as_str() > told["started"].as_str() && told["configuration"].as_str().unwrap().starts_with("sha256:"), "{told}");
     let id = told["run_id"].as_str().unwrap();
     let shown = ask(state.path(), &["show", &id[..6], "--json"]);
-    assert_eq!(records(&shown.stdout), [told.clone()]);
-    assert_eq!(history(state.path(), &[]), [told.clone()]);
+    assert_eq!(records(&shown.stdout), std::slice::from_ref(&told));
+    assert_eq!(history(state.path(), &[]), std::slice::from_ref(&told));
     assert_eq!(records(&fs::read_to_string(state.path().join("runs.jsonl")).unwrap()), [told]);
 }
 
@@ -131,7 +131,7 @@ fn a_run_that_was_killed_is_seen_as_such() {
     let died = &history(state.path(), &["--status", "failed"])[0];
     assert!(died["error"]["message"].as_str().unwrap().contains("ended without a word"), "{died:#}");
     assert_eq!((&died["phases"][0]["status"], &died["phases"][4]["status"]), (&json!("failed"), &json!("skipped")));
-    assert_eq!(records(&fs::read_to_string(state.path().join("runs.jsonl")).unwrap()), [died.clone()]);
+    assert_eq!(records(&fs::read_to_string(state.path().join("runs.jsonl")).unwrap()), std::slice::from_ref(died));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod jsonata_suite;
 mod many;
 mod params;
 mod preview;
+mod progress;
 mod readme;
 mod review;
 mod run;

@@ -1,15 +1,13 @@
 //! Reads a contract directory from disk and hands its texts to the configuration.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{ContractArgs, Failures};
-use crate::config::{Files, Pipeline, Problem, RULES, Text, parse, takes, wanted};
-use crate::error::{Context, Error, Result};
+use crate::config::{Pipeline, Problem, parse, takes};
+use crate::error::{Error, Result};
+use crate::pipeline::directory::{self, Explicit, Found};
 use crate::plan::{Overrides, Plan};
-
-/// Bytes of a configuration file.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// A contract directory that was read.
 pub(super) struct Contract {
@@ -65,32 +63,9 @@ fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contra
 
 /// As `read`, with the mistakes of the files apart from what kept them from being read.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
-    let given = &args.directory;
-    let metadata = std::fs::metadata(given).outside(|| format!("opening the contract directory `{}`", given.display()))?;
-    let (root, single) = if metadata.is_dir() { (given.clone(), None) } else { (parent(given), Some(given.clone())) };
-    let text = |explicit: &Option<PathBuf>, name: &str| match explicit {
-        Some(path) => read_text(path, &path.display().to_string()).map(Some),
-        None => find_text(&root, name),
-    };
-    let mut files = Files {
-        name: directory_name(&root),
-        directory: root.display().to_string(),
-        extract: text(&args.extract, "extract")?,
-        transform: text(&args.transform, "transform")?,
-        load: text(&args.load, "load")?,
-        settings: find_text(&root, "settings")?,
-        rules: RULES.iter().filter_map(|name| find_rules(&root, name).transpose()).collect::<Result<_>>()?,
-        pipeline: None,
-        others: BTreeMap::new(),
-    };
-    match single {
-        Some(path) => {
-            (files.extract, files.transform, files.load) = (None, None, None);
-            files.pipeline = Some(read_text(&path, &path.display().to_string())?);
-        }
-        None if files.extract.is_none() || files.load.is_none() => files.pipeline = find_text(&root, "pipeline")?,
-        None => {}
-    }
+    let ContractArgs { directory, extract, transform, load, .. } = args;
+    let explicit = Explicit { extract: extract.clone(), transform: transform.clone(), load: load.clone() };
+    let Found { root, mut files } = directory::find(directory, &explicit)?;
     // A parameter is a variable too; what is given comes before the environment, and that before a default.
     let given = args.params.iter().chain(&args.vars).map(|(name, value)| (name.as_str(), value.as_str()));
     let given: HashMap<&str, &str> = given.collect();
@@ -99,18 +74,7 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
         let given = given.get(name).map(|value| (*value).to_owned());
         given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
     };
-    // What the files name may name files in turn.
-    for _ in 0..4 {
-        let wanted = wanted(&files, &lookup);
-        if wanted.is_empty() {
-            break;
-        }
-        for path in wanted {
-            let full = root.join(&path);
-            let text = if full.is_file() { Some(read_text(&full, &full.display().to_string())?) } else { None };
-            files.others.insert(path, text);
-        }
-    }
+    directory::complete(&mut files, &root, &lookup)?;
     let mut parsed = parse(&files, &lookup).map(|pipeline| Contract { pipeline, root });
     for problem in parsed.as_mut().err().into_iter().flatten() {
         if let Some(name) = problem.unset.as_ref().filter(|name| params.contains_key(*name)) {
@@ -133,59 +97,4 @@ pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Plan, Failur
     let Contract { pipeline, root } = read(args)?;
     let overrides = Overrides::without_params(&pipeline);
     Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
-}
-
-fn parent(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// The directory's own name, which is the pipeline's where it has no other.
-fn directory_name(root: &Path) -> String {
-    let absolute = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-    absolute.file_name().map_or_else(|| "pipeline".into(), |name| name.to_string_lossy().into_owned())
-}
-
-/// As [`find_text`]; a schema may be JSON.
-fn find_rules(root: &Path, name: &str) -> Result<Option<Text>> {
-    let json = root.join(format!("{name}.json"));
-    match find_text(root, name)? {
-        None if name == "schema" && json.exists() => read_text(&json, &json.display().to_string()).map(Some),
-        found => Ok(found),
-    }
-}
-
-/// Reads `name.yaml` or `name.yml`, whichever is there.
-fn find_text(root: &Path, name: &str) -> Result<Option<Text>> {
-    let mut found: Vec<PathBuf> =
-        ["yaml", "yml"].iter().map(|extension| root.join(format!("{name}.{extension}"))).filter(|path| path.exists()).collect();
-    match found.len() {
-        0 => Ok(None),
-        1 => {
-            let path = found.remove(0);
-            let shown = path.display().to_string();
-            read_text(&path, &shown).map(Some)
-        }
-        _ => Err(Error::config(format!("`{}` and `{}` are both there", found[0].display(), found[1].display())).hint("remove one of them")),
-    }
-}
-
-/// Reads a configuration file; `shown` is what messages call it.
-pub(super) fn read_text(path: &Path, shown: &str) -> Result<Text> {
-    read_text_of(path, shown, MAX_BYTES)
-}
-
-/// As [`read_text`], of at most so many bytes.
-pub(super) fn read_text_of(path: &Path, shown: &str, max_bytes: u64) -> Result<Text> {
-    let reading = || format!("reading `{shown}`");
-    let metadata = std::fs::metadata(path).outside(reading)?;
-    if metadata.len() > max_bytes {
-        return Err(Error::config(format!("`{shown}` has {} bytes, a configuration file has at most {max_bytes}", metadata.len())));
-    }
-    let bytes = std::fs::read(path).outside(reading)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| Error::config(format!("`{shown}` is not UTF-8, from byte {} on", error.utf8_error().valid_up_to())))?;
-    Ok(Text { name: shown.to_owned(), text })
 }

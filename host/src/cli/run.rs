@@ -4,11 +4,12 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
-use super::terminal::{self, Progressing};
+use super::terminal::{self, Progressing, Telling};
 use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
 use crate::error::{Context, Error, Fault, Result};
 use crate::report::Status;
@@ -28,6 +29,12 @@ pub(super) struct RunArgs {
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
+    /// Say how far the run is on stderr: as text for a person, or as one JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    progress: String,
+    /// Time between two lines of `--progress json`
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    progress_interval: Duration,
     /// Threads that work on rows [default: as many as there are cores]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -77,20 +84,21 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         None => "stopping; nothing will be written (once more to stop at once)",
     };
     let stop = stop_on_signal(&runtime, words)?;
-    let mut progressing = Progressing::new(args.quiet);
+    let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
+    let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
     let report = follow::followed(&plan, &options, &args.state, args.full_refresh, |options| {
         run_recorded(&plan, options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress))
     });
     progressing.clear();
-    let report = report.map_err(|error| {
+    let report = report.inspect_err(|error| {
         if let Some(checkpoints) =
             options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
         {
             terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
         }
-        error
     })?;
+    progressing.end(report.rows.read);
     let gone_on = report.checkpoint.as_ref().filter(|_| !args.quiet);
     match (report.status, gone_on) {
         (Status::Interrupted, _) => {
@@ -104,7 +112,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     }
     if args.json {
         terminal::data(&serde_json::to_string(&report).bug(|| "writing the result as JSON".into())?);
-    } else if !args.quiet {
+    } else if !args.quiet && telling == Telling::Text {
         terminal::talk(terminal::summary(&report).trim_end());
     }
     for step in report.quality.iter().flat_map(|quality| &quality.steps) {
@@ -119,6 +127,12 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         Status::Failed | Status::Running => ExitCode::from(1),
         Status::Interrupted => ExitCode::from(5),
     })
+}
+
+/// Reads a number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.01);
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| "must be a number of at least 0.01".into())
 }
 
 /// Lets a first SIGINT or SIGTERM set the flag, which is answered, and say `words`; a second one ends the process at once.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failures;
-use super::contract::read_text_of;
 use crate::config::sets::{MAX_SETS, ParamSet, csv_sets, days, yaml_sets};
 use crate::error::{Error, Result};
+use crate::pipeline::directory::read_text_of;
 
 /// Bytes of a file of values or sets.
 const MAX_BYTES: u64 = 256 << 20;

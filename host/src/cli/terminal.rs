@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etl_steps::validate::OnInvalid;
 
 use crate::error::{Error, Fault};
-use crate::report::{PhaseName, Progress, Quality, Rows, RunReport, StageLetters, Status, StepQuality, Verdict, figure};
+use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, Verdict, figure};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -113,8 +113,19 @@ pub(super) fn render(error: &Error) -> String {
     text
 }
 
-/// Shows how far a run is: one live line on a terminal, plain lines elsewhere.
+/// How a run says how far it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Telling {
+    /// For a person: one live line on a terminal, plain lines elsewhere.
+    Text,
+    /// For a program: one JSON object a line, so often.
+    Json(Duration),
+}
+
+/// Shows how far a run is, on stderr.
 pub(super) struct Progressing {
+    telling: Telling,
+    last: Progress,
     live: bool,
     quiet: bool,
     shown: Option<Instant>,
@@ -124,11 +135,25 @@ pub(super) struct Progressing {
 
 impl Progressing {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { live: io::stderr().is_terminal(), quiet, shown: None, last_rows: 0, width: 0 }
+        Self::telling(quiet, Telling::Text)
+    }
+
+    pub(super) fn telling(quiet: bool, telling: Telling) -> Self {
+        let live = telling == Telling::Text && io::stderr().is_terminal();
+        Self { telling, last: Progress::default(), live, quiet, shown: None, last_rows: 0, width: 0 }
     }
 
     pub(super) fn show(&mut self, progress: &Progress) {
         let now = Instant::now();
+        if let Telling::Json(interval) = self.telling {
+            self.last.clone_from(progress);
+            // The first one says at once that rows flow.
+            if self.shown.is_none_or(|shown| now - shown >= interval) {
+                self.shown = Some(now);
+                self.event(&progress.event());
+            }
+            return;
+        }
         let pause = if self.live { LIVE } else { LOGGED };
         let shown = *self.shown.get_or_insert(now);
         if self.quiet || now - shown < pause {
@@ -152,6 +177,23 @@ impl Progressing {
             self.width = line.len();
             write!(io::stderr().lock(), "\r{line}{:blanks$}", "").ok();
         } else {
+            talk(&line);
+        }
+    }
+
+    /// Prints the last event, in which everything is known.
+    pub(super) fn end(&self, rows: u64) {
+        if let Telling::Json(_) = self.telling {
+            let event = self.last.event();
+            let (batches, total) = (Some(event.batch), Some(rows));
+            self.event(&ProgressEvent { batches, records: rows, total, remaining_s: Some(0.0), ..event });
+        }
+    }
+
+    fn event(&self, event: &ProgressEvent) {
+        if !self.quiet
+            && let Ok(line) = serde_json::to_string(event)
+        {
             talk(&line);
         }
     }

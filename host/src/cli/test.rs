@@ -192,7 +192,7 @@ fn parsed(files: Vec<PathBuf>) -> Result<Vec<Tested>, Failures> {
     let mut tested = Vec::new();
     let mut errors = Vec::new();
     for path in files {
-        let text = match contract::read_text(&path, &path.display().to_string()) {
+        let text = match crate::pipeline::directory::read_text(&path, &path.display().to_string()) {
             Ok(text) => text,
             Err(error) => {
                 errors.push(error);

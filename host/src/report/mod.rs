@@ -345,6 +345,8 @@ pub struct StageLetters {
 /// How far a run is.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
+    /// What is going on: `extract` before the first rows, `transform` while they flow, `load` while they are shown.
+    pub stage: PhaseName,
     /// Rows so far.
     pub rows: Rows,
     /// Batches read so far.
@@ -355,4 +357,47 @@ pub struct Progress {
     pub memory_mb: f64,
     /// Fuel by stage so far.
     pub fuel: Vec<(String, u64)>,
+    /// Share of the input that was read, 0 to 1, by bytes; absent where a format does not tell.
+    pub share: Option<f64>,
+}
+
+/// How far a run is, in the nine fields of the format: what `run --progress json` prints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ProgressEvent {
+    /// What is going on.
+    pub stage: PhaseName,
+    /// Batches so far.
+    pub batch: u64,
+    /// Batches in all; absent before the end, since a stream does not tell.
+    pub batches: Option<u64>,
+    /// Rows read so far.
+    pub records: u64,
+    /// Rows in all; absent before the end.
+    pub total: Option<u64>,
+    /// Seconds since the start.
+    pub elapsed_s: f64,
+    /// Seconds to go, if the rest of the input takes as long as what was read; absent where a format does not tell.
+    pub remaining_s: Option<f64>,
+    /// Memory of the process now, in MiB.
+    pub memory_mb: f64,
+    /// Rows that were refused so far.
+    pub errors: u64,
+}
+
+impl Progress {
+    /// As the format has it.
+    pub fn event(&self) -> ProgressEvent {
+        let round = |number: f64| (number * 1000.0).round() / 1000.0;
+        ProgressEvent {
+            stage: self.stage,
+            batch: self.batches,
+            batches: None,
+            records: self.rows.read,
+            total: None,
+            elapsed_s: round(self.seconds),
+            remaining_s: self.share.filter(|share| *share > 0.0).map(|share| round(self.seconds * (1.0 - share) / share)),
+            memory_mb: round(self.memory_mb),
+            errors: self.rows.rejected,
+        }
+    }
 }

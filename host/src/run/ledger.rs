@@ -8,7 +8,7 @@ use super::split::{SplitReport, Watcher, merge};
 use super::{SAMPLES, process};
 use crate::batch::Reject;
 use crate::error::Result;
-use crate::report::{DeadLetterReport, Progress, StageReport};
+use crate::report::{DeadLetterReport, PhaseName, Progress, StageReport};
 use crate::sink::Staged;
 use crate::source::Newer;
 
@@ -22,6 +22,10 @@ pub(super) struct Ledger<'a> {
     pub(super) on_progress: &'a mut dyn FnMut(&Progress),
     /// The split that is worked on.
     pub(super) split: usize,
+    /// All there are.
+    pub(super) splits: usize,
+    /// What was told of the progress at last.
+    pub(super) last: Progress,
     /// What the splits before it have staged.
     pub(super) staged: Vec<Staged>,
     /// What they came to, dead letters of this split included.
@@ -49,6 +53,19 @@ impl Ledger<'_> {
         self.staged.extend(report.staged);
     }
 
+    /// Tells that the rows are shown now.
+    pub(super) fn loading(&mut self) {
+        (self.on_progress)(&Progress {
+            stage: PhaseName::Load,
+            rows: self.totals.rows,
+            batches: self.totals.batches,
+            seconds: self.totals.elapsed + self.clock.elapsed().as_secs_f64(),
+            memory_mb: process::memory_mb(),
+            fuel: std::mem::take(&mut self.last.fuel),
+            share: Some(1.0),
+        });
+    }
+
     /// Writes a checkpoint between splits, where they are kept.
     pub(super) fn note(&mut self, phase: Phase) -> Result<()> {
         self.totals.mark = self.newer.and_then(Newer::mark);
@@ -74,6 +91,9 @@ impl Watcher for Ledger<'_> {
         progress.batches += self.totals.batches;
         progress.seconds = self.totals.elapsed + self.clock.elapsed().as_secs_f64();
         progress.memory_mb = process::memory_mb();
+        // Splits are about the same size.
+        progress.share = progress.share.map(|share| (self.split as f64 + share) / self.splits as f64);
+        self.last.clone_from(progress);
         (self.on_progress)(progress);
     }
 

@@ -24,6 +24,7 @@ mod process;
 mod reader;
 mod record;
 mod replay;
+mod sizes;
 mod split;
 mod spool;
 mod stages;
@@ -397,6 +398,7 @@ impl Work<'_> {
             stages: self.stages,
             output: self.output.clone(),
             workers: self.workers,
+            root: &self.plan.root,
             stop: self.stop,
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
             mode: self.plan.mode,
@@ -411,6 +413,8 @@ impl Work<'_> {
             session: None,
             on_progress,
             split: 0,
+            splits: 1,
+            last: Progress::default(),
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
             newer: self.newer,
@@ -459,6 +463,7 @@ impl Work<'_> {
             self.sink.abort()?;
             return self.over(ledger, OutputReport::default(), false);
         }
+        ledger.splits = splits.len();
         for split in splits.iter().skip(ledger.staged.len()) {
             let from = reached.take();
             ledger.split = split.index;
@@ -494,8 +499,10 @@ impl Work<'_> {
         ledger.note(At::Committing)?;
         crash::at("run.committing");
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
-        letters.commit()?;
-        let committed = self.sink.commit(ledger.staged.clone())?;
+        ledger.loading();
+        let in_load = |error: Error| error.in_phase(PhaseName::Load);
+        letters.commit().map_err(in_load)?;
+        let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
         self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled }, false)
     }
 

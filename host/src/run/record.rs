@@ -38,7 +38,7 @@ pub fn run_recorded(
         _ => options.clone(),
     };
     let complete = matches!(&opened, Ok(Some(Opened { from: Some(from), .. })) if matches!(from.phase, At::Done(_)));
-    let recording = history.filter(|history| !options.dry_run && !(complete && has_ended_well(history, &options.run_id)));
+    let recording = history.filter(|history| !(options.dry_run || complete && has_ended_well(history, &options.run_id)));
     let recording = recording.and_then(|history| {
         let mut report = begun(plan, options);
         report.phases = waiting(plan);

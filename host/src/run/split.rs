@@ -26,6 +26,7 @@ use super::chain::Chain;
 use super::checkpoint::Reached;
 use super::memory::Memory;
 use super::reader::Reader;
+use super::sizes::Sizes;
 use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
 use crate::batch::{Batch, Position, Reject};
@@ -54,6 +55,8 @@ pub(super) struct Context<'a> {
     /// The schema that reaches the sink, where it is known before a row is read.
     pub(super) output: Option<SchemaRef>,
     pub(super) workers: usize,
+    /// What relative paths of the input start at.
+    pub(super) root: &'a Path,
     /// Set from outside to end the run before its time.
     pub(super) stop: &'a AtomicBool,
     /// How checkpoints are kept, where they are.
@@ -125,6 +128,8 @@ pub(super) struct Finished {
     failed_batches: u64,
     stages: Vec<StageReport>,
     seconds: Seconds,
+    /// Where the input goes on.
+    next: Option<Position>,
     /// Where a checkpoint is due behind it, with what the stages remember then.
     mark: Option<(Position, Vec<Vec<u8>>)>,
 }
@@ -303,6 +308,7 @@ fn chunk_through(
     encode: &OnceLock<Arc<dyn Encode>>,
 ) -> Result<Finished> {
     let mut finished = Finished::new(context);
+    finished.next = Some(chunk.next());
     let mut encoder = encode.get().map(|encode| encode.start()).transpose()?;
     let mut waiting = Vec::new();
     let mut clock = Instant::now();
@@ -357,6 +363,7 @@ impl Finished {
             failed_batches: 0,
             stages,
             seconds: Seconds::default(),
+            next: None,
             mark: None,
         }
     }
@@ -407,6 +414,7 @@ fn collect(
 ) -> Result<SplitReport> {
     let mut collector = Collector {
         started: Instant::now(),
+        sizes: Sizes::of(appender.context.root, appender.split),
         report: SplitReport {
             rows: Rows::default(),
             staged: None,
@@ -510,6 +518,7 @@ impl Deadline {
 /// Adds up what became of chunks.
 struct Collector<'a> {
     started: Instant,
+    sizes: Sizes,
     report: SplitReport,
     progress: Progress,
     watcher: &'a mut dyn Watcher,
@@ -518,8 +527,8 @@ struct Collector<'a> {
 impl Collector<'_> {
     /// Appends the next chunk.
     fn take(&mut self, appender: &mut Appender<'_>, finished: Finished) -> Result<()> {
-        let Self { started, report, progress, watcher } = self;
-        let Finished { mut rejects, mut rows, encoded, batches, failed_batches, stages, seconds, mark } = finished;
+        let Self { started, sizes, report, progress, watcher } = self;
+        let Finished { mut rejects, mut rows, encoded, batches, failed_batches, stages, seconds, next, mark } = finished;
         appender.append(encoded, &mut rows, &mut rejects).map_err(in_phase(PhaseName::Load))?;
         for reject in &mut rejects {
             reject.batch &= (1 << SEQUENCE_BITS) - 1;
@@ -540,6 +549,8 @@ impl Collector<'_> {
             crash::at("flush.done");
             watcher.checkpoint(report, Reached { position, staged, spool, snapshots })?;
         }
+        progress.stage = PhaseName::Transform;
+        progress.share = next.and_then(|next| sizes.share(&next));
         progress.rows = report.rows;
         progress.batches = report.batches;
         progress.seconds = started.elapsed().as_secs_f64();

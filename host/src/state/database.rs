@@ -181,7 +181,12 @@ fn failed(path: &Path, what: &str, error: impl Into<anyhow::Error>) -> Error {
         Some(hint) => failed.hint(hint),
         None => failed,
     };
-    failed.because(error)
+    // Its own message says everything once.
+    let told = error.downcast_ref::<sqlx::Error>().and_then(|error| Some(error.as_database_error()?.message().to_owned()));
+    match told {
+        Some(message) => failed.because(anyhow::anyhow!(message)),
+        None => failed.because(error),
+    }
 }
 
 fn with_hint(failed: Error, error: &io::Error) -> Error {

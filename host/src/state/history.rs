@@ -305,3 +305,59 @@ fn die(report: &mut RunReport) {
     }
     report.error = Some(ErrorReport { kind: Fault::Outside, phase: None, message: message.into(), hint: Some(hint.into()) });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn running(run_id: &str) -> RunReport {
+        RunReport { run_id: run_id.into(), pipeline: "orders".into(), started: "2026-01-31T00:00:00.000Z".into(), ..RunReport::default() }
+    }
+
+    #[test]
+    fn tables_of_a_newer_version_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::open(folder.path()).unwrap();
+        history.database.write(async |connection| sqlx::query("PRAGMA user_version = 9").execute(connection).await).unwrap();
+        for error in [History::open(folder.path()).unwrap_err(), History::look_at(folder.path()).unwrap_err()] {
+            let hint = "use the newer etl-host, or another folder by `--state-dir`";
+            assert!(error.one_line().contains("(version 9 of its tables, this one knows 1)"), "{error:?}");
+            assert_eq!(error.find_hint(), Some(hint));
+        }
+    }
+
+    #[test]
+    fn a_run_is_dead_once_nobody_holds_its_lock_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::open(folder.path()).unwrap();
+        let recording = history.begin(&running("r1")).unwrap();
+        let status = |history: &History| history.runs(&Filter::default()).unwrap()[0].status;
+        // Another process looks.
+        assert_eq!(status(&History::look_at(folder.path()).unwrap().unwrap()), Status::Running);
+        assert!(history.begin(&running("r1")).unwrap_err().one_line().contains("another process is running `r1`"));
+        drop(recording);
+        assert_eq!(status(&History::look_at(folder.path()).unwrap().unwrap()), Status::Failed);
+        assert!(fs::read_dir(folder.path().join("running")).unwrap().next().is_none());
+        // One that is resumed goes on with its record, and ends as it does.
+        let recording = history.begin(&running("r1")).unwrap();
+        assert_eq!(status(&history), Status::Running);
+        recording.end(&RunReport { status: Status::Success, seconds: 1.5, ..running("r1") }).unwrap();
+        assert_eq!(status(&History::open(folder.path()).unwrap()), Status::Success);
+        let journal = fs::read_to_string(folder.path().join("runs.jsonl")).unwrap();
+        assert_eq!(journal.lines().map(|line| line.contains("\"status\":\"success\"")).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_told_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        fs::write(&file, "not a database, but long enough to be looked at as one, which is what this text is for\n".repeat(20)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let before = fs::read(&file).unwrap();
+        let error = History::open(folder.path()).unwrap_err();
+        assert_eq!(error.find_hint(), Some("it is damaged or no SQLite database: move it away, a new one is made"), "{error:?}");
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}

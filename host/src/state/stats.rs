@@ -15,6 +15,8 @@ pub struct PipelineStats {
     pub partial_success: u64,
     /// Those that failed.
     pub failed: u64,
+    /// Runs that were stopped with a checkpoint and can go on.
+    pub interrupted: u64,
     /// Runs that have not ended.
     pub running: u64,
     /// Share of those that succeeded, 0 to 1; absent where none has ended.
@@ -56,15 +58,17 @@ impl PipelineStats {
             let (stats, durations) = all.last_mut().expect("one was just pushed");
             match status.as_str() {
                 "running" => stats.running += 1,
+                "interrupted" => stats.interrupted += 1,
                 "success" => stats.success += 1,
                 "partial_success" => stats.partial_success += 1,
                 _ => stats.failed += 1,
             }
-            if status != "running" {
+            let ended = status != "running" && status != "interrupted";
+            if ended {
                 stats.executions += 1;
             }
             // Of one that was killed nobody knows how long it took.
-            if seconds > 0.0 && status != "running" {
+            if seconds > 0.0 && ended {
                 durations.push(seconds);
             }
             stats.rows_read += read;

@@ -153,6 +153,8 @@ fn part(plan: &Plan, entry: usize, pins: &BTreeMap<String, etl_steps::Type>, tra
         stages: stages.collect(),
         dead_letters: DeadLetters::File(transit.outcome()),
         limit: None,
+        incremental: None,
+        max_failed_batches: 1.0,
         as_text: if first { plan.as_text.clone() } else { Vec::new() },
         converted: if first { plan.converted.clone() } else { Vec::new() },
         ..plan.clone()

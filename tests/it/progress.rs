@@ -1,0 +1,43 @@
+//! How far a run is, for programs that read along.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::Pipeline;
+
+#[test]
+fn progress_is_nine_fields_a_line_on_stderr_and_the_last_line_knows_the_whole() {
+    let rows: String = (0..300_000).map(|row| format!("{row},{}\n", if row % 1000 == 7 { "x".into() } else { row.to_string() })).collect();
+    let pipeline = Pipeline::of(("rows.csv", &format!("id,n\n{rows}")), "convert: {n: int}\n", "out.csv");
+    let answer = pipeline.answer(&["run", "--json", "--progress", "json", "--progress-interval", "0.01"]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let report: Value = serde_json::from_str(&answer.stdout).unwrap();
+    let events: Vec<Value> = answer.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() >= 3, "{answer:?}");
+    let fields = ["stage", "batch", "batches", "records", "total", "elapsed_s", "remaining_s", "memory_mb", "errors"];
+    for event in &events {
+        let names: BTreeSet<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, BTreeSet::from(fields));
+    }
+    let number = |event: &Value, name: &str| event[name].as_f64().unwrap_or_else(|| panic!("{name} in {event}"));
+    for pair in events.windows(2) {
+        for name in ["records", "elapsed_s", "errors", "batch"] {
+            assert!(number(&pair[0], name) <= number(&pair[1], name), "{pair:#?}");
+        }
+    }
+    assert!(events[0]["stage"] == "transform" && number(&events[0], "remaining_s") > 0.0, "{:#}", events[0]);
+    let last = &events[events.len() - 1];
+    assert_eq!(
+        (&last["stage"], &last["total"], &last["records"], &last["errors"]),
+        (&json!("load"), &json!(300_000), &json!(300_000), &json!(300))
+    );
+    assert_eq!((number(last, "remaining_s"), &last["batches"], &report["rows"]["read"]), (0.0, &last["batch"], &json!(300_000)));
+}
+
+#[test]
+fn an_interval_of_nothing_is_refused() {
+    let pipeline = Pipeline::of(("rows.csv", "id\n1\n"), "{}\n", "out.csv");
+    let answer = pipeline.answer(&["run", "--progress", "json", "--progress-interval", "0"]);
+    assert!(answer.code == 2 && answer.stderr.contains("must be a number of at least 0.01"), "{answer:?}");
+}
