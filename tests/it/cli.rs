@@ -155,7 +155,8 @@ fn help_names_every_command_and_exit_code() {
 
     Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration
     file is wrong · 3 something outside failed (file missing, disk full) · 4 done, but a transform
-    crashed on rows, which are in the dead letters · 70 a fault of etl-host itself.
+    crashed on rows, which are in the dead letters · 5 stopped by SIGINT or SIGTERM, with a checkpoint
+    to go on from · 70 a fault of etl-host itself.
 
     Usage: etl-host <COMMAND>
 
