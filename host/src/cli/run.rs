@@ -63,13 +63,12 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let mut progressing = Progressing::new(args.quiet);
     let report = run_plan(&plan, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
     progressing.clear();
-    let report = report.map_err(|error| {
+    let report = report.inspect_err(|error| {
         if let Some(checkpoints) =
             options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
         {
             terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
         }
-        error
     })?;
     let gone_on = report.checkpoint.as_ref().filter(|_| !args.quiet);
     match (report.status, gone_on) {

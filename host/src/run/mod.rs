@@ -18,6 +18,7 @@ mod process;
 mod split;
 mod spool;
 mod stages;
+mod worker;
 
 pub use apply::{Applied, Apply, apply};
 pub use case::{Came, CaseReport, run_case};

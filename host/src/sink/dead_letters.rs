@@ -14,12 +14,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::RunName;
+use super::letter::{Letter, summary};
 use super::letters_file::Appending;
 use super::log::cut;
 use super::workspace::{Workspace, cannot, sync_dir};
@@ -99,32 +98,6 @@ struct FlushedSplit {
     bytes: u64,
     counts: BTreeMap<Reason, u64>,
     first: Vec<String>,
-}
-
-/// A letter, in the fields of the format.
-#[derive(Serialize)]
-struct Letter<'a> {
-    id: String,
-    pipeline: &'a str,
-    record: &'a Value,
-    reason: Reason,
-    message: &'a str,
-    error_type: &'a str,
-    stage: &'a str,
-    metadata: Metadata<'a>,
-    timestamp: String,
-    retry_count: u32,
-    status: &'static str,
-}
-
-#[derive(Serialize)]
-struct Metadata<'a> {
-    run: &'a str,
-    batch: u64,
-    row: Option<u64>,
-    line: Option<u64>,
-    source: &'a str,
-    field: Option<&'a str>,
 }
 
 impl DeadLetters {
@@ -219,13 +192,16 @@ impl DeadLetters {
             match self.place {
                 Place::Nowhere => {}
                 Place::Memory => {
-                    recent.push_back(serde_json::to_value(self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?);
+                    recent.push_back(
+                        serde_json::to_value(Letter::new(&self.run, split, number, reject)).bug(|| "a letter is not JSON".into())?,
+                    );
                     if recent.len() > RECENT {
                         recent.pop_front();
                     }
                 }
                 Place::File(_) => {
-                    serde_json::to_writer(&mut lines, &self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?;
+                    serde_json::to_writer(&mut lines, &Letter::new(&self.run, split, number, reject))
+                        .bug(|| "a letter is not JSON".into())?;
                     lines.push(b'\n');
                 }
             }
@@ -377,36 +353,6 @@ impl DeadLetters {
         }
     }
 
-    fn letter<'a>(&'a self, split: usize, number: u64, reject: &'a Reject) -> Letter<'a> {
-        let Reject { reason, code, message, field, record, stage, source, row, line, batch } = reject;
-        // Where the row has no number, the letter's own tells it from others.
-        let own = if *row == 0 { number.to_string() } else { String::new() };
-        let name =
-            [&self.run.run_id, &split.to_string(), source.as_ref(), &batch.to_string(), &row.to_string(), stage, code, &own].join("\0");
-        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, b"etl-host dead letter");
-        Letter {
-            id: Uuid::new_v5(&namespace, name.as_bytes()).to_string(),
-            pipeline: &self.run.pipeline,
-            record,
-            reason: *reason,
-            message,
-            error_type: code,
-            stage,
-            metadata: Metadata {
-                run: &self.run.run_id,
-                batch: *batch,
-                row: Some(*row).filter(|row| *row > 0),
-                line: Some(*line).filter(|line| *line > 0),
-                source,
-                field: field.as_deref(),
-            },
-            // The run's start: the same rows make the same letters, whenever and on whatever machine their split ran.
-            timestamp: self.run.started.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-            retry_count: 0,
-            status: "pending",
-        }
-    }
-
     /// Many runs may write letters to one file, so each has a workspace of its own.
     fn open_workspace(&self, path: &Path, kept: Option<&Path>) -> Result<Workspace> {
         let (folder, name) = self.place_of_workspace(path);
@@ -434,18 +380,6 @@ impl DeadLetters {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Says in a line where a row came from and why it goes no further.
-fn summary(reject: &Reject) -> String {
-    let Reject { message, field, stage, source, row, line, .. } = reject;
-    let place = match (line, row) {
-        (0, 0) => source.to_string(),
-        (0, row) => format!("{source} row {row}"),
-        (line, _) => format!("{source}:{line}"),
-    };
-    let field = field.as_ref().map(|field| format!(" `{field}`:")).unwrap_or_default();
-    format!("{place}: {stage}:{field} {message}")
 }
 
 #[cfg(test)]
