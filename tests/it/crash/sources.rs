@@ -132,7 +132,7 @@ fn every_format_is_gone_on_with_from_its_place() {
         ("json document, compressed", "path: a.json.gz", "a.json.gz", gzip(&document(0, ROWS))),
         ("xml", "path: a.xml", "a.xml", xml(0, ROWS)),
         ("workbook", "path: a.xlsx", "a.xlsx", workbook(0, ROWS)),
-        ("parquet", "path: a.parquet", "a.parquet", parquet(0, 600_000)),
+        ("parquet", "path: a.parquet", "a.parquet", parquet(0, 400_000)),
     ];
     for (name, extract, file, bytes) in cases {
         killed_and_gone_on_with(name, extract, &[(file, bytes)], &[], 1);
