@@ -77,6 +77,8 @@ pub struct Position {
     pub offset: u64,
     /// Rows of that file before this position, those that did not parse included.
     pub row: u64,
+    /// Rows of the files before it in the split, counted alike.
+    pub earlier: u64,
     /// Line on which the next row starts, from 1, for formats made of lines.
     pub line: u64,
     /// Number of the next batch of the split.

@@ -3,6 +3,7 @@
 mod kills;
 pub(crate) mod pipelines;
 mod resume;
+mod sources;
 mod steps;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! Arguments about checkpoints, and what is said of them.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{StateArgs, setup};
@@ -77,11 +77,12 @@ pub(super) fn default_id(plan: &Plan) -> String {
 
 /// What `plan` says of checkpoints.
 pub(super) fn described(plan: &Plan) -> String {
-    let interval: NonZeroUsize = plan.checkpoint.interval;
-    match plan.checkpoint.enabled {
-        true => format!("every {interval} batches, as `{}`", default_id(plan)),
-        false => "none, so that an interrupted run starts again from the first row".into(),
-    }
+    format!("every {} batches, as `{}`", plan.checkpoint.interval, default_id(plan))
+}
+
+/// As `described`, for a script.
+pub(super) fn as_json(plan: &Plan) -> Value {
+    json!({ "id": default_id(plan), "interval": plan.checkpoint.interval })
 }
 
 /// Says how to go on with a run.

@@ -55,7 +55,9 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     if let Some(limit) = plan.limit {
         line("limit", format!("{limit} rows"));
     }
-    line("checkpoints", super::checkpoints::described(plan));
+    if plan.checkpoint.enabled {
+        line("checkpoint", super::checkpoints::described(plan));
+    }
     if let Some(resolved) = resolved {
         line("schema", columns(&resolved.source));
     }
@@ -159,6 +161,7 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
         "source": { "type": "file", "path": plan.source.path, "schema": resolved.map(|resolved| fields(&resolved.source)) },
         "batch_size": plan.reading.batch_size,
         "limit": plan.limit,
+        "checkpoint": plan.checkpoint.enabled.then(|| super::checkpoints::as_json(plan)),
         "stages": plan.stages.iter().enumerate().map(stage).collect::<Vec<_>>(),
         "sink": { "type": "file", "path": plan.sink.path },
         "dead_letters": plan.dead_letters,

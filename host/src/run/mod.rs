@@ -28,6 +28,7 @@ mod sizes;
 mod split;
 mod spool;
 mod stages;
+mod worker;
 
 pub use apply::{Applied, Apply, apply};
 pub use case::{Came, CaseReport, run_case};

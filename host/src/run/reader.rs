@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::memory::Memory;
-use super::split::{Done, Job, caught};
+use super::worker::{Done, Job, caught};
 use crate::batch::Position;
 use crate::config::extract::ProcessingMode;
 use crate::error::{Error, Fault, PhaseName, Result};

@@ -8,10 +8,8 @@
 //! right behind that chunk (where any does, one worker sees all chunks in order); once the chunk is appended, what is staged is put on
 //! disk, and the checkpoint is written. A run that is told to stop ends with such a mark behind the last chunk that was read.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -22,21 +20,20 @@ use std::time::{Duration, Instant};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use super::chain::Chain;
 use super::checkpoint::Reached;
 use super::memory::Memory;
 use super::reader::Reader;
 use super::sizes::Sizes;
 use super::spool::{Spool, SpoolFlushed};
 use super::stages::Stages;
-use crate::batch::{Batch, Position, Reject};
+use super::worker::{Done, Encoding, Finished, Job, Worker, in_phase};
+use crate::batch::{Batch, Reject};
 use crate::config::extract::ProcessingMode;
 use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::report::{MAX_COUNTERS, Progress, Rows, StageReport, count};
-use crate::sink::{Encode, Encoded, Flushed, Load, Payload, Sink, Staged};
-use crate::source::{Chunk, Decoded, Source, Split};
-use crate::stage::Output;
+use crate::sink::{Encode, Flushed, Load, Payload, Sink, Staged};
+use crate::source::{Source, Split};
 
 /// Chunks that may exist beyond one for each worker: one being read, one waiting to be appended.
 const CHUNKS_AHEAD: usize = 2;
@@ -45,7 +42,7 @@ const CHUNKS_AHEAD: usize = 2;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Bits of a batch's number within its split. The split stands above them, so that stages see numbers that are unique in the run.
-const SEQUENCE_BITS: u32 = 40;
+pub(super) const SEQUENCE_BITS: u32 = 40;
 
 /// What a split is run with.
 pub(super) struct Context<'a> {
@@ -112,41 +109,6 @@ pub(super) struct Seconds {
     pub(super) extract: f64,
     pub(super) transform: f64,
     pub(super) load: f64,
-}
-
-/// What a worker made of one chunk.
-pub(super) struct Done {
-    pub(super) sequence: usize,
-    pub(super) outcome: Result<Finished>,
-}
-
-pub(super) struct Finished {
-    encoded: Encoding,
-    rejects: Vec<Reject>,
-    rows: Rows,
-    batches: u64,
-    failed_batches: u64,
-    stages: Vec<StageReport>,
-    seconds: Seconds,
-    /// Where the input goes on.
-    next: Option<Position>,
-    /// Where a checkpoint is due behind it, with what the stages remember then.
-    mark: Option<(Position, Vec<Vec<u8>>)>,
-}
-
-enum Encoding {
-    Encoded(Encoded),
-    /// The sink's schema was not known yet.
-    Rows(Vec<Batch>),
-}
-
-/// What a worker is given.
-pub(super) struct Job {
-    pub(super) sequence: usize,
-    /// None behind the last chunk of a run that was told to stop.
-    pub(super) chunk: Option<Box<dyn Chunk>>,
-    /// Where a checkpoint is due behind it.
-    pub(super) mark: Option<Position>,
 }
 
 /// Runs one split, from its start or from where a checkpoint says that it was.
@@ -220,188 +182,6 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
         Ok(report)
     })
-}
-
-/// Works on chunks.
-struct Worker<'a> {
-    context: &'a Context<'a>,
-    split: usize,
-    encode: &'a OnceLock<Arc<dyn Encode>>,
-    /// Opens the stages, as they were at the checkpoint.
-    open: &'a (dyn Fn() -> Result<Chain> + Sync),
-    interrupted: &'a AtomicBool,
-}
-
-impl Worker<'_> {
-    /// Works on chunks until there are no more.
-    fn work(&self, jobs: &Mutex<Receiver<Job>>, done: Sender<Done>, stopped: &(dyn Fn() -> bool + Sync)) {
-        let Self { context, split, encode, open, interrupted } = *self;
-        let mut chain = None;
-        loop {
-            let job = jobs.lock().expect("receiving does not panic").recv();
-            let Ok(Job { sequence, chunk, mark }) = job else { break };
-            if stopped() {
-                return;
-            }
-            let outcome = caught(|| {
-                let chain = match &mut chain {
-                    Some(chain) => chain,
-                    none => none.insert(open()?),
-                };
-                let mut finished = match chunk {
-                    Some(chunk) => chunk_through(context, split, chunk, chain, encode)?,
-                    None => Finished::new(context),
-                };
-                if let Some(position) = mark {
-                    let snapshots = if context.stages.remembers { chain.snapshot()? } else { Vec::new() };
-                    finished.mark = Some((position, snapshots));
-                }
-                Ok(finished)
-            });
-            if done.send(Done { sequence, outcome }).is_err() {
-                return;
-            }
-        }
-        // What is held back by a run that was told to stop is in its checkpoint.
-        if interrupted.load(Ordering::SeqCst) {
-            return;
-        }
-        // Only a stage that remembers holds rows back, and then there is one worker.
-        if chain.is_none() && context.workers > 1 {
-            return;
-        }
-        let outcome = caught(|| {
-            let mut chain = chain.map_or_else(open, Ok)?;
-            let mut finished = Finished::new(context);
-            let batches = finished.take(chain.finish().map_err(in_phase(PhaseName::Transform))?);
-            finished.encode(batches, encode)?;
-            chain.usage(&mut finished.stages);
-            Ok(finished)
-        });
-        let has_rows = outcome.as_ref().map_or(true, |finished| finished.rows != Rows::default());
-        if context.workers == 1 || has_rows || outcome.is_err() {
-            done.send(Done { sequence: usize::MAX, outcome }).ok();
-        }
-    }
-}
-
-/// Says in which phase an error happened.
-fn in_phase(phase: PhaseName) -> impl Fn(Error) -> Error {
-    move |error| error.in_phase(phase)
-}
-
-/// Makes an error of a panic: a thread that just ended would leave the others waiting for its chunk for ever.
-pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let text = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
-    };
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Error::bug(format!("a thread panicked: {}", text(panic)))))
-}
-
-/// One chunk through the stages into the sink's form.
-fn chunk_through(
-    context: &Context<'_>,
-    split: usize,
-    chunk: Box<dyn Chunk>,
-    chain: &mut Chain,
-    encode: &OnceLock<Arc<dyn Encode>>,
-) -> Result<Finished> {
-    let mut finished = Finished::new(context);
-    finished.next = Some(chunk.next());
-    let mut encoder = encode.get().map(|encode| encode.start()).transpose()?;
-    let mut waiting = Vec::new();
-    let mut clock = Instant::now();
-    let mut lap = move || {
-        let now = Instant::now();
-        let seconds = (now - clock).as_secs_f64();
-        clock = now;
-        seconds
-    };
-    for decoded in chunk.decode() {
-        let Decoded { mut batch, rejects, skipped, filtered } = decoded.map_err(in_phase(PhaseName::Extract))?;
-        batch.sequence |= (split as u64) << SEQUENCE_BITS;
-        finished.seconds.extract += lap();
-        finished.batches += 1;
-        let first = finished.rejects.len();
-        finished.rows.read += batch.rows.num_rows() as u64 + rejects.len() as u64 + skipped + filtered;
-        finished.rows.filtered += filtered;
-        finished.rows.rejected += rejects.len() as u64;
-        finished.rows.skipped += skipped;
-        finished.rejects.extend(rejects);
-        if batch.rows.num_rows() == 0 {
-            continue;
-        }
-        let output = chain.process(batch).map_err(in_phase(PhaseName::Transform))?;
-        let batches = finished.take(output);
-        finished.seconds.transform += lap();
-        match &mut encoder {
-            Some(encoder) => finished.write(encoder.as_mut(), &batches).map_err(in_phase(PhaseName::Load))?,
-            None => waiting.extend(batches),
-        }
-        // They were found column by column; a person reads them down the file.
-        finished.rejects[first..].sort_by_key(|reject| reject.row);
-        finished.seconds.load += lap();
-    }
-    finished.encoded = match encoder {
-        Some(encoder) => Encoding::Encoded(encoder.finish()?),
-        None => Encoding::Rows(waiting),
-    };
-    finished.seconds.load += lap();
-    chain.usage(&mut finished.stages);
-    Ok(finished)
-}
-
-impl Finished {
-    fn new(context: &Context<'_>) -> Self {
-        let stages = context.stages.reports.clone();
-        Self {
-            encoded: Encoding::Rows(Vec::new()),
-            rejects: Vec::new(),
-            rows: Rows::default(),
-            batches: 0,
-            failed_batches: 0,
-            stages,
-            seconds: Seconds::default(),
-            next: None,
-            mark: None,
-        }
-    }
-
-    /// Counts a stage's output and answers the rows that go on.
-    fn take(&mut self, output: Output) -> Vec<Batch> {
-        let Output { batches, rejects, filtered, expanded, crashed, skipped, failed_batches } = output;
-        self.rows.rejected += rejects.len() as u64;
-        self.rows.filtered += filtered;
-        self.rows.expanded += expanded;
-        self.rows.crashed += crashed;
-        self.rows.skipped += skipped;
-        self.failed_batches += failed_batches;
-        self.rejects.extend(rejects);
-        batches
-    }
-
-    fn write(&mut self, encoder: &mut dyn crate::sink::Encoder, batches: &[Batch]) -> Result<()> {
-        for batch in batches {
-            let rejects = encoder.write(batch)?;
-            self.rows.rejected += rejects.len() as u64;
-            self.rows.loaded += (batch.rows.num_rows() - rejects.len()) as u64;
-            self.rejects.extend(rejects);
-        }
-        Ok(())
-    }
-
-    fn encode(&mut self, batches: Vec<Batch>, encode: &OnceLock<Arc<dyn Encode>>) -> Result<()> {
-        self.encoded = match encode.get() {
-            Some(encode) => {
-                let mut encoder = encode.start()?;
-                self.write(encoder.as_mut(), &batches)?;
-                Encoding::Encoded(encoder.finish()?)
-            }
-            None => Encoding::Rows(batches),
-        };
-        Ok(())
-    }
 }
 
 /// Puts finished chunks in order and appends them.

@@ -15,18 +15,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::RunName;
+use super::letter::{letter, summary};
 use super::letters_file::Appending;
 use super::log::cut;
 use super::workspace::{Workspace, cannot, sync_dir};
 use crate::batch::{Reason, Reject};
 use crate::error::{Context, Result};
-use crate::report::{DeadLetter, DeadLetterReport, LetterMetadata, LetterStatus};
+use crate::report::DeadLetterReport;
 use crate::state::letters::{TableLetters, lock};
 
 /// Letters that the memory keeps.
@@ -218,13 +217,15 @@ impl DeadLetters {
             match self.place {
                 Place::Nowhere => {}
                 Place::Memory => {
-                    recent.push_back(serde_json::to_value(self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?);
+                    recent.push_back(
+                        serde_json::to_value(letter(&self.run, split, number, reject)).bug(|| "a letter is not JSON".into())?,
+                    );
                     if recent.len() > RECENT {
                         recent.pop_front();
                     }
                 }
                 Place::File(_) | Place::Table(_) => {
-                    serde_json::to_writer(&mut lines, &self.letter(split, number, reject)).bug(|| "a letter is not JSON".into())?;
+                    serde_json::to_writer(&mut lines, &letter(&self.run, split, number, reject)).bug(|| "a letter is not JSON".into())?;
                     lines.push(b'\n');
                 }
             }
@@ -408,36 +409,6 @@ impl DeadLetters {
         }
     }
 
-    fn letter(&self, split: usize, number: u64, reject: &Reject) -> DeadLetter {
-        let Reject { reason, code, message, field, record, stage, source, row, line, batch } = reject;
-        // Where the row has no number, the letter's own tells it from others.
-        let own = if *row == 0 { number.to_string() } else { String::new() };
-        let name =
-            [&self.run.run_id, &split.to_string(), source.as_ref(), &batch.to_string(), &row.to_string(), stage, code, &own].join("\0");
-        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_OID, b"etl-host dead letter");
-        DeadLetter {
-            id: Uuid::new_v5(&namespace, name.as_bytes()).to_string(),
-            pipeline: self.run.pipeline.clone(),
-            record: record.clone(),
-            reason: *reason,
-            message: message.clone(),
-            error_type: code.clone(),
-            stage: stage.clone(),
-            metadata: LetterMetadata {
-                run: self.run.run_id.clone(),
-                batch: *batch,
-                row: Some(*row).filter(|row| *row > 0),
-                line: Some(*line).filter(|line| *line > 0),
-                source: source.to_string(),
-                field: field.clone(),
-            },
-            // The run's start: the same rows make the same letters, whenever and on whatever machine their split ran.
-            timestamp: self.run.started.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-            retry_count: 0,
-            status: LetterStatus::Pending,
-        }
-    }
-
     /// Many runs may write letters to one file, so each has a workspace of its own.
     fn open_workspace(&self, path: &Path, kept: Option<&Path>) -> Result<Workspace> {
         let (folder, name) = self.place_of_workspace(path);
@@ -464,18 +435,6 @@ impl DeadLetters {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Says in a line where a row came from and why it goes no further.
-fn summary(reject: &Reject) -> String {
-    let Reject { message, field, stage, source, row, line, .. } = reject;
-    let place = match (line, row) {
-        (0, 0) => source.to_string(),
-        (0, row) => format!("{source} row {row}"),
-        (line, _) => format!("{source}:{line}"),
-    };
-    let field = field.as_ref().map(|field| format!(" `{field}`:")).unwrap_or_default();
-    format!("{place}: {stage}:{field} {message}")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{Schema, SchemaRef};
 
+use super::commit::Move;
 use super::conform::{self, Conform};
 use super::excel::ExcelFile;
 use super::old::OldText;
@@ -16,7 +17,7 @@ use super::parquet::{self as parquet_file, ParquetEncode, ParquetFormat};
 use super::parts::{Begun, PartsEncode, PartsLoad};
 use super::single::{ParquetLoad, TextLoad};
 use super::text::{Syntax, TextEncode, TextFormat};
-use super::workspace::{Move, Workspace, cannot};
+use super::workspace::{Workspace, cannot};
 use super::{Committed, Flushed, Load, Mark, RunName, Sink, Staged, StagedPart};
 use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::output::Output;
-use super::workspace::{Move, Workspace, cannot, sync_dir};
+use super::commit::Move;
+use super::workspace::{Workspace, cannot, sync_dir};
 use crate::config::load::FileSink;
 use crate::error::Result;
 

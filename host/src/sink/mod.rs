@@ -1,11 +1,13 @@
 //! Where rows go to: the traits, and `open`.
 
+mod commit;
 mod conform;
 pub mod dead_letters;
 mod excel;
 mod file;
 mod flushed;
 mod join;
+mod letter;
 mod letters_file;
 mod log;
 mod mark;

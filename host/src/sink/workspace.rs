@@ -15,7 +15,6 @@
 //! interrupted, and clears what other runs have left there, those aside that can be resumed. Where it is the interrupted run itself
 //! that was resumed, its commit is not undone but completed.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -23,45 +22,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
-use crate::crash;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 
 /// Names in a run's folder.
 const KEPT: &str = "kept";
-const COMMITTED: &str = "committed";
+pub(super) const COMMITTED: &str = "committed";
 
 /// The hidden folder beside a target in which a run stages its output.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    dir: PathBuf,
-    run: PathBuf,
+    pub(super) dir: PathBuf,
+    pub(super) run: PathBuf,
     /// Held by the first opener of a run until it is done; others of the same run work under its protection.
     lock: Mutex<Option<File>>,
     /// Folders that were made on the way to the target, outermost first.
-    made: Vec<PathBuf>,
+    pub(super) made: Vec<PathBuf>,
     /// Whether what is staged stays when the process ends before the run does.
     kept: AtomicBool,
-}
-
-/// A file on its way from where it is staged to where it is to be seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Move {
-    pub(super) staged: PathBuf,
-    pub(super) target: PathBuf,
-}
-
-/// One step of a commit, as the journal has it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Step {
-    /// What takes the target's place; `None` where it goes.
-    staged: Option<PathBuf>,
-    target: PathBuf,
-    /// Whether something was there before.
-    replaces: bool,
-    /// Where that is kept until the commit is done.
-    old: PathBuf,
 }
 
 /// Makes an error of the world outside, with what to do next where the system's code says it.
@@ -87,7 +64,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
 }
 
 /// Makes a folder and those above it; answers the ones that were not there, outermost first.
-fn make_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn make_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     let mut made: Vec<PathBuf> = dir.ancestors().take_while(missing).map(Path::to_owned).collect();
     made.reverse();
@@ -96,7 +73,7 @@ fn make_dirs(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Removes a file or folder; that it is not there is as good.
-fn remove_if_there(path: &Path) -> Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -270,148 +247,7 @@ impl Workspace {
         Ok(self.run.join(name))
     }
 
-    /// Shows staged files at their targets and removes others, all or nothing.
-    ///
-    /// One file is one rename. Several are renamed one after the other under a journal; where one fails, those before it are undone.
-    ///
-    /// # Errors
-    /// Outside; then everything is as it was.
-    pub(super) fn publish(&self, moves: &[Move], removals: &[PathBuf]) -> Result<()> {
-        for Move { staged, target } in moves {
-            if let Ok(metadata) = fs::metadata(target)
-                && metadata.is_file()
-            {
-                fs::set_permissions(staged, metadata.permissions()).map_err(|error| cannot("set the permissions of", staged, error))?;
-            }
-        }
-        if let ([only], [], false) = (moves, removals, self.is_kept()) {
-            if let Some(folder) = only.target.parent() {
-                make_dirs(folder)?;
-            }
-            fs::rename(&only.staged, &only.target).map_err(|error| cannot("put the output in place at", &only.target, error))?;
-            return self.sync_parents(moves, removals);
-        }
-        let steps = self.prepare(moves, removals)?;
-        crash::at("commit.noted");
-        let done = steps.iter().try_for_each(place).and_then(|()| self.sync_parents(moves, removals));
-        if let Err(error) = done {
-            return Err(match self.undo(&steps) {
-                Ok(()) => error,
-                Err(undo) => undo.while_doing(format!("a commit failed ({}) and could not be undone", error.one_line())),
-            });
-        }
-        crash::at("commit.placed");
-        // The commit is done when the journal is gone.
-        self.end_commit()?;
-        crash::at("commit.ended");
-        let removed_from: BTreeSet<&Path> = removals.iter().filter_map(|path| path.parent()).collect();
-        for folder in removed_from {
-            let _ = fs::remove_dir(folder);
-        }
-        Ok(())
-    }
-
-    /// Writes the journal of a commit.
-    fn prepare(&self, moves: &[Move], removals: &[PathBuf]) -> Result<Vec<Step>> {
-        let aside = self.dir.join("old");
-        remove_if_there(&aside)?;
-        fs::create_dir_all(&aside).map_err(|error| cannot("create the folder", &aside, error))?;
-        let replaced: BTreeSet<&Path> = moves.iter().map(|step| step.target.as_path()).collect();
-        let moved = moves.iter().map(|step| (Some(step.staged.clone()), &step.target));
-        let removed = removals.iter().filter(|path| !replaced.contains(path.as_path())).map(|path| (None, path));
-        let step = |(index, (staged, target)): (usize, (Option<PathBuf>, &PathBuf))| Step {
-            staged,
-            target: target.clone(),
-            replaces: fs::symlink_metadata(target).is_ok(),
-            old: aside.join(index.to_string()),
-        };
-        let steps: Vec<Step> = moved.chain(removed).enumerate().map(step).collect();
-        let text = serde_json::to_vec(&steps).bug(|| "a journal cannot be written as JSON".into())?;
-        let (journal, fresh) = (self.journal(), self.dir.join("journal.new"));
-        File::create(&fresh)
-            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&fresh, &journal))
-            .map_err(|error| cannot("write", &journal, error))?;
-        sync_dir(&self.dir)?;
-        Ok(steps)
-    }
-
-    /// Ends a commit: of a run that can be resumed it stays known that it was done.
-    fn end_commit(&self) -> Result<()> {
-        let journal = self.journal();
-        if self.is_kept() {
-            let done = self.file(COMMITTED)?;
-            fs::rename(&journal, &done).map_err(|error| cannot("write", &done, error))?;
-            sync_dir(&self.run)?;
-        } else {
-            remove_if_there(&journal)?;
-        }
-        sync_dir(&self.dir)
-    }
-
-    /// Goes on with a commit of this run that was interrupted.
-    fn complete(&self, steps: &[Step]) -> Result<()> {
-        for step in steps {
-            match &step.staged {
-                // What is not staged any more is in place.
-                Some(staged) if !staged.exists() => {}
-                None if !step.target.exists() => {}
-                _ => place(step)?,
-            }
-        }
-        let (moved, removed): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.staged.is_some());
-        let moves: Vec<Move> = moved.into_iter().map(|step| Move { staged: step.old.clone(), target: step.target.clone() }).collect();
-        let removals: Vec<PathBuf> = removed.into_iter().map(|step| step.target.clone()).collect();
-        self.sync_parents(&moves, &removals)?;
-        self.end_commit()
-    }
-
-    /// Undoes the steps of a commit, however many of them were done, and however often they were undone already. What it had staged is
-    /// staged again.
-    fn undo(&self, steps: &[Step]) -> Result<()> {
-        for Step { staged, target, replaces, old } in steps {
-            let mut placed = false;
-            if let Some(staged) = staged {
-                if !staged.exists() && target.exists() && staged.parent().is_some_and(Path::exists) {
-                    // Not every file system has links; there the target is out of sight for a moment.
-                    let linked = fs::hard_link(target, staged).or_else(|_| fs::rename(target, staged));
-                    linked.map_err(|error| cannot("put back what was staged for", target, error))?;
-                }
-                placed = same_file(staged, target) || !staged.exists();
-            }
-            if fs::symlink_metadata(old).is_ok() {
-                fs::rename(old, target).map_err(|error| cannot("put the old output back to", target, error))?;
-            } else if !replaces && placed {
-                remove_if_there(target)?;
-                // A folder made for it goes too, unless it holds anything.
-                let _ = target.parent().map(fs::remove_dir);
-            }
-        }
-        let parents: BTreeSet<&Path> = steps.iter().filter_map(|step| step.target.parent()).filter(|folder| folder.exists()).collect();
-        parents.into_iter().try_for_each(sync_dir)?;
-        remove_if_there(&self.journal())
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.dir.join("journal")
-    }
-
-    fn read_journal(&self, path: &Path) -> Result<Vec<Step>> {
-        let text = fs::read(path).map_err(|error| cannot("read", path, error))?;
-        serde_json::from_slice(&text).outside(|| format!("the journal `{}` of an interrupted commit cannot be read", path.display()))
-    }
-
-    /// Makes the entries of all folders that a commit touched survive a power cut.
-    fn sync_parents(&self, moves: &[Move], removals: &[PathBuf]) -> Result<()> {
-        let mut folders: BTreeSet<&Path> = self.made.iter().filter_map(|folder| folder.parent()).collect();
-        for target in moves.iter().map(|step| &step.target).chain(removals) {
-            folders.extend(target.ancestors().skip(1).take_while(|folder| folder.starts_with(self.folder())));
-        }
-        let named = |folder| if folder == Path::new("") { Path::new(".") } else { folder };
-        folders.into_iter().map(named).filter(|folder| folder.exists()).try_for_each(sync_dir)
-    }
-
-    fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         self.dir.parent().expect("a workspace stands in a folder")
     }
 
@@ -451,26 +287,6 @@ impl Drop for Workspace {
     }
 }
 
-/// Puts what a step replaces aside, and what it brings in place.
-fn place(Step { staged, target, replaces, old }: &Step) -> Result<()> {
-    if *replaces {
-        if target.is_dir() {
-            return Err(cannot("put the output in place at", target, io::ErrorKind::IsADirectory.into()));
-        }
-        // A link keeps the old file in sight until the new one takes its place; not every file system has them.
-        let linked = if staged.is_some() { fs::hard_link(target, old) } else { Err(io::ErrorKind::Unsupported.into()) };
-        linked.or_else(|_| fs::rename(target, old)).map_err(|error| cannot("put the old output aside from", target, error))?;
-    }
-    crash::at("commit.aside");
-    let Some(staged) = staged else { return Ok(()) };
-    if let Some(folder) = target.parent() {
-        make_dirs(folder)?;
-    }
-    fs::rename(staged, target).map_err(|error| cannot("put the output in place at", target, error))?;
-    crash::at("commit.moved");
-    Ok(())
-}
-
 /// Whether the folder is that of a run that can be resumed.
 fn is_kept(run: &Path) -> bool {
     let Ok(while_there) = fs::read(run.join(KEPT)) else { return false };
@@ -478,7 +294,7 @@ fn is_kept(run: &Path) -> bool {
 }
 
 /// Whether two paths lead to one file.
-fn same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn same_file(one: &Path, other: &Path) -> bool {
     File::open(one).is_ok_and(|file| is_same(&file, other))
 }
 
@@ -492,6 +308,7 @@ fn is_same(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::commit::{Move, place};
     use super::*;
 
     fn staged(workspace: &Workspace, split: usize, text: &str) -> PathBuf {

@@ -147,10 +147,10 @@ impl Source for Files {
             })
         });
         let files = files.collect::<Result<Vec<usize>>>()?;
-        let position = from.cloned().unwrap_or_else(|| start(0, 0));
+        let position = from.cloned().unwrap_or_else(|| start(0, 0, 0));
         // A limit counts from the start of the source: a read that goes on takes off what came before.
         let left = match (self.limit, from) {
-            (Some(limit), Some(from)) => limit.saturating_sub(self.rows_before(&files, from)?),
+            (Some(limit), Some(from)) => limit.saturating_sub(from.earlier + from.row),
             (Some(limit), None) => limit,
             (None, _) => u64::MAX,
         };
@@ -158,24 +158,8 @@ impl Source for Files {
     }
 }
 
-impl Files {
-    /// How many rows of a split stand before a position. Only the rows of its own file are in the position: earlier files are counted again.
-    fn rows_before(&self, files: &[usize], position: &Position) -> Result<u64> {
-        let mut rows = position.row;
-        for (number, &file) in files.iter().enumerate().take(position.file) {
-            let mut cutter = self.shared.cutter(file, start(number, 0))?;
-            let mut last = 0;
-            while let Some(chunk) = cutter.cut(u64::MAX)? {
-                last = chunk.next().row;
-            }
-            rows += last;
-        }
-        Ok(rows)
-    }
-}
-
-fn start(file: usize, sequence: u64) -> Position {
-    Position { file, sequence, line: 1, ..Position::default() }
+fn start(file: usize, sequence: u64, earlier: u64) -> Position {
+    Position { file, sequence, earlier, line: 1, ..Position::default() }
 }
 
 impl Shared {
@@ -233,7 +217,8 @@ impl SplitChunks {
                 }
                 None => {
                     self.cutter = None;
-                    self.position = start(self.position.file + 1, self.position.sequence);
+                    let Position { file, sequence, earlier, row, .. } = self.position;
+                    self.position = start(file + 1, sequence, earlier + row);
                 }
             }
         }

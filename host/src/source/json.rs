@@ -67,11 +67,7 @@ impl Json {
     fn document(&self, input: &Input, from: Position, sizes: Sizes) -> Result<TextCutter<Elements>> {
         let place = self.find_records(input)?;
         let scan = Elements { place, read: from.row > 0, name: input.name.clone(), depth: 0, at: 0, text: false };
-        let position = if from.offset < place.offset {
-            Position { file: from.file, sequence: from.sequence, offset: place.offset, row: 0, line: place.line }
-        } else {
-            from
-        };
+        let position = if from.offset < place.offset { Position { offset: place.offset, row: 0, line: place.line, ..from } } else { from };
         Ok(TextCutter::new(input.open(self.encoding, position.offset)?, scan, position, sizes))
     }
 

@@ -13,6 +13,7 @@ mod lines;
 mod nested;
 mod parquet;
 mod paths;
+mod positioned;
 mod refuse;
 mod rows;
 mod scalar;

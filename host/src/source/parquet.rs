@@ -3,7 +3,6 @@
 //! Types are those of the file; dictionaries, views and large texts come as plain text. Files whose types differ are brought to one: integers to int64, numbers to
 //! float64, everything else to text.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
@@ -17,6 +16,7 @@ use serde_json::Value;
 use super::cut::{BATCH_LIMIT, Cutter, Sizes};
 use super::input::Input;
 use super::layout::{Layout, Part, numbers, without};
+use super::positioned::Positioned;
 use super::refuse::At;
 use super::target::Target;
 use super::{Chunk, Decoded};
@@ -86,7 +86,7 @@ fn common(one: &DataType, other: &DataType) -> DataType {
 
 /// Cuts a file from a position on.
 pub(super) fn cutter(input: &Input, footer: &Arc<Footer>, layout: &Arc<Layout>, from: Position) -> Result<Box<dyn Cutter>> {
-    let file = Arc::new(input.open_seekable()?);
+    let file = Positioned::new(input.open_seekable()?).outside(|| format!("could not read `{}`", input.name))?;
     let schema = footer.metadata.schema();
     let columns: Arc<[Option<usize>]> = layout.columns.iter().map(|column| schema.index_of(&column.name).ok()).collect();
     let batch_rows = batch_rows(footer, layout.batch_rows);
@@ -106,7 +106,7 @@ fn batch_rows(footer: &Footer, asked_for: usize) -> usize {
 
 /// Cuts a file into ranges of rows.
 struct GroupCutter {
-    file: Arc<File>,
+    file: Positioned,
     footer: Arc<Footer>,
     columns: Arc<[Option<usize>]>,
     position: Position,
@@ -165,7 +165,7 @@ impl Cutter for GroupCutter {
 
 /// A range of rows.
 struct Groups {
-    file: Arc<File>,
+    file: Positioned,
     footer: Arc<Footer>,
     columns: Arc<[Option<usize>]>,
     first: Position,
@@ -225,10 +225,9 @@ impl Groups {
             }
             first = last;
         }
-        let file = self.file.try_clone().outside(|| format!("could not open `{}` once more", self.source))?;
         let metadata = self.footer.metadata.clone();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), self.columns.iter().flatten().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata)
             .with_row_groups(groups)
             .with_projection(mask)
             .with_batch_size(self.batch_rows)

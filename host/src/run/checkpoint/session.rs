@@ -29,11 +29,10 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Whether there is an unfinished run to go on with.
+    /// Whether there is an unfinished run to go on with, which no process is at work on.
     pub fn is_unfinished(&self) -> bool {
-        let entries = std::fs::read_dir(self.folder.join(&self.id));
-        let is_mark = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("run-");
-        entries.is_ok_and(|entries| entries.flatten().any(is_mark))
+        let Ok(store) = Store::open(&self.folder, &self.id) else { return false };
+        store.has_marks()
     }
 
     /// What a report says of it, where no run has said more.
@@ -207,7 +206,7 @@ impl Session {
             letters,
             totals,
         };
-        self.store.write(&checkpoint)?;
+        self.store.write(checkpoint)?;
         self.number += 1;
         self.written += 1;
         Ok(())

@@ -77,6 +77,12 @@ impl Store {
         Ok(path)
     }
 
+    /// Whether there is such a file of any run.
+    pub(super) fn has_marks(&self) -> bool {
+        let is_mark = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with("run-");
+        fs::read_dir(&self.folder).is_ok_and(|entries| entries.flatten().any(is_mark))
+    }
+
     /// Lets go of what any run has staged.
     pub(super) fn remove_marks(&self) -> Result<()> {
         for entry in fs::read_dir(&self.folder).map_err(|error| cannot("list", &self.folder, error))? {
@@ -123,7 +129,7 @@ impl Store {
     ///
     /// # Errors
     /// Outside; then the last one is there still.
-    pub(super) fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
+    pub(super) fn write(&self, checkpoint: Checkpoint) -> Result<()> {
         let [new, current, previous] = ["new", "current", "previous"].map(|name| self.folder.join(name));
         let bytes = checkpoint.encode()?;
         File::create(&new)
@@ -188,7 +194,7 @@ mod tests {
         let store = Store::open(folder.path(), "a").unwrap();
         assert!(store.load().unwrap().is_none());
         for number in 1..=3 {
-            store.write(&checkpoint(number)).unwrap();
+            store.write(checkpoint(number)).unwrap();
             assert_eq!(store.load().unwrap().unwrap().number, number);
         }
         let current = store.folder().join("current");
