@@ -229,7 +229,9 @@ impl Compile {
             }
             Kind::Partial(procedure, arguments) => NodeKind::Partial(self.call(*procedure, arguments, position)),
             Kind::Thunk(call) => match *call {
-                Part { kind: Kind::Call(procedure, arguments), position, .. } => NodeKind::Thunk(self.call(*procedure, arguments, position)),
+                Part { kind: Kind::Call(procedure, arguments), position, .. } => {
+                    NodeKind::Thunk(self.call(*procedure, arguments, position))
+                }
                 _ => unreachable!("only calls are made thunks"),
             },
             Kind::Lambda(parameters, signature, body) => NodeKind::Lambda(Rc::new(Lambda {
