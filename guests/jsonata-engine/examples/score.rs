@@ -54,7 +54,8 @@ fn main() {
         "suite" => suite(&args[2]),
         "pairs" => pairs(&args[2]),
         _ => {
-            let out = natively(&args[2], args.get(3).map(|s| s.as_str()), None, None, Some(10000));
+            let text = args[2].strip_prefix("@").map_or_else(|| args[2].clone(), |p| std::fs::read_to_string(p).unwrap());
+            let out = natively(&text, args.get(3).map(|s| s.as_str()), None, None, Some(10000));
             println!("{out:?}");
         }
     };
