@@ -124,4 +124,56 @@ mod tests {
         assert_eq!(value("$sort($shuffle([1..5]))"), "[1,2,3,4,5]");
         assert_eq!(value("$random() != $random()"), "true");
     }
+
+    #[test]
+    fn names_that_are_indices_come_first() {
+        assert_eq!(value("{'b': 1, '10': 2, 'a': 3, '9': 4, '01': 5}"), "{\"9\":4,\"10\":2,\"b\":1,\"a\":3,\"01\":5}");
+        assert_eq!(value("$keys($eval('{\"b\": 1, \"0\": 2}'))"), "[\"0\",\"b\"]");
+    }
+
+    #[test]
+    fn of_items_that_fail_the_one_is_told_that_fails_first() {
+        // The reference begins all items at once, and the first takes more turns to fail.
+        assert_eq!(value("[$number($uppercase('x')), $error('y')]"), "D3137");
+        assert_eq!(value("[$error('y'), $number($uppercase('x'))]"), "D3137");
+        assert_eq!(value("{'a': [1, [2, -'x']], 'b': $sqrt(-1)}"), "D3060");
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_last_needs_no_stack_and_others_meet_the_limit() {
+        assert_eq!(value("($f := function($n, $a) { $n = 0 ? $a : $f($n - 1, $a + $n) }; $f(10000, 0))"), "50005000");
+        assert_eq!(value("($f := function($n) { $n = 0 ? 0 : 1 + $f($n - 1) }; $f(100000))"), "D1011");
+        assert_eq!(value("($f := function($n) { [$f($n)] }; $f(1))"), "D1011");
+    }
+
+    #[test]
+    fn a_value_that_nests_without_end_is_refused() {
+        assert_eq!(value("$reduce([1..5000], function($a, $i) { [[$a]] })"), "D1011");
+        assert_eq!(value("{'a': 1} ~> |$|{'b': $}|"), "D1011");
+        assert_eq!(value("($x := {'a': 1} ~> |$|{'b': $}|; $x.a)"), "1");
+    }
+
+    #[test]
+    fn a_failure_tells_where_it_is() {
+        let at = |text: &str| {
+            let failure = Expression::compile(text)
+                .and_then(|expression| expression.evaluate(None, &[], &Run::default(), &Limits::default()))
+                .expect_err("it is wrong");
+            format!("{} {:?} {:?}", failure.code, failure.position, failure.token.unwrap_or_default())
+        };
+        assert_eq!(at("1 + (2 - 'x')"), "T2002 Some(7) \"-\"");
+        assert_eq!(at("($f := function($x) { $x * 2 }; 1 + $f('a'))"), "T2001 Some(25) \"*\"");
+        assert_eq!(at("\"\u{e4}\" & $number('x')"), "D3030 Some(13) \"number\"");
+        assert_eq!(at("a.b["), "S0203 Some(4) \"\"");
+        assert_eq!(at("a."), "S0207 Some(2) \"\"");
+        assert_eq!(at("sum(1)"), "T1005 Some(3) \"sum\"");
+    }
+
+    #[test]
+    fn variables_of_the_outside_hide_functions_of_the_language() {
+        let expression = Expression::compile("$sum & $max").expect("it is an expression");
+        let bindings = [("sum".to_owned(), Value::from("x")), ("max".to_owned(), Value::Number(1.0))];
+        let value = expression.evaluate(None, &bindings, &Run::default(), &Limits::default());
+        assert_eq!(value, Ok(Some(Value::from("x1"))));
+    }
 }

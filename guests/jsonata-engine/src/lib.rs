@@ -2,6 +2,15 @@
 //!
 //! The language is that of the reference implementation (npm `jsonata` 2.2): its results, its error codes, and its quirks. A text becomes a
 //! tree (`syntax`), the tree one that knows what can be known before a row is there (`evaluate::node`), and that is evaluated.
+//!
+//! Where it differs, and why:
+//! - Names of an object that are indices (`"0"`, `"17"`) come first in what an expression or JSON text makes, as in JavaScript; the columns
+//!   of a row stay in their own order.
+//! - A function that replaces what is no regular expression is refused (D3012), where the reference writes the text of its own program.
+//! - `$replace`, `$map` and the like take functions also where their call ends a function; the reference fails there without a code.
+//! - A regular expression within the left side of `?:` or `??` is itself, where the reference loses it.
+//! - An input is never changed; the reference puts nothing into an empty list of it that is grouped.
+//! - Limits of depth and time are told as such also from within `$eval`.
 
 mod builtin;
 mod columns;

@@ -117,7 +117,7 @@ impl Signature {
                 's' | 'n' | 'b' | 'l' | 'o' => Some(kind_of_letter(letter) | kind::MISSING),
                 'a' | 'x' => Some(u8::MAX),
                 'f' => Some(kind::FUNCTION),
-                'j' => Some(u8::MAX & !kind::FUNCTION),
+                'j' => Some(!kind::FUNCTION),
                 '(' => {
                     let end = closing(&letters, place, '(', ')');
                     let choice = &letters[place + 1..end.min(letters.len())];

@@ -50,7 +50,7 @@ pub(super) fn expression(node: &Node, findings: &mut Findings) -> Option<String>
 fn not_an_expression(node: &Node, text: &str, failure: Failure, findings: &mut Findings) {
     let Failure { code, message, token, position } = failure;
     let mut place = findings.place(node);
-    let at = position.or_else(|| locate(text, &message)).map(|position| line_and_column(text, position));
+    let at = position.map(|position| line_and_column(text, position));
     let mut within = String::new();
     if let Some((line, column)) = at
         && !find(node, line, column, &mut place)
@@ -60,18 +60,6 @@ fn not_an_expression(node: &Node, text: &str, failure: Failure, findings: &mut F
     let near = token.filter(|token| !token.is_empty() && !message.contains(token.as_str()));
     let near = near.map(|token| format!(" (at `{}`)", shorten(&token))).unwrap_or_default();
     findings.wrong_at(place, format!("this is not JSONata{within}: {message}{near} [{code}]"));
-}
-
-/// Where the word stands at which compiling ends with a message: behind the shortest beginning of the text that ends the same way.
-fn locate(text: &str, message: &str) -> Option<usize> {
-    /// Beginnings that are tried; an expression is rarely longer.
-    const TRIES: usize = 4096;
-    let same = |end: usize| Expression::compile(&text[..end]).err().is_some_and(|failure| failure.message == message);
-    let ends = text.char_indices().map(|(start, letter)| start + letter.len_utf8());
-    let end = ends.take(TRIES).filter(|end| !text[..*end].ends_with(char::is_whitespace)).find(|end| same(*end))?;
-    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
-    let word = text[..end].chars().rev().take_while(|letter| is_word(*letter)).count().max(1);
-    Some(text[..end].chars().count() - word)
 }
 
 /// Line and column, from 1, of a position in characters.

@@ -18,7 +18,7 @@ thread_local! {
 /// What a regular expression gives that is called as a function.
 pub(crate) fn find_match(pattern: &Rc<Pattern>, arguments: &Arguments) -> Outcome {
     // Nobody checked what it is called with: JavaScript makes a text of anything, and a number of the place to search from.
-    let text: Rc<str> = match arguments.get(0) {
+    let text: Rc<str> = match arguments.first() {
         None | Some(Value::Undefined) => return Ok(Value::Undefined),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) => "null".into(),

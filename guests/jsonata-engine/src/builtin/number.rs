@@ -59,7 +59,7 @@ pub(super) fn format_number(_: &mut Evaluator, arguments: &mut Arguments, _: &Co
         Value::Null => return Err(unfit(0, &Value::Null)),
         // It is no number, but not below zero either.
         Value::Bool(_) => {
-            let text = number_picture::format(f64::NAN, &*needed_text(arguments, 1)?, &[])?;
+            let text = number_picture::format(f64::NAN, &needed_text(arguments, 1)?, &[])?;
             return Ok(Value::string(text.trim_start_matches('-')));
         }
         _ => match number_of(arguments, 0)? {
@@ -90,12 +90,12 @@ pub(super) fn format_base(_: &mut Evaluator, arguments: &mut Arguments, _: &Cont
 
 pub(super) fn format_integer(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>) -> Outcome {
     let Some(number) = number_of(arguments, 0)? else { return Ok(Value::Undefined) };
-    Ok(Value::string(integer_picture::format(number, &*needed_text(arguments, 1)?)?))
+    Ok(Value::string(integer_picture::format(number, &needed_text(arguments, 1)?)?))
 }
 
 pub(super) fn parse_integer(_: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>) -> Outcome {
     let Some(text) = text_of(arguments, 0)? else { return Ok(Value::Undefined) };
-    Ok(Value::Number(integer_picture::parse(&text, &*needed_text(arguments, 1)?)?))
+    Ok(Value::Number(integer_picture::parse(&text, &needed_text(arguments, 1)?)?))
 }
 
 pub(super) fn to_millis(evaluator: &mut Evaluator, arguments: &mut Arguments, _: &Context<'_>) -> Outcome {

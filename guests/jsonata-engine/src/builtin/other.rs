@@ -73,7 +73,10 @@ pub(super) fn eval(evaluator: &mut Evaluator, arguments: &mut Arguments, context
     evaluator.evaluate(&node, &input, context.env).map_err(|failure| within("D3121", "it fails", &failure))
 }
 
-/// A failure of the expression of `$eval`.
+/// A failure of the expression of `$eval`. A limit that is passed is that of the whole evaluation.
 fn within(code: &str, what: &str, failure: &Failure) -> Box<Failure> {
+    if matches!(failure.code.as_str(), "D1011" | "D1012") {
+        return Box::new(failure.clone());
+    }
     Box::new(Failure::new(code, format!("the expression of `$eval`: {what}: {} [{}]", failure.message, failure.code)))
 }

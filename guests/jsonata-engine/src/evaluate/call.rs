@@ -42,14 +42,7 @@ impl Evaluator {
         self.apply(&procedure, &mut arguments, input, env).map_err(|failure| placed(failure, call))
     }
 
-    fn arguments(
-        &mut self,
-        call: &Call,
-        first: Option<Value>,
-        input: &Value,
-        env: &Environment,
-        arguments: &mut Arguments,
-    ) -> Outcome<()> {
+    fn arguments(&mut self, call: &Call, first: Option<Value>, input: &Value, env: &Environment, arguments: &mut Arguments) -> Outcome<()> {
         if let Some(first) = first {
             arguments.push(first);
         }

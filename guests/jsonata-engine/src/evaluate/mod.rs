@@ -27,6 +27,7 @@ pub(crate) use sort::merge_sort;
 pub(crate) use transform::endless;
 
 use crate::random::Random;
+use crate::syntax::Operator;
 use crate::value::{Array, Flags, Key, MAX_DEPTH};
 use crate::{Failure, Limits, Value};
 
@@ -167,21 +168,58 @@ impl Evaluator {
     }
 
     /// Evaluates a piece of an expression.
-    #[inline]
     pub(crate) fn evaluate(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
+        if node.more.is_some() || node.keep_array {
+            return self.evaluate_node(node, input, env);
+        }
+        // What cannot give a sequence, which would have to be settled.
         match &node.kind {
-            NodeKind::Literal(value) if node.more.is_none() => {
+            NodeKind::Literal(value) => {
                 self.turns += 1;
+                Ok(value.clone())
+            }
+            NodeKind::Constant(value, turns) => {
+                self.turns += turns;
                 Ok(value.clone())
             }
             NodeKind::Field(name) if self.depth + 2 <= self.max_depth => {
                 self.turns += 4;
                 Ok(path::field(name, input))
             }
+            // A sequence was settled when it was bound.
+            NodeKind::Variable(key) if self.depth < self.max_depth => {
+                self.turns += 1;
+                Ok(self.variable(*key, env))
+            }
+            NodeKind::Path(path) if path.is_plain || path.is_of_variable => {
+                self.enter()?;
+                let value = self.path(path, input, env);
+                self.depth -= 1;
+                value
+            }
+            NodeKind::Binary(operator, sides) if *operator != Operator::Range => {
+                self.enter()?;
+                let value = self.binary(*operator, sides, node.position, input, env);
+                self.depth -= 1;
+                value
+            }
+            NodeKind::Concatenate(parts) => {
+                self.enter()?;
+                let value = self.concatenate(parts, input, env);
+                self.depth -= 1;
+                value
+            }
+            NodeKind::Condition(parts) => {
+                self.enter()?;
+                let value = self.condition(parts, input, env);
+                self.depth -= 1;
+                value
+            }
             _ => self.evaluate_node(node, input, env),
         }
     }
 
+    #[inline(never)]
     fn evaluate_node(&mut self, node: &Node, input: &Value, env: &Environment) -> Outcome {
         self.enter()?;
         let mut value = self.dispatch(node, input, env)?;
@@ -218,7 +256,7 @@ impl Evaluator {
                 Value::Array(array) if array.is(Flags::OUTER) => array[0].clone(),
                 input => input.clone(),
             }),
-            NodeKind::Literal(value) => Ok(value.clone()),
+            NodeKind::Literal(value) | NodeKind::Constant(value, _) => Ok(value.clone()),
             NodeKind::Name(name) => Ok(path::named(name, input)),
             NodeKind::Builtin(_, function) => Ok(function.clone()),
             NodeKind::Object(group) => self.group(group, input, env),

@@ -27,6 +27,8 @@ pub(crate) struct More {
 
 pub(crate) enum NodeKind {
     Literal(Value),
+    /// What was worked out beforehand, and the turns that it took.
+    Constant(Value, u64),
     Path(Path),
     Name(Name),
     /// A path of one name.
@@ -225,11 +227,13 @@ impl Compile {
             Kind::Object(group) => NodeKind::Object(self.group(group)),
             Kind::Call(procedure, arguments) => {
                 let call = self.call(*procedure, arguments, position);
-                folded(&call).map_or(NodeKind::Call(call), NodeKind::Literal)
+                folded(&call).map_or(NodeKind::Call(call), |(value, turns)| NodeKind::Constant(value, turns))
             }
             Kind::Partial(procedure, arguments) => NodeKind::Partial(self.call(*procedure, arguments, position)),
             Kind::Thunk(call) => match *call {
-                Part { kind: Kind::Call(procedure, arguments), position, .. } => NodeKind::Thunk(self.call(*procedure, arguments, position)),
+                Part { kind: Kind::Call(procedure, arguments), position, .. } => {
+                    NodeKind::Thunk(self.call(*procedure, arguments, position))
+                }
                 _ => unreachable!("only calls are made thunks"),
             },
             Kind::Lambda(parameters, signature, body) => NodeKind::Lambda(Rc::new(Lambda {
@@ -306,15 +310,22 @@ impl Compile {
     }
 }
 
-/// The value of a call that is the same whenever it is made.
-fn folded(call: &Call) -> Option<Value> {
+/// The value of a call that is the same whenever it is made, and the turns that it takes.
+fn folded(call: &Call) -> Option<(Value, u64)> {
     let NodeKind::Builtin(builtin, _) = &call.procedure.kind else { return None };
     let mut arguments = Arguments::default();
+    let mut turns = 5;
     for argument in &call.arguments {
-        match (&argument.kind, &argument.more) {
-            (NodeKind::Literal(value), None) if !value.is_function() => arguments.push(value.clone()),
+        let (value, own) = match (&argument.kind, &argument.more) {
+            (NodeKind::Literal(value), None) => (value, 1),
+            (NodeKind::Constant(value, turns), None) => (value, *turns),
             _ => return None,
+        };
+        if value.is_function() {
+            return None;
         }
+        arguments.push(value.clone());
+        turns += own;
     }
     let is_pure = call.procedure.more.is_none() && builtin.is_constant(arguments.len());
     if !is_pure || !builtin.signature().fits(&arguments) {
@@ -323,7 +334,8 @@ fn folded(call: &Call) -> Option<Value> {
     builtin.signature().validate(&mut arguments, &Value::Undefined).ok()?;
     let mut evaluator = Evaluator::new(&Limits::default(), 0, 0);
     let context = Context { input: &Value::Undefined, env: &Environment::default() };
-    (builtin.call)(&mut evaluator, &mut arguments, &context).ok().filter(|value| !matches!(value, Value::Array(_)))
+    let value = (builtin.call)(&mut evaluator, &mut arguments, &context).ok()?;
+    (!matches!(value, Value::Array(_))).then_some((value, turns))
 }
 
 /// Whether a step is a variable and nothing else.

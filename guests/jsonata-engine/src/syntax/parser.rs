@@ -73,7 +73,7 @@ impl Parser {
             return self.advance(behind_value);
         }
         Err(match self.token {
-            Token::End => failure("S0203", format!("expected `{operator}` before end of expression"), Some("(end)"), self.lexer.len()),
+            Token::End => failure("S0203", format!("expected `{operator}` before end of expression"), None, self.lexer.len()),
             _ => self.wrong("S0202", |token| format!("expected `{operator}`, got `{token}`")),
         })
     }
@@ -102,7 +102,7 @@ impl Parser {
         if depth <= MAX_HEIGHT {
             return Ok(());
         }
-        Err(failure("D1011", format!("the expression nests deeper than {MAX_HEIGHT} levels"), None, position))
+        Err(failure("U1002", format!("the expression nests deeper than {MAX_HEIGHT} levels"), None, position))
     }
 
     /// Reads an expression whose operators bind more strongly than `right_power`.

@@ -53,7 +53,7 @@ impl Process {
                 self.slots.push(Slot { label: self.slots.len(), level: 1 });
                 Part::new(Kind::Parent(self.slots.len() - 1), position)
             }
-            RawKind::End => return Err(failure("S0207", "unexpected end of expression", Some("(end)"), position)),
+            RawKind::End => return Err(failure("S0207", "unexpected end of expression", None, position)),
             kind => self.nested(kind, position)?,
         };
         part.keep_array |= keep_array;
