@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::cache::Cache;
 use super::calendar::{Moment, midnight, utc};
 use super::date_picture::{DAYS, MONTHS, Marker, Part, fragment, no_names, read};
+use super::date_shape::{Shape, fits};
 use super::integer_picture::{Style, unknown};
 use super::number::{parse_decimal, shown};
 use super::numeral::WORDS;
@@ -14,6 +15,9 @@ use crate::Failure;
 thread_local! {
     static READERS: Cache<Reader> = const { Cache::new() };
 }
+
+/// Parts of a picture that are held without an allocation.
+const MOST_SHAPES: usize = 16;
 
 /// `$toMillis`: `None` where the picture does not fit; NaN where the text has the form of a date and is none.
 ///
@@ -159,7 +163,15 @@ fn milliseconds(fraction: &[u8]) -> f64 {
 #[derive(Debug)]
 struct Reader {
     parts: Vec<Part>,
-    pattern: Pattern,
+    search: Search,
+}
+
+/// How a text is held against a picture.
+#[derive(Debug)]
+enum Search {
+    Shapes(Vec<Shape>),
+    /// Words, and what is beyond ASCII.
+    Pattern(Pattern),
 }
 
 impl Reader {
@@ -182,18 +194,49 @@ impl Reader {
             source.push(')');
         }
         source.push('$');
-        Ok(Self { parts, pattern: Pattern::compile(&source, "i")? })
+        let search = match parts.iter().map(Shape::of).collect() {
+            Some(shapes) => Search::Shapes(shapes),
+            None => Search::Pattern(Pattern::compile(&source, "i")?),
+        };
+        Ok(Self { parts, search })
     }
 
     /// Reads a text: each part that has a component is a value.
     fn read(&self, text: &str, now: f64) -> Result<Option<f64>, Failure> {
-        let Some(found) = self.pattern.find(text, 0) else { return Ok(None) };
         let mut components = Components::default();
         let mut any = false;
-        for (part, group) in self.parts.iter().zip(&found.groups) {
-            if let (Part::Marker(marker), Some(text)) = (part, group) {
+        let mut take = |part: &Part, text: &str| {
+            if let Part::Marker(marker) = part {
                 any = true;
                 *components.value(marker.component) = parse_component(marker, text)?;
+            }
+            Ok::<_, Failure>(())
+        };
+        match &self.search {
+            Search::Shapes(shapes) => {
+                let mut ends = [0; MOST_SHAPES];
+                let mut many = Vec::new();
+                let ends = match ends.get_mut(..shapes.len()) {
+                    Some(ends) => ends,
+                    None => {
+                        many.resize(shapes.len(), 0);
+                        &mut many
+                    }
+                };
+                if !fits(shapes, text.as_bytes(), 0, ends) {
+                    return Ok(None);
+                }
+                let mut begin = 0;
+                for (part, &end) in self.parts.iter().zip(&*ends) {
+                    take(part, &text[begin..end])?;
+                    begin = end;
+                }
+            }
+            Search::Pattern(pattern) => {
+                let Some(found) = pattern.find(text, 0) else { return Ok(None) };
+                for (part, group) in self.parts.iter().zip(&found.groups) {
+                    take(part, group.as_deref().unwrap_or_default())?;
+                }
             }
         }
         if any { components.millis(now).map(Some) } else { Ok(None) }
@@ -280,35 +323,57 @@ fn offset(text: &str, separator: Option<char>) -> f64 {
 
 /// What was read, by component.
 #[derive(Default)]
-struct Components([Option<f64>; 16]);
+struct Components([Option<f64>; 17]);
 
-const LETTERS: &str = "YXMxWwdDFPHhmsfZ";
+/// The letters of the components.
+const LETTERS: &[u8; 17] = b"YXMxWwdDFPHhmsfZz";
+
+/// Where each letter stands among them.
+const PLACES: [u8; 128] = {
+    let mut places = [u8::MAX; 128];
+    let mut index = 0;
+    while index < LETTERS.len() {
+        places[LETTERS[index] as usize] = index as u8;
+        index += 1;
+    }
+    places
+};
+
+fn place(component: char) -> usize {
+    usize::from(PLACES[component as usize])
+}
+
+/// A bit for each component of a set.
+fn bits(components: &str) -> u32 {
+    components.chars().fold(0, |bits, component| bits | 1 << place(component))
+}
 
 impl Components {
-    /// Of `Z` and `z` either is the zone.
     fn value(&mut self, component: char) -> &mut Option<f64> {
-        let place = LETTERS.find(if component == 'z' { 'Z' } else { component });
-        &mut self.0[place.expect("what has no pattern was refused")]
+        // What else there may be has no pattern, and was refused.
+        &mut self.0[place(component)]
     }
 
     fn get(&self, component: char) -> Option<f64> {
-        LETTERS.find(component).and_then(|place| self.0[place])
+        self.0[place(component)]
     }
 
-    /// Whether there are components of the kinds and none but those; 0 counts as none, as in the reference.
-    fn are_of(&self, all: &str, kinds: &str) -> bool {
-        let mut given =
-            all.chars().filter(|&component| self.get(component).is_some_and(|value| value != 0.0 && !value.is_nan())).peekable();
-        given.peek().is_some() && given.all(|component| kinds.contains(component))
+    /// A bit for each component that is there; 0 counts as none, as in the reference.
+    fn given(&self) -> u32 {
+        let is_given = |value: &Option<f64>| value.is_some_and(|value| value != 0.0 && !value.is_nan());
+        self.0.iter().enumerate().fold(0, |bits, (place, value)| bits | u32::from(is_given(value)) << place)
     }
 
     /// The moment: what is left out above the largest component is as now, below it is the least.
     fn millis(mut self, now: f64) -> Result<f64, Failure> {
-        let date = |kinds| self.are_of("YXMxWwdD", kinds);
+        let given = self.given();
+        // Whether there are some of all components, and those are all of some kinds.
+        let are_of = |all: &str, kinds: &str| given & bits(all) != 0 && given & bits(all) & !bits(kinds) == 0;
+        let date = |kinds| are_of("YXMxWwdD", kinds);
         let by_day_of_year = !date("YMD") && date("Yd");
         let by_week_of_month = date("Xxw");
         let by_week = !by_week_of_month && date("XW");
-        let time = |kinds| self.are_of("PHhmsf", kinds);
+        let time = |kinds| are_of("PHhmsf", kinds);
         let by_half_day = !time("Hmsf") && time("Phmsf");
         let dates = match (by_day_of_year, by_week_of_month, by_week) {
             (true, ..) => "YD",
@@ -354,6 +419,7 @@ impl Components {
         };
         let millis = utc(value('Y'), month, day, [hour, value('m'), value('s'), value('f')]);
         // Nothing, and what is no number, is no zone.
-        Ok(millis - self.get('Z').filter(|zone| !zone.is_nan()).unwrap_or(0.0) * 60_000.0)
+        let zone = |component| self.get(component).filter(|zone| *zone != 0.0 && !zone.is_nan());
+        Ok(millis - zone('Z').or_else(|| zone('z')).unwrap_or(0.0) * 60_000.0)
     }
 }

@@ -227,6 +227,10 @@ impl Digits {
     }
 
     fn parse(&self, text: &str, is_ordinal: bool) -> Result<f64, Failure> {
+        let digits = if is_ordinal { text.get(..text.len().saturating_sub(2)).unwrap_or(text) } else { text };
+        if self.zero == 0x30 && text.is_ascii() && digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Ok(parse_integer(digits));
+        }
         let text = halved(text);
         let mut text: Vec<char> = text.chars().collect();
         if is_ordinal {

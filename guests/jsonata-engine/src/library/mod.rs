@@ -7,6 +7,7 @@ mod cache;
 mod calendar;
 pub(crate) mod date_picture;
 mod date_reader;
+mod date_shape;
 mod decimal;
 pub(crate) mod encoding;
 pub(crate) mod integer_picture;

@@ -235,7 +235,12 @@ pub(crate) fn parse_decimal(text: &str) -> f64 {
 
 fn parse_digits(sign: f64, text: &str) -> f64 {
     let count = text.bytes().take_while(u8::is_ascii_digit).count();
-    if count == 0 { f64::NAN } else { sign * text[..count].parse::<f64>().unwrap_or(f64::NAN) }
+    match count {
+        0 => f64::NAN,
+        // As many digits as an exact number has at least.
+        1..=15 => sign * text.bytes().take(count).fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0')) as f64,
+        _ => sign * text[..count].parse::<f64>().unwrap_or(f64::NAN),
+    }
 }
 
 /// What JavaScript takes for white space.

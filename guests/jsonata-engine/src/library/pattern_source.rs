@@ -1,4 +1,6 @@
 //! Regular expressions of JavaScript, rewritten for texts in which each UTF-16 unit is a character.
+//!
+//! One thing stays otherwise: with the flag `i`, a range that holds `ſ` or the Kelvin sign takes `s` or `k` too, which the crate folds.
 
 use std::borrow::Cow;
 

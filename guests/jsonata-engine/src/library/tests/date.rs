@@ -185,6 +185,8 @@ fn moments_are_read_by_pictures() {
         ("1.2.2024", Some("[D].[M].[Y]"), Ok(Some(1706745600000.0))),
         ("1x2x2024", Some("[D].[M].[Y]"), Ok(None)),
         ("2024-1-1 .57", Some("[Y]-[M]-[D] .[f]"), Err("D3136")),
+        ("+02:00 GMT+01:00 2024", Some("[Z] [z] [Y]"), Ok(Some(1704060000000.0))),
+        ("2024 é", Some("[Y] é"), Ok(Some(1704067200000.0))),
         ("3rd of january 2024", Some("[D1o] of [MNn] [Y]"), Err("D3136")),
     ];
     for (text, picture, answer) in cases.iter().cloned() {
