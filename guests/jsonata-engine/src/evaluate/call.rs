@@ -125,12 +125,9 @@ impl Evaluator {
     #[inline(never)]
     fn apply_closure(&mut self, closure: &Closure, arguments: &mut Arguments) -> Outcome {
         let parameters = closure.parameters();
-        let mut frame = self.spare.pop().unwrap_or_default();
-        if let Some(own) = Rc::get_mut(&mut frame) {
-            // Of parameters of one name the last counts, which is found first.
-            let given = parameters.iter().enumerate().rev().map(|(index, key)| (*key, arguments.take(index)));
-            own.set_up(&closure.environment, given);
-        }
+        // Of parameters of one name the last counts, which is found first.
+        let given = parameters.iter().enumerate().rev().map(|(index, key)| (*key, arguments.take(index)));
+        let frame = self.frame(&closure.environment, given);
         self.turns += 1;
         let value = self.evaluate(&closure.lambda.body, &closure.input, &frame);
         self.leave(frame);

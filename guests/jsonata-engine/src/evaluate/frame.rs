@@ -22,11 +22,6 @@ impl Frame {
         Rc::new(Self { variables: RefCell::new(variables), outer })
     }
 
-    /// A place within another.
-    pub(crate) fn within(outer: &Environment) -> Environment {
-        Self::new(Some(outer.clone()), Vec::new())
-    }
-
     /// Sets up a place that nobody else holds.
     #[inline]
     pub(crate) fn set_up(&mut self, outer: &Environment, variables: impl Iterator<Item = (Key, Value)>) {
@@ -77,8 +72,10 @@ impl Frame {
 
     /// Forgets all variables, so that functions among them do not hold the frame that holds them.
     pub(crate) fn clear(&self) {
-        let variables = std::mem::take(&mut *self.variables.borrow_mut());
-        drop(variables);
+        let mut variables = std::mem::take(&mut *self.variables.borrow_mut());
+        variables.clear();
+        // Its room is for the next ones.
+        *self.variables.borrow_mut() = variables;
     }
 
     /// Whether nothing but functions that are its own variables refers to a frame that is about to be left.

@@ -321,7 +321,7 @@ impl Evaluator {
             }
             return Ok(last);
         }
-        let frame = Frame::within(env);
+        let frame = self.frame(env, std::iter::empty());
         let mut last = Ok(Value::Undefined);
         for part in parts {
             last = self.evaluate(part, input, &frame);
@@ -331,6 +331,16 @@ impl Evaluator {
         }
         self.leave(frame);
         last
+    }
+
+    /// A place within another, with its first variables.
+    #[inline]
+    fn frame(&mut self, outer: &Environment, variables: impl Iterator<Item = (Key, Value)>) -> Environment {
+        let mut frame = self.spare.pop().unwrap_or_default();
+        if let Some(own) = Rc::get_mut(&mut frame) {
+            own.set_up(outer, variables);
+        }
+        frame
     }
 
     /// Leaves a place; its functions must not hold it for ever.
@@ -348,6 +358,9 @@ impl Evaluator {
         }
         if frame.is_only_held_by_itself() {
             frame.clear();
+            if Rc::strong_count(&frame) == 1 {
+                self.leave(frame);
+            }
         } else {
             self.left.push(frame);
         }

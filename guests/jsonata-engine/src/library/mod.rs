@@ -16,6 +16,7 @@ pub(crate) mod number_picture;
 mod numeral;
 pub(crate) mod pattern;
 mod pattern_source;
+mod possible;
 mod power;
 #[cfg(test)]
 mod tests;

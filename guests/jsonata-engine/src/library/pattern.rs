@@ -3,8 +3,9 @@
 //! JavaScript's expressions see UTF-16 units. Ours see characters, so where a text has some beyond the basic plane it is searched with each
 //! of their halves as a character, and so is what the expression says of halves.
 //!
-//! Time: an expression such as `(a+)+$` takes time without end on a text that almost matches, and the crate cannot be told to stop. In the
-//! sandbox fuel and the time limit of the stage end it; natively nothing does, so no native run evaluates what a stranger wrote.
+//! Time: an expression such as `(a+)+$` takes time without end on a text that almost matches, and the crate cannot be told to stop. What
+//! has no match is told before (see [`super::possible`]); where there is one, but behind much that almost is one, fuel and the time limit of
+//! the stage end the search in the sandbox, and nothing does natively, so no native run evaluates what a stranger wrote.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,6 +16,7 @@ use regress::{Match, Regex};
 use super::cache::Cache;
 use super::number::{parse_decimal, shown};
 use super::pattern_source::in_units;
+use super::possible::Possible;
 use super::text::{check_limit, check_size, is_below};
 use crate::Failure;
 use crate::surrogate::{halved, joined};
@@ -28,6 +30,8 @@ thread_local! {
 pub(crate) struct Pattern {
     source: Box<str>,
     regex: Regex,
+    /// What tells that there is no match, where the search might go on for ever.
+    possible: Option<Possible>,
 }
 
 /// A match; places are told in UTF-16 units.
@@ -50,13 +54,16 @@ impl Pattern {
     pub(crate) fn compile(source: &str, flags: &str) -> Result<Self, Failure> {
         let regex = Regex::with_flags(&in_units(source), flags)
             .map_err(|error| Failure::new("S0302", format!("{} is no regular expression: {error}", shown(source))))?;
-        Ok(Self { source: source.into(), regex })
+        Ok(Self { source: source.into(), regex, possible: Possible::new(source, flags) })
     }
 
     /// The first match at a place or behind it; the place is told in UTF-16 units.
     pub(crate) fn find<'t>(&self, text: &'t str, from: usize) -> Option<Found<'t>> {
         let text = Searched::new(text);
         let start = text.byte(from)?;
+        if !self.may_match(&text.units, start) {
+            return None;
+        }
         let found = self.regex.find_from(&text.units, start).next()?;
         Some(text.found(&found, &mut Place::default()))
     }
@@ -72,7 +79,8 @@ impl Pattern {
 
     /// `$contains`.
     pub(crate) fn contains(&self, text: &str) -> bool {
-        self.regex.find(&Searched::new(text).units).is_some()
+        let text = Searched::new(text);
+        self.may_match(&text.units, 0) && self.regex.find(&text.units).is_some()
     }
 
     /// `$match`: as many as there are, or as the limit has it.
@@ -158,11 +166,18 @@ impl Pattern {
         Ok(Cow::Owned(joined(replaced)))
     }
 
+    fn may_match(&self, units: &str, from: usize) -> bool {
+        self.possible.as_ref().is_none_or(|possible| possible.may_match(units, from))
+    }
+
     /// Goes through the matches, up to the limit; answers how many there were.
     ///
     /// The reference looks for the next match even behind the last one that counts, so an empty match fails wherever text is left behind it.
     fn each(&self, text: &Searched<'_>, limit: Option<f64>, mut act: impl FnMut(&Match) -> Result<(), Failure>) -> Result<usize, Failure> {
         if limit.is_some_and(|limit| limit.is_nan() || limit <= 0.0) {
+            return Ok(0);
+        }
+        if !self.may_match(&text.units, 0) {
             return Ok(0);
         }
         let mut matches = self.regex.find_iter(&text.units);
@@ -177,7 +192,7 @@ impl Pattern {
             if found.range.is_empty() {
                 return Err(self.endless());
             }
-            next = matches.next();
+            next = if self.may_match(&text.units, found.end()) { matches.next() } else { None };
             if next.as_ref().is_some_and(|next| next.range.is_empty()) {
                 return Err(self.endless());
             }
