@@ -64,11 +64,7 @@ pub(super) fn stage(
         on_error: OnError::DeadLetter,
         on_trap: OnTrap::Bisect,
         max_error_ratio: pipeline.settings.max_error_ratio,
-        validation: Some(Arc::new(Validation {
-            rules: rules.clone(),
-            thresholds: thresholds.clone(),
-            dead_letters,
-        })),
+        validation: Some(Arc::new(Validation { rules: rules.clone(), thresholds: thresholds.clone(), dead_letters })),
         steps: vec![describe(rules)],
         places: vec![place.clone()],
         place: place.clone(),

@@ -443,7 +443,11 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
-                    return self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled }, true);
+                    return self.over(
+                        ledger,
+                        OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled },
+                        true,
+                    );
                 }
             } else {
                 splits = self.splits()?;

@@ -217,9 +217,7 @@ impl DeadLetters {
             match self.place {
                 Place::Nowhere => {}
                 Place::Memory => {
-                    recent.push_back(
-                        serde_json::to_value(letter(&self.run, split, number, reject)).bug(|| "a letter is not JSON".into())?,
-                    );
+                    recent.push_back(serde_json::to_value(letter(&self.run, split, number, reject)).bug(|| "a letter is not JSON".into())?);
                     if recent.len() > RECENT {
                         recent.pop_front();
                     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::output::Output;
 use super::commit::Move;
+use super::output::Output;
 use super::workspace::{Workspace, cannot, sync_dir};
 use crate::config::load::FileSink;
 use crate::error::Result;
