@@ -166,3 +166,38 @@ fn a_run_that_is_told_to_stop_writes_nothing() {
         assert!((pipeline.names(), seen(&pipeline)) == before, "{:?}", pipeline.names());
     }
 }
+
+#[test]
+fn a_program_that_panics_while_it_runs_a_pipeline_leaves_nothing_staged() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicBool;
+
+    use etl_host::config::{Files, Text, parse};
+    use etl_host::plan::{Overrides, Plan};
+    use etl_host::run::{RunOptions, run};
+    use etl_host::sandbox::{Options, Sandbox};
+
+    let pipeline = pipeline("path: out/orders.jsonl\n");
+    let before = pipeline.names();
+    let text = |name: &str| Some(Text { text: pipeline.read(name), name: name.into() });
+    let files = Files {
+        name: "orders".into(),
+        extract: text("extract.yaml"),
+        transform: text("transform.yaml"),
+        load: text("load.yaml"),
+        ..Files::default()
+    };
+    let parsed = parse(&files, &|_| None).unwrap();
+    let plan = Plan::new(&parsed, &pipeline.path(""), &Overrides::default(), &|_| None).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let sandbox = Sandbox::open(Options::default(), runtime.handle().clone()).unwrap();
+    let (folder, stop) = (pipeline.path(""), AtomicBool::new(false));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut on_progress = |_: &_| {
+            assert!(staged(&folder) == 0, "rows are staged, and the progress of them cannot be shown");
+        };
+        run(&plan, &RunOptions::default(), &sandbox, &stop, &mut on_progress).map(|report| report.rows)
+    }));
+    assert!(panicked.is_err(), "{panicked:?}");
+    assert_eq!(pipeline.names(), before);
+}

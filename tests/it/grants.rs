@@ -1,5 +1,7 @@
 //! Grants through the front door: what `inspect`, `plan` and `run` say of a component that calls a host by HTTP, and that it does.
 
+mod tls;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -67,6 +69,28 @@ fn without_the_operator_the_run_says_which_address_is_not_public() {
         "{done:?}"
     );
     assert_eq!(pipeline.letters().len(), if done.code == 0 { 4 } else { 0 }, "{done:?}");
+    assert_eq!(server.asked().len(), 0);
+}
+
+#[test]
+fn a_preview_reaches_what_the_operator_opened() {
+    let server = Server::start();
+    let pipeline = pipeline(&server, GRANTS);
+    let shut = answer(pipeline.command(&["preview"]).env("RATES_TOKEN", "t0ps3cret"));
+    assert!(shut.stderr.contains("that address is not public") && server.asked().is_empty(), "{shut:?}");
+    let open = answer(pipeline.command(&["preview", "--allow-private-network", "127.0.0.1"]).env("RATES_TOKEN", "t0ps3cret"));
+    assert!(open.code == 0 && open.stdout.contains("price_eur"), "{open:?}");
+    assert_eq!(server.asked().len(), 3);
+}
+
+#[test]
+fn a_test_reaches_no_host_and_says_so() {
+    let server = Server::start();
+    let pipeline =
+        pipeline(&server, GRANTS).with("tests/rates.yaml", "input:\n  - {id: 1, currency: USD, price: '10'}\nexpect: {rows: []}\n");
+    let tested = answer(pipeline.command(&["test"]).env("RATES_TOKEN", "t0ps3cret"));
+    assert_eq!(tested.code, 1, "{tested:?}");
+    assert!(tested.stderr.contains("no other machine is reached here, whatever the stage was granted"), "{tested:?}");
     assert_eq!(server.asked().len(), 0);
 }
 

@@ -192,3 +192,84 @@ fn plan_shows_the_rules() {
         assert!(answer.stdout.contains(line), "{line}: {answer:?}");
     }
 }
+
+#[test]
+fn a_validation_keeps_the_rows_that_it_refuses_where_it_says() {
+    let pipeline = |first: &str, second: &str| {
+        Pipeline::new()
+            .with("orders.csv", ORDERS)
+            .with(
+                "extract.yaml",
+                format!("path: orders.csv\nvalidation: {{rules: {{price: {{type: number}}}}, on_error: quarantine, {first}}}\n"),
+            )
+            .with("transform.yaml", "convert: {price: float}\n")
+            .with("load.yaml", format!("path: out.jsonl\nvalidation: {{rules: {{price: {{min: 6}}}}, on_error: quarantine, {second}}}\n"))
+    };
+    let rows = |pipeline: &Pipeline, file: &str| -> Vec<u64> {
+        let row = |line: &str| serde_json::from_str::<Value>(line).unwrap()["metadata"]["row"].as_u64().unwrap();
+        if pipeline.path(file).exists() { pipeline.read(file).lines().map(row).collect() } else { Vec::new() }
+    };
+    let apart = pipeline("dlq: {path: bad/extract.jsonl}", "dlq: {path: bad/load.jsonl}");
+    let report = apart.run(0);
+    assert_eq!((rows(&apart, "bad/extract.jsonl"), rows(&apart, "bad/load.jsonl"), apart.letters().len()), (vec![5], vec![1, 2], 0));
+    let told: Vec<_> =
+        report["dead_letters"]["apart"].as_array().unwrap().iter().map(|one| (one["stage"].clone(), one["count"].clone())).collect();
+    assert_eq!(told, [(json!("extract_validation"), json!(1)), (json!("load_validation"), json!(2))]);
+    assert_eq!(report["rows"]["rejected"], 3);
+
+    let together = pipeline("dlq: {path: bad/all.jsonl}", "dlq: {path: bad/all.jsonl}");
+    together.run(0);
+    assert_eq!(rows(&together, "bad/all.jsonl"), [1, 2, 5]);
+
+    // One is counted only, the other goes where all go.
+    let counted = pipeline("dlq: false", "dlq: true");
+    let report = counted.run(0);
+    assert_eq!((counted.letters().len(), &report["rows"]["rejected"]), (2, &json!(3)));
+
+    let shown = pipeline("dlq: {path: bad/extract.jsonl}", "dlq: true").answer(&["plan"]);
+    assert!(shown.stdout.contains("those of `extract_validation`: ./bad/extract.jsonl"), "{shown:?}");
+    let mixed = pipeline("dlq: {path: out.jsonl}", "dlq: true").answer(&["run"]);
+    assert!(mixed.stderr.contains("the dead letters would go to `out.jsonl`, which is the output"), "{mixed:?}");
+    let database = pipeline("dlq: {backend: database}", "dlq: true").answer(&["check"]);
+    assert!(database.stderr.contains("`validation.dlq.backend: database` is not built yet"), "{database:?}");
+}
+
+#[test]
+fn a_failed_run_takes_back_the_letters_of_every_file() {
+    let pipeline = Pipeline::new()
+        .with("orders.csv", ORDERS)
+        .with(
+            "extract.yaml",
+            "path: orders.csv\nvalidation: {rules: {price: {type: number}}, on_error: quarantine, dlq: {path: bad/extract.jsonl}}\n",
+        )
+        .with("load.yaml", "path: out.jsonl\nvalidation: {rules: {price: {min: 6}}, on_error: quarantine, dlq: {path: bad/load.jsonl}}\n")
+        .with("bad/extract.jsonl", "{\"old\":1}\n");
+    // The second file cannot be opened: it is a folder.
+    std::fs::create_dir_all(pipeline.path("bad/load.jsonl/x")).unwrap();
+    assert_eq!(pipeline.answer(&["run"]).code, 3);
+    assert_eq!(pipeline.read("bad/extract.jsonl"), "{\"old\":1}\n");
+    assert!(!pipeline.path("out.jsonl").exists());
+}
+
+#[test]
+fn a_contract_in_the_metadata_store_is_refused_and_one_in_a_file_is_held() {
+    let pipeline = |contract: &str| {
+        Pipeline::of(("in.csv", "amount\n5\n-1\n"), "", "out.jsonl")
+            .with("load.yaml", format!("path: out.jsonl\nvalidation: {{{contract}, on_error: skip}}\n"))
+            .with("contracts/orders.yaml", "schema:\n  type: object\n  properties: {amount: {type: number, minimum: 0}}\n")
+    };
+    for contract in
+        ["contract: contracts/orders.yaml", "contract: contracts/orders", "schema: {properties: {amount: {type: number, minimum: 0}}}"]
+    {
+        let pipeline = pipeline(contract);
+        pipeline.run(0);
+        assert_eq!(pipeline.read("out.jsonl"), "{\"amount\":5}\n", "{contract}");
+    }
+    for (contract, expected) in [
+        ("contract: {name: orders, version: 1.0.0}", "`validation.contract.name` is not built yet"),
+        ("use_contract: true", "`validation.use_contract` is not built yet"),
+    ] {
+        let answer = pipeline(contract).answer(&["check"]);
+        assert!(answer.stderr.contains(expected), "{answer:?}");
+    }
+}

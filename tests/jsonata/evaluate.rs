@@ -45,7 +45,7 @@ fn try_natively(question: Question<'_>) -> Result<Option<String>, Failure> {
     let expression = Expression::compile(expression)?;
     let input = input.map(from_json).transpose()?;
     let bindings = match bindings.map(from_json).transpose()? {
-        Some(Value::Object(bindings)) => bindings.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        Some(Value::Object(bindings)) => bindings.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
         _ => Vec::new(),
     };
     let mut limits = etl_jsonata_engine::Limits { time_ms, ..Default::default() };
@@ -53,7 +53,7 @@ fn try_natively(question: Question<'_>) -> Result<Option<String>, Failure> {
         limits.depth = depth as usize;
     }
     let run = Run { now_ms: now_ms(), seed: 0 };
-    expression.evaluate(input.as_ref(), &bindings, &run, &limits)?.map(|value| to_json(&value)).transpose()
+    Ok(expression.evaluate(input.as_ref(), &bindings, &run, &limits)?.map(|value| to_json(&value)))
 }
 
 fn read(text: &str) -> Outcome {

@@ -2,23 +2,16 @@
 
 use std::rc::Rc;
 
-use jsonata_core::ast::AstNode;
-use jsonata_core::evaluator::{Context, Evaluator, EvaluatorOptions};
-use jsonata_core::parser;
-
-use crate::random::Random;
-use crate::rewrite::rewrite;
-use crate::surrogate::shelter;
-use crate::{Failure, Limits, Run, Value, impure, mended};
+use crate::evaluate::{Evaluator, Node, compile};
+use crate::syntax::{self, Part};
+use crate::value::Key;
+use crate::{Failure, Limits, Run, Value, builtin};
 
 /// A compiled expression; cheap to clone.
 #[derive(Clone)]
 pub struct Expression {
-    tree: Rc<AstNode>,
-    /// Whether it may ask for the time or for chance.
-    impure: bool,
-    /// Functions that it may name and that are ours.
-    mended: Rc<[usize]>,
+    tree: Rc<Part>,
+    node: Rc<Node>,
 }
 
 impl Expression {
@@ -27,41 +20,22 @@ impl Expression {
     /// # Errors
     /// Where it is not well formed, with the reference's code (`S…`).
     pub fn compile(text: &str) -> Result<Self, Failure> {
-        let mut tree = parser::parse(&shelter(text)).map_err(|error| Failure::of_parser(&error, text))?;
-        let called = mended::called(text);
-        if !called.is_empty() {
-            rewrite(&mut tree, &called);
-        }
-        Ok(Self { tree: Rc::new(tree), impure: impure::may_use(text), mended: mended::named(text).into() })
+        let tree = syntax::parse(text)?;
+        let node = compile(tree.clone(), true);
+        Ok(Self { tree: Rc::new(tree), node: Rc::new(node) })
     }
 
     /// Its tree.
-    pub(crate) fn tree(&self) -> &AstNode {
+    pub(crate) fn tree(&self) -> &Part {
         &self.tree
     }
 
     /// Makes it ready to be evaluated on many inputs with the same variables, run and limits.
     pub fn prepare(&self, bindings: &[(String, Value)], run: &Run, limits: &Limits) -> Prepared {
-        let mut context = Context::new();
-        if self.impure {
-            impure::bind(&mut context, run.now_ms);
-        }
-        mended::bind(&mut context, &self.mended);
-        for (name, value) in bindings {
-            context.bind(name.clone(), value.clone());
-        }
-        let options = EvaluatorOptions {
-            timeout_ms: limits.time_ms,
-            cancel: None,
-            max_stack_depth: Some(limits.depth),
-            max_sequence_length: Some(limits.sequence),
-        };
-        let random = Rc::new(Random::default());
-        random.seed(run.seed);
-        let mut evaluator = Evaluator::with_options(context, options);
-        impure::register(&mut evaluator, &random, run.now_ms);
-        mended::register(&mut evaluator);
-        Prepared { tree: self.tree.clone(), evaluator, random }
+        let hides = bindings.iter().any(|(name, _)| builtin::find(name).is_some());
+        let node = if hides { Rc::new(compile((*self.tree).clone(), false)) } else { self.node.clone() };
+        let bindings = bindings.iter().map(|(name, value)| (Key::of(name), value.clone())).collect();
+        Prepared { node, bindings, evaluator: Evaluator::new(limits, run.now_ms, run.seed) }
     }
 
     /// Evaluates the expression once; `None` is the language's undefined.
@@ -81,15 +55,15 @@ impl Expression {
 
 /// An expression with its variables, run and limits.
 pub struct Prepared {
-    tree: Rc<AstNode>,
+    node: Rc<Node>,
+    bindings: Vec<(Key, Value)>,
     evaluator: Evaluator,
-    random: Rc<Random>,
 }
 
 impl Prepared {
     /// Starts `$random()` and `$shuffle()` anew, so that what a row gives does not hang on the rows before it.
     pub fn reseed(&self, seed: u64) {
-        self.random.seed(seed);
+        self.evaluator.random.seed(seed);
     }
 
     /// Evaluates the expression; `None` is the language's undefined.
@@ -97,14 +71,11 @@ impl Prepared {
     /// # Errors
     /// What the expression raises, or the limit that it passes.
     pub fn evaluate(&mut self, input: Option<&Value>) -> Result<Option<Value>, Failure> {
-        let value = self
-            .evaluator
-            .evaluate(&self.tree, input.unwrap_or(&Value::Undefined))
-            .map_err(|error| Failure::of_message(error.message(), "D0000"))?;
-        Ok(match value {
-            Value::Undefined => None,
-            value => Some(value),
-        })
+        match self.evaluator.run(&self.node, input.unwrap_or(&Value::Undefined), &self.bindings) {
+            Ok(Value::Undefined) => Ok(None),
+            Ok(value) => Ok(Some(value)),
+            Err(failure) => Err(*failure),
+        }
     }
 }
 
@@ -116,7 +87,7 @@ mod tests {
         let run = Run { now_ms: 1_700_000_000_000, seed: 7 };
         let value = Expression::compile(text).and_then(|expression| expression.evaluate(None, &[], &run, &Limits::default()));
         match value {
-            Ok(Some(value)) => value.to_json_string().expect("a value without functions is JSON"),
+            Ok(Some(value)) => value.to_json_string(),
             Ok(None) => "undefined".into(),
             Err(failure) => failure.code,
         }

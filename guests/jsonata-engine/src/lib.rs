@@ -1,30 +1,61 @@
 //! JSONata, compiled once and evaluated on Arrow rows.
+//!
+//! The language is that of the reference implementation (npm `jsonata` 2.2): its results, its error codes, and its quirks. A text becomes a
+//! tree (`syntax`), the tree one that knows what can be known before a row is there (`evaluate::node`), and that is evaluated.
 
+mod builtin;
 mod columns;
+mod evaluate;
 mod expression;
 mod failure;
-mod impure;
-mod json;
+mod library;
 mod limits;
-mod mended;
 mod random;
 mod reading;
-mod rewrite;
 mod rows;
+mod signature;
 pub mod surrogate;
-mod text;
+mod syntax;
+mod value;
 
-pub use columns::{Columns, NoRow, describe, number, write_json};
+pub use columns::{Columns, NoRow};
 pub use expression::{Expression, Prepared};
 pub use failure::Failure;
-pub use json::{from_json, to_json};
 pub use limits::{Limits, Run};
 pub use rows::{Rows, unreadable};
+pub use value::{Array, Object, Value, number, write_json};
 
-/// What an expression reads and gives: cheap to clone, numbers as doubles.
-pub use jsonata_core::value::JValue as Value;
+/// Reads JSON text; numbers become doubles, lone surrogates survive.
+///
+/// # Errors
+/// Where it is not JSON.
+pub fn from_json(text: &str) -> Result<Value, Failure> {
+    Value::from_json_str(text)
+}
+
+/// Writes a value as JSON; a function is an empty text, as in the reference's `$string`, and what is no number is null.
+pub fn to_json(value: &Value) -> String {
+    surrogate::release(value.to_json_string())
+}
 
 /// Whether a value is true by the rules of `$boolean`.
 pub fn is_true(value: &Value) -> bool {
-    matches!(jsonata_core::functions::boolean::boolean(value), Ok(Value::Bool(true)))
+    matches!(evaluate::truth(value), Ok(Some(true)))
+}
+
+/// What a value is, in words.
+pub fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Undefined => "nothing",
+        Value::Null => "null",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+        Value::Function(callable) => match &*callable.function {
+            evaluate::Function::Pattern(_) => "a regular expression",
+            _ => "a function",
+        },
+    }
 }

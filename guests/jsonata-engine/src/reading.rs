@@ -5,17 +5,17 @@
 //! none of the few that look at named columns only ends the search.
 
 use std::collections::BTreeSet;
-
-use jsonata_core::ast::{AstNode, BinaryOp, PathStep, Stage};
+use std::rc::Rc;
 
 use crate::Expression;
+use crate::syntax::{Group, Kind, Part, Stage};
 
 impl Expression {
     /// Names of the columns that it reads, evaluated on a row or a list of rows; `None` where it may read any.
     pub fn reads(&self) -> Option<Vec<String>> {
         let mut search = Search { names: BTreeSet::new(), variables: Vec::new() };
         match search.value(self.tree(), true) {
-            Some(false) => Some(search.names.into_iter().collect()),
+            Some(false) => Some(search.names.iter().map(|name| name.to_string()).collect()),
             _ => None,
         }
     }
@@ -26,190 +26,186 @@ impl Expression {
     }
 }
 
-fn gives(node: &AstNode) -> Option<Vec<String>> {
-    match node {
-        AstNode::Object(pairs) => {
-            pairs.iter().map(|(key, _)| if let AstNode::String(name) = key { Some(name.clone()) } else { None }).collect()
-        }
-        AstNode::Block(items) => gives(items.last()?),
-        AstNode::Path { steps } => gives(&steps.last()?.node),
+fn gives(part: &Part) -> Option<Vec<String>> {
+    let names = |group: &Group| {
+        group.pairs.iter().map(|(name, _)| if let Kind::String(name) = &name.kind { Some(name.to_string()) } else { None }).collect()
+    };
+    match (&part.kind, &part.group) {
+        (_, Some(group)) => names(group),
+        (Kind::Object(group), None) => names(group),
+        (Kind::Block(parts), None) => gives(parts.last()?),
+        (Kind::Path(steps), None) => gives(steps.last()?),
+        (Kind::Thunk(call), None) => gives(call),
         _ => None,
     }
 }
 
 /// Follows rows through an expression. An answer `None` means that a row as a whole is used.
 struct Search {
-    names: BTreeSet<String>,
+    names: BTreeSet<Rc<str>>,
     /// Variables, and whether they may be rows; the last of a name counts.
-    variables: Vec<(String, bool)>,
+    variables: Vec<(Rc<str>, bool)>,
 }
 
 impl Search {
-    /// Whether the value of a node may be a row, where its context may be one.
-    fn value(&mut self, node: &AstNode, context: bool) -> Option<bool> {
-        Some(match node {
-            AstNode::String(_)
-            | AstNode::Number(_)
-            | AstNode::Boolean(_)
-            | AstNode::Null
-            | AstNode::Undefined
-            | AstNode::Placeholder
-            | AstNode::Regex { .. } => false,
-            AstNode::Name(name) => {
+    /// Whether the value of a piece may be a row, where its context may be one.
+    fn value(&mut self, part: &Part, context: bool) -> Option<bool> {
+        let mut row = self.bare(part, context)?;
+        for predicate in &part.predicates {
+            self.stage(predicate, row)?;
+        }
+        if let Some(group) = &part.group {
+            row = self.pairs(group, row)?;
+        }
+        Some(row)
+    }
+
+    /// As [`Self::value`], without what follows the piece.
+    fn bare(&mut self, part: &Part, context: bool) -> Option<bool> {
+        Some(match &part.kind {
+            Kind::String(_) | Kind::Number(_) | Kind::Bool(_) | Kind::Null | Kind::Placeholder | Kind::Regex(_) => false,
+            Kind::Name(name) => {
                 if context {
                     self.names.insert(name.clone());
                 }
                 false
             }
-            AstNode::Variable(name) if name.is_empty() => context,
-            AstNode::Variable(name) if name == "$" => true,
-            AstNode::Variable(name) => self.variables.iter().rev().find(|(known, _)| known == name).is_some_and(|(_, row)| *row),
-            AstNode::ParentVariable(_) => true,
-            AstNode::Path { steps } => self.path(steps, context)?,
-            AstNode::Binary { op: BinaryOp::ColonEqual, lhs, rhs } => {
-                let AstNode::Variable(name) = &**lhs else { return None };
-                let row = self.value(rhs, context)?;
+            Kind::Variable(name) if name.is_empty() => context,
+            Kind::Variable(name) if &**name == "$" => true,
+            Kind::Variable(name) => self.variables.iter().rev().find(|(known, _)| known == name).is_some_and(|(_, row)| *row),
+            Kind::Path(steps) => self.path(steps, context)?,
+            Kind::Bind(name, value) => {
+                let row = self.value(value, context)?;
                 self.variables.push((name.clone(), row));
                 row
             }
-            AstNode::Binary { op: BinaryOp::Coalesce | BinaryOp::Default, lhs, rhs } => {
-                self.value(lhs, context)? | self.value(rhs, context)?
-            }
-            AstNode::Binary { op: BinaryOp::FocusBind | BinaryOp::IndexBind | BinaryOp::ChainPipe, .. } => return None,
-            AstNode::Binary { op: _, lhs, rhs } => self.no_row(lhs, context)? | self.no_row(rhs, context)?,
-            AstNode::Unary { op: _, operand } => self.no_row(operand, context)?,
-            AstNode::Function { name, args, is_builtin: _ } => self.function(name, args, context)?,
-            AstNode::Call { procedure, args } => {
-                self.no_row(procedure, context)?;
-                for argument in args {
-                    self.no_row(argument, context)?;
+            Kind::Binary(_, left, right) => self.no_row(left, context)? | self.no_row(right, context)?,
+            Kind::Negate(inner) => self.no_row(inner, context)?,
+            Kind::Call(procedure, arguments) => match &procedure.kind {
+                Kind::Variable(name) if procedure.predicates.is_empty() => self.function(name, arguments, context)?,
+                _ => {
+                    self.no_row(procedure, context)?;
+                    for argument in arguments {
+                        self.no_row(argument, context)?;
+                    }
+                    false
                 }
-                false
-            }
-            AstNode::Lambda { params, body, signature: _, thunk } => {
-                let row = self.lambda(params, body, false, context)?;
+            },
+            Kind::Thunk(call) => self.value(call, context)?,
+            Kind::Lambda(parameters, _, body) => match self.lambda(parameters, body, false, context)? {
                 // A function that gives rows could be called anywhere.
-                match (thunk, row) {
-                    (true, row) => row,
-                    (false, true) => return None,
-                    (false, false) => false,
-                }
-            }
-            AstNode::Array(items) | AstNode::ArrayGroup(items) => {
+                true => return None,
+                false => false,
+            },
+            Kind::Array(items) => {
                 let mut row = false;
                 for item in items {
                     row |= self.value(item, context)?;
                 }
                 row
             }
-            AstNode::FunctionApplication(inner) => self.value(inner, context)?,
-            AstNode::Object(pairs) => self.pairs(pairs, context)?,
-            AstNode::ObjectTransform { input, pattern } => {
-                let rows = self.value(input, context)?;
-                self.pairs(pattern, rows)?
-            }
-            AstNode::Block(items) => {
+            Kind::Object(group) => self.pairs(group, context)?,
+            Kind::Block(parts) => {
                 let outer = self.variables.len();
                 let mut last = false;
-                for item in items {
-                    last = self.value(item, context)?;
+                for part in parts {
+                    last = self.value(part, context)?;
                 }
                 self.variables.truncate(outer);
                 last
             }
-            AstNode::Conditional { condition, then_branch, else_branch } => {
+            Kind::Condition(condition, then, other) => {
                 self.no_row(condition, context)?;
-                let row = self.value(then_branch, context)?;
-                match else_branch {
+                let row = self.value(then, context)?;
+                match other {
                     Some(branch) => row | self.value(branch, context)?,
                     None => row,
                 }
             }
-            AstNode::Sort { input, terms } => {
-                let rows = self.value(input, context)?;
-                for (term, _) in terms {
-                    self.no_row(term, rows)?;
+            Kind::Sort(terms) => {
+                for term in terms {
+                    self.no_row(&term.part, context)?;
                 }
-                rows
+                context
             }
             // What is within a column may be looked at in any way; a row may not.
-            AstNode::Wildcard | AstNode::Descendant if !context => false,
-            _ => return None,
+            Kind::Wildcard | Kind::Descendant if !context => false,
+            Kind::Wildcard | Kind::Descendant | Kind::Parent(_) | Kind::Apply(..) | Kind::Partial(..) | Kind::Transform(..) => return None,
         })
     }
 
     /// A value that is no row, or the end.
-    fn no_row(&mut self, node: &AstNode, context: bool) -> Option<bool> {
-        self.value(node, context).filter(|row| !row)
+    fn no_row(&mut self, part: &Part, context: bool) -> Option<bool> {
+        self.value(part, context).filter(|row| !row)
     }
 
-    fn path(&mut self, steps: &[PathStep], context: bool) -> Option<bool> {
+    fn path(&mut self, steps: &[Part], context: bool) -> Option<bool> {
         let mut row = context;
-        for step in steps {
-            let PathStep { node, stages, focus, index_var, ancestor_label, is_tuple, inner_tuple, .. } = step;
-            if focus.is_some() || index_var.is_some() || ancestor_label.is_some() || *is_tuple || *inner_tuple {
+        for part in steps {
+            let step = &part.step;
+            if step.focus.is_some() || step.index.is_some() || step.ancestor.is_some() || step.is_tuple {
                 return None;
             }
-            row = match node {
-                AstNode::String(name) if row => {
-                    self.names.insert(name.clone());
-                    false
-                }
-                node => self.value(node, row)?,
-            };
-            for stage in stages {
-                match stage {
-                    Stage::Filter(condition) => drop(self.no_row(condition, row)?),
-                    Stage::KeepArray => {}
-                    Stage::Index(_) => return None,
-                }
+            row = self.value(part, row)?;
+            for stage in &step.stages {
+                self.stage(stage, row)?;
             }
         }
         Some(row)
     }
 
-    fn pairs(&mut self, pairs: &[(AstNode, AstNode)], context: bool) -> Option<bool> {
-        for (key, value) in pairs {
-            self.no_row(key, context)?;
+    fn stage(&mut self, stage: &Stage, row: bool) -> Option<()> {
+        match stage {
+            Stage::Filter(condition) => self.no_row(condition, row).map(drop),
+            Stage::Index(_) => None,
+        }
+    }
+
+    fn pairs(&mut self, group: &Group, context: bool) -> Option<bool> {
+        for (name, value) in &group.pairs {
+            self.no_row(name, context)?;
             self.no_row(value, context)?;
         }
         Some(false)
     }
 
-    fn lambda(&mut self, params: &[String], body: &AstNode, rows: bool, context: bool) -> Option<bool> {
+    fn lambda(&mut self, parameters: &[Rc<str>], body: &Part, rows: bool, context: bool) -> Option<bool> {
         let outer = self.variables.len();
-        self.variables.extend(params.iter().map(|name| (name.clone(), rows)));
+        self.variables.extend(parameters.iter().map(|name| (name.clone(), rows)));
         let row = self.value(body, context);
         self.variables.truncate(outer);
         row
     }
 
-    fn function(&mut self, name: &str, args: &[AstNode], context: bool) -> Option<bool> {
-        let own = self.variables.iter().any(|(known, _)| known == name);
+    fn function(&mut self, name: &str, arguments: &[Part], context: bool) -> Option<bool> {
+        let own = self.variables.iter().any(|(known, _)| &**known == name);
         // With fewer arguments a function may take its context for one.
-        if context && !own && args.len() < arguments(name)? {
+        if context && !own && arguments.len() < needed(name)? {
             return None;
         }
         if own || name == "eval" {
-            for argument in args {
+            for argument in arguments {
                 self.no_row(argument, context)?;
             }
             return if own { Some(false) } else { None };
         }
-        match (name, args) {
+        if let ("map" | "filter" | "single" | "sort", [list, function]) = (name, arguments)
+            && let Kind::Lambda(parameters, _, body) = &function.kind
+        {
+            let rows = self.value(list, context)?;
+            let made = self.lambda(parameters, body, rows, context)?;
+            return match name {
+                "map" => Some(made),
+                _ if made => None,
+                _ => Some(rows),
+            };
+        }
+        match (name, arguments) {
             ("count" | "exists", [only]) => self.value(only, context).map(|_| false),
             ("reverse", [only]) => self.value(only, context),
-            ("append", [a, b]) => Some(self.value(a, context)? | self.value(b, context)?),
-            ("map" | "filter" | "single" | "sort", [list, AstNode::Lambda { params, body, .. }]) => {
-                let rows = self.value(list, context)?;
-                let made = self.lambda(params, body, rows, context)?;
-                if name == "map" {
-                    return Some(made);
-                }
-                if made { None } else { Some(rows) }
-            }
+            ("append", [one, other]) => Some(self.value(one, context)? | self.value(other, context)?),
             _ => {
-                for argument in args {
+                for argument in arguments {
                     self.no_row(argument, context)?;
                 }
                 Some(false)
@@ -219,12 +215,7 @@ impl Search {
 }
 
 /// How many arguments a function must have so that it does not look at its context; `None` = not known.
-fn arguments(name: &str) -> Option<usize> {
-    // A call that was rewritten asks for what it asked for before; what is put around an argument takes that alone.
-    let name = name.strip_prefix("host ").unwrap_or(name);
-    if name.ends_with(" of") {
-        return Some(1);
-    }
+fn needed(name: &str) -> Option<usize> {
     Some(match name {
         "now" | "millis" | "random" | "error" => 0,
         "count" | "exists" | "sum" | "max" | "min" | "average" | "string" | "number" | "boolean" | "not" | "uppercase" | "lowercase"

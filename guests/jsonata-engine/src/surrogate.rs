@@ -50,10 +50,83 @@ pub fn release(text: String) -> String {
     released
 }
 
+/// The character of an escape whose `\u` stands before this text, and how many bytes it takes; two halves of a pair are one.
+pub(crate) fn escaped(text: &str) -> Option<(char, usize)> {
+    let digits = |text: &str| {
+        let digits = text.get(..4)?;
+        digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+    };
+    let first = digits(text)?;
+    let second = text.get(4..).and_then(|rest| rest.strip_prefix("\\u")).and_then(digits);
+    match (first, second) {
+        (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => {
+            char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).map(|character| (character, 10))
+        }
+        (0xd800..=0xdfff, _) => char::from_u32(first + SHIFT).map(|character| (character, 4)),
+        _ => char::from_u32(first).map(|character| (character, 4)),
+    }
+}
+
 /// Whether a text holds a lone surrogate's stand-in.
 pub(crate) fn has_lone(text: &str) -> bool {
     // All of the last plane's characters begin with this byte.
     text.as_bytes().contains(&0xf4) && text.chars().any(is_stand_in)
+}
+
+/// Breaks each character beyond the basic plane into its two surrogates, so that a character is a UTF-16 unit.
+pub(crate) fn halved(text: &str) -> Cow<'_, str> {
+    // Of the characters that begin with such a byte, only stand-ins are one unit already.
+    if !text.bytes().any(|byte| byte >= 0xf0) {
+        return Cow::Borrowed(text);
+    }
+    let mut halves = String::with_capacity(text.len() * 2);
+    for character in text.chars() {
+        match character.len_utf16() == 2 && !is_stand_in(character) {
+            true => halves.extend(character.encode_utf16(&mut [0; 2]).iter().map(|&unit| of_unit(unit))),
+            false => halves.push(character),
+        }
+    }
+    Cow::Owned(halves)
+}
+
+/// Makes a character of each two surrogates that belong together.
+pub(crate) fn joined(text: String) -> String {
+    if !has_lone(&text) {
+        return text;
+    }
+    let mut whole = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let low = characters.peek().copied().and_then(surrogate).filter(|unit| (0xdc00..=0xdfff).contains(unit));
+        match (surrogate(character), low) {
+            (Some(high @ 0xd800..=0xdbff), Some(low)) => {
+                let code = 0x1_0000 + ((u32::from(high) - 0xd800) << 10) + (u32::from(low) - 0xdc00);
+                whole.push(char::from_u32(code).expect("a pair of surrogates is a character"));
+                characters.next();
+            }
+            _ => whole.push(character),
+        }
+    }
+    whole
+}
+
+/// The character that stands for a UTF-16 unit.
+pub(crate) fn of_unit(unit: u16) -> char {
+    char::from_u32(u32::from(unit))
+        .unwrap_or_else(|| char::from_u32(u32::from(unit) + SHIFT).expect("the last plane is full of characters"))
+}
+
+/// The surrogate that a character stands for.
+fn surrogate(character: char) -> Option<u16> {
+    is_stand_in(character).then(|| u16::try_from(u32::from(character) - SHIFT).expect("a surrogate is a unit"))
+}
+
+/// The UTF-16 units of a text; a stand-in is one.
+pub(crate) fn units(text: &str) -> usize {
+    match text.is_ascii() {
+        true => text.len(),
+        false => text.chars().map(|character| if is_stand_in(character) { 1 } else { character.len_utf16() }).sum(),
+    }
 }
 
 fn is_stand_in(character: char) -> bool {
@@ -76,6 +149,13 @@ mod tests {
         let sheltered = shelter(text);
         assert_eq!(sheltered, "[\"\u{10d800}\", \"\u{10dc00}\\ud83d\\ude00\", \"\\\\ud800\", \"x\"]");
         assert_eq!(release(sheltered.into_owned()), text);
+    }
+
+    #[test]
+    fn characters_break_into_surrogates_and_come_together_again() {
+        assert_eq!(halved("a😀é"), "a\u{10d83d}\u{10de00}é");
+        assert_eq!(joined("\u{10de00}a\u{10d83d}\u{10de00}\u{10d83d}".into()), "\u{10de00}a😀\u{10d83d}");
+        assert_eq!(units("a😀é\u{10d83d}"), 5);
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl<'a> Rows<'a> {
         let expression = Expression::compile(text(self.texts[0]).unwrap_or_default())?;
         let input = text(self.texts[1]).map(from_json).transpose()?;
         let bindings = match text(self.texts[2]).map(from_json).transpose()? {
-            Some(Value::Object(bindings)) => bindings.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            Some(Value::Object(bindings)) => bindings.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
             _ => Vec::new(),
         };
         let mut limits = Limits { time_ms: number(self.numbers[1]), ..Limits::default() };
@@ -96,6 +96,6 @@ impl<'a> Rows<'a> {
             limits.depth = depth as usize;
         }
         let run = Run { now_ms: etl_sdk::now_ms(), seed: etl_sdk::seed() };
-        expression.evaluate(input.as_ref(), &bindings, &run, &limits)?.map(|value| to_json(&value)).transpose()
+        Ok(expression.evaluate(input.as_ref(), &bindings, &run, &limits)?.map(|value| to_json(&value)))
     }
 }

@@ -356,9 +356,7 @@ impl Builder<'_> {
             }
             let found = self.scope.find_or_miss(name);
             if found.is_none() && self.knows_columns {
-                let there: Vec<String> = self.scope.columns.iter().map(|column| format!("`{}`", column.name)).collect();
-                let help = format!("columns here are {}", there.join(", "));
-                self.problem(format!("{at}.select[{index}]"), "unknown_column", (format!("there is no column `{name}`"), Some(help)));
+                self.unknown(format!("{at}.select[{index}]"), name);
             }
             let register = found.unwrap_or_else(|| {
                 let to = self.scope.add(DataType::Utf8);
@@ -371,9 +369,21 @@ impl Builder<'_> {
         self.scope.columns = columns;
     }
 
+    /// Says that a column is not there, and which are.
+    fn unknown(&mut self, at: String, name: &str) {
+        let there: Vec<String> = self.scope.columns.iter().map(|column| format!("`{}`", column.name)).collect();
+        let near = crate::text::near(name, self.scope.columns.iter().map(|column| column.name.as_str()));
+        let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+        let help = format!("{near}columns here are {}", there.join(", "));
+        self.problem(at, "unknown_column", (format!("there is no column `{name}`"), Some(help)));
+    }
+
     fn filter(&mut self, at: &str, filter: &Filter) {
         let Filter { field, operator, value } = filter;
         let Some(from) = self.scope.find_or_miss(field) else {
+            if self.knows_columns {
+                self.unknown(format!("{at}.filter.field"), field);
+            }
             if *operator != Operator::IsNull {
                 self.instructions.push(Instruction::Nothing);
             }

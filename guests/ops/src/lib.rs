@@ -8,7 +8,8 @@
 //! - Truth values are written `true` and `false`, instants as ISO 8601 with `Z` or an offset, and a fraction of 3 or 6 digits where there is one,
 //!   objects and lists as JSON, null in a template as the empty text.
 //! - A lone `${field:-default}` keeps the field's type where the default reads as one; otherwise it becomes text, as in `defaults`.
-//! - A bare word in a call is the column of that name; where there is none it is a text in `coalesce`, `default` and `concat`, and an error elsewhere.
+//! - A bare word in a call is the column of that name; where there is none it is a text in `concat` and as the last argument of
+//!   `coalesce` and `default`, null and counted as a missing column as an earlier one of these, and an error elsewhere.
 //! - `lower`, `upper`, `trim` and `str` make null the empty text, `len` 0, `bool` false; all others leave it null.
 //! - A lower width of a type is worked on in its widest: integers as 64-bit, floats as 64-bit, instants as microseconds.
 //! - Zones are UTC and fixed offsets; an instant in a named region is shown in UTC.

@@ -301,8 +301,13 @@ impl Compiler<'_> {
             }
             Function::Coalesce | Function::Default => {
                 let mut values = Vec::with_capacity(arguments.len());
-                for argument in arguments {
+                for (index, argument) in arguments.iter().enumerate() {
                     let value = match argument {
+                        // A text that is always there would hide all that comes behind it: only the last word may be one.
+                        Expr::Word(word) if index + 1 < arguments.len() && self.scope.find(word).is_none() => {
+                            self.scope.miss(word);
+                            Typed::null()
+                        }
                         // What falls back is not worth a warning when it is missing.
                         Expr::Field(field)
                             if self.scope.find(&field.name).is_none() && self.walk(&field.path).is_none() && field.default.is_none() =>

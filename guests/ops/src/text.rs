@@ -87,6 +87,27 @@ pub(crate) fn repeat(text: &str, rows: usize) -> StringArray {
     TextBuilder { bytes: text.repeat(rows).into_bytes(), offsets }.finish(None)
 }
 
+/// The name that is most like another, where one is like enough for a slip of the finger.
+pub(crate) fn near<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).max(1);
+    names.map(|other| (distance(name, other), other)).min().filter(|(distance, _)| *distance <= allowed).map(|(_, other)| other)
+}
+
+/// Letters to put in, leave out or change to make one text of another, whatever their case.
+fn distance(left: &str, right: &str) -> usize {
+    let [left, right] = [left, right].map(|text| text.to_lowercase().chars().collect::<Vec<char>>());
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (above, letter) in left.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (index, other) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[index + 1];
+            row[index + 1] = changed.min(diagonal + 1).min(row[index] + 1);
+        }
+    }
+    row[right.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,9 +7,7 @@ use etl_steps::moment;
 use serde_json::{Map, Number, Value};
 
 use crate::view::{self, Family};
-
-/// Characters of a value that a message shows.
-const SHOWN: usize = 60;
+use crate::words;
 
 /// Makes a row an object, without the columns that are null.
 pub(crate) fn row(rows: &RecordBatch, index: usize) -> Value {
@@ -35,6 +33,7 @@ pub(crate) fn value(column: &ArrayRef, row: usize) -> Value {
             DataType::LargeUtf8 => column.as_string::<i64>().value(row).to_owned(),
             _ => column.as_string_view().value(row).to_owned(),
         }),
+        Family::Int if column.data_type() == &DataType::Int64 => column.as_primitive::<arrow_array::types::Int64Type>().value(row).into(),
         Family::Int if column.data_type() == &DataType::UInt64 => column.as_primitive::<arrow_array::types::UInt64Type>().value(row).into(),
         Family::Int => view::ints(&column.slice(row, 1))[0].into(),
         Family::Float => Number::from_f64(view::floats(&column.slice(row, 1))[0]).map_or(Value::Null, Value::Number),
@@ -83,19 +82,7 @@ pub(crate) fn text(column: &ArrayRef, row: usize) -> String {
 
 /// A value for a message: texts in back-quotes, long ones cut.
 pub(crate) fn shown(column: &ArrayRef, row: usize) -> String {
-    let value = value(column, row);
-    let text = match &value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let text = match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    };
-    match value {
-        Value::String(_) => format!("`{text}`"),
-        _ => text,
-    }
+    words::shown(&value(column, row))
 }
 
 /// An unscaled decimal with its point.

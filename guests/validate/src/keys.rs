@@ -1,7 +1,9 @@
 //! Keys that were there before: every one is kept whole, so that the answer is exact.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef};
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_buffer::NullBuffer;
 use etl_sdk::StageError;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -26,16 +28,21 @@ impl Keys {
         Self { segments: Vec::new(), table: HashTable::new(), hash: FixedState::with_seed(seed) }
     }
 
+    /// What a key is looked up by.
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.hash.hash_one(key)
+    }
+
     /// Whether a key was there before.
-    pub(crate) fn has(&self, key: &[u8]) -> bool {
-        self.table.find(self.hash.hash_one(key), |place| key_at(&self.segments, *place) == key).is_some()
+    pub(crate) fn has(&self, key: &[u8], hash: u64) -> bool {
+        self.table.find(hash, |place| key_at(&self.segments, *place) == key).is_some()
     }
 
     /// Adds a key that was not there before.
-    pub(crate) fn add(&mut self, key: &[u8]) {
+    pub(crate) fn add(&mut self, key: &[u8], hash: u64) {
         let place = self.put(key);
-        let Self { segments, table, hash } = self;
-        table.insert_unique(hash.hash_one(key), place, |place| hash.hash_one(key_at(segments, *place)));
+        let Self { segments, table, hash: state } = self;
+        table.insert_unique(hash, place, |place| state.hash_one(key_at(segments, *place)));
     }
 
     fn put(&mut self, key: &[u8]) -> u32 {
@@ -72,7 +79,7 @@ impl Keys {
         for _ in 0..u64::from_le_bytes(*count) {
             let (length, start) = read_length(rest)?;
             let key = rest.get(start..start.checked_add(length)?)?;
-            self.add(key);
+            self.add(key, self.hash(key));
             rest = &rest[start + length..];
         }
         Some(rest)
@@ -104,21 +111,44 @@ fn read_length(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// Writes one column's value into a key; the answer is whether it is there. Equal numbers are equal keys, whatever their type.
-pub(crate) fn write(key: &mut Vec<u8>, column: &ArrayRef, row: usize) -> bool {
+/// A column that keys are made of, looked at once a batch.
+pub(crate) enum Part<'a> {
+    Ints(&'a [i64], Option<NullBuffer>),
+    Texts(&'a StringArray),
+    Other(&'a ArrayRef),
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn of(column: &'a ArrayRef) -> Self {
+        match (column.as_primitive_opt::<Int64Type>(), column.as_string_opt::<i32>()) {
+            (Some(numbers), _) => Self::Ints(numbers.values(), numbers.nulls().cloned()),
+            (_, Some(texts)) => Self::Texts(texts),
+            _ => Self::Other(column),
+        }
+    }
+
+    /// Writes the value of a row into a key; the answer is whether it is there. Equal numbers are equal keys, whatever their type.
+    pub(crate) fn write(&self, key: &mut Vec<u8>, row: usize) -> bool {
+        match self {
+            Self::Ints(_, Some(nulls)) if nulls.is_null(row) => return false,
+            Self::Ints(values, _) => int(key, values[row]),
+            Self::Texts(texts) if texts.is_null(row) => return false,
+            Self::Texts(texts) => text(key, texts.value(row)),
+            Self::Other(column) => return write(key, column, row),
+        }
+        true
+    }
+}
+
+/// Writes a value of a column that is neither of the usual two.
+fn write(key: &mut Vec<u8>, column: &ArrayRef, row: usize) -> bool {
     if column.is_null(row) {
         return false;
     }
     match Family::of(column.data_type()) {
         Family::Null => return false,
-        Family::Text => match column.as_string_opt::<i32>() {
-            Some(texts) => text(key, texts.value(row)),
-            None => text(key, &json::text(column, row)),
-        },
-        Family::Int => match column.as_primitive_opt::<arrow_array::types::Int64Type>() {
-            Some(numbers) => int(key, numbers.value(row)),
-            None => int(key, view::ints(&column.slice(row, 1))[0]),
-        },
+        Family::Text => text(key, &json::text(column, row)),
+        Family::Int => int(key, view::ints(&column.slice(row, 1))[0]),
         Family::Float => {
             let value = view::floats(&column.slice(row, 1))[0];
             match value.fract() == 0.0 && value.abs() < 9e15 {
@@ -205,14 +235,14 @@ pub(crate) fn full(name: &str, keys: usize, limit: u64) -> StageError {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{Float64Array, Int64Array, StringArray};
+    use arrow_array::{Float64Array, Int64Array};
 
     use super::*;
 
     fn key(column: impl Array + 'static) -> Vec<u8> {
         let column: ArrayRef = Arc::new(column);
         let mut key = Vec::new();
-        assert!(write(&mut key, &column, 0));
+        assert!(Part::of(&column).write(&mut key, 0));
         key
     }
 
@@ -222,15 +252,16 @@ mod tests {
         let long = vec![b'x'; 3 << 20];
         let all: Vec<Vec<u8>> = (0..20_000u32).map(|number| number.to_string().into_bytes()).chain([long, Vec::new()]).collect();
         for key in &all {
-            assert!(!keys.has(key));
-            keys.add(key);
+            let hash = keys.hash(key);
+            assert!(!keys.has(key, hash));
+            keys.add(key, hash);
         }
         let mut saved = Vec::new();
         keys.save(&mut saved);
         let mut again = Keys::new(2);
         assert_eq!(again.load(&saved), Some(&[][..]));
-        assert!(all.iter().all(|key| keys.has(key) && again.has(key)));
-        assert!(!again.has(b"100000"));
+        assert!(all.iter().all(|key| keys.has(key, keys.hash(key)) && again.has(key, again.hash(key))));
+        assert!(!again.has(b"100000", again.hash(b"100000")));
         let mut twice = Vec::new();
         again.save(&mut twice);
         assert_eq!(saved, twice);
@@ -255,7 +286,7 @@ mod tests {
             let mut key = Vec::new();
             for text in columns {
                 let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
-                write(&mut key, &column, 0);
+                Part::of(&column).write(&mut key, 0);
             }
             key
         });

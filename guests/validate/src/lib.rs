@@ -10,6 +10,7 @@
 //! - Null satisfies every rule but `required`, and is an absent key to a JSON Schema, since a column cannot tell the two apart.
 
 mod expression;
+mod format;
 mod json;
 mod keys;
 mod read;
@@ -55,7 +56,7 @@ impl Step {
 
     fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Result<(), StageError> {
         let rows = if self.reads { input.read()? } else { no_columns(input.num_rows())? };
-        let judged = self.rules.judge(&rows)?;
+        let judged = self.rules.judge(&rows, (input.sequence() << 24) ^ u64::from(input.first_row()))?;
         if let Some(row) = judged.failed {
             let refusal = self.rules.refusal(&rows, &judged, row, OnInvalid::Fail);
             let name = self.rules.name(row, &judged, OnInvalid::Fail);

@@ -7,12 +7,11 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
 use etl_sdk::{Refusal, StageError};
 use etl_steps::validate::{OnInvalid, Options, Rule, Test};
-use jsonschema::Validator;
 
 use crate::expression::Expression;
 use crate::json;
-use crate::keys::{self, Keys};
-use crate::schema;
+use crate::keys::{self, Keys, Part};
+use crate::schema::Schema as JsonSchema;
 use crate::value::{self, Compiled};
 use crate::words;
 
@@ -40,7 +39,7 @@ enum Held {
     /// The values at these places, taken together.
     Unique(Vec<usize>),
     /// The row as these columns have it.
-    Schema(Vec<usize>, Box<Validator>),
+    Schema(Vec<usize>, Box<JsonSchema>),
     Expression(Vec<usize>, Box<Expression>),
 }
 
@@ -91,8 +90,8 @@ impl Rules {
         &self.missing
     }
 
-    /// Judges a batch, and remembers its keys.
-    pub(crate) fn judge(&mut self, rows: &RecordBatch) -> Result<Judged, StageError> {
+    /// Judges a batch, and remembers its keys. `first` tells its first row from all others of the run.
+    pub(crate) fn judge(&mut self, rows: &RecordBatch, first: u64) -> Result<Judged, StageError> {
         let count = rows.num_rows();
         let mut broken = Vec::with_capacity(self.tests.len());
         for held in &mut self.tests {
@@ -108,11 +107,8 @@ impl Rules {
                     let column = rows.column(*place);
                     &found | &crate::view::all(column, true)
                 }),
-                Held::Schema(places, schema) => {
-                    let rows = rows.project(places)?;
-                    BooleanBuffer::collect_bool(count, |row| schema::is_broken(schema, &rows, row))
-                }
-                Held::Expression(places, expression) => expression.broken(&rows.project(places)?)?,
+                Held::Schema(places, schema) => schema.broken(&rows.project(places)?),
+                Held::Expression(places, expression) => expression.broken(&rows.project(places)?, first),
             });
         }
         if !self.keys.is_empty() {
@@ -124,12 +120,15 @@ impl Rules {
     /// Judges keys row by row: a row that is refused, for whatever reason, claims no key.
     fn judge_keys(&mut self, rows: &RecordBatch, broken: &mut [BooleanBuffer]) -> Result<(), StageError> {
         let refused = self.with(broken, |on_error| on_error != OnInvalid::Warn, rows.num_rows());
-        let unique: Vec<(usize, &[usize], OnInvalid)> = self
+        let unique: Vec<(usize, Vec<Part<'_>>, OnInvalid)> = self
             .tests
             .iter()
             .enumerate()
             .filter_map(|(index, held)| match held {
-                Held::Unique(places) => Some((index, places.as_slice(), self.rules[index].on_error)),
+                Held::Unique(places) => {
+                    let parts = places.iter().map(|place| Part::of(rows.column(*place))).collect();
+                    Some((index, parts, self.rules[index].on_error))
+                }
                 _ => None,
             })
             .collect();
@@ -141,14 +140,16 @@ impl Rules {
                 found
             })
             .collect();
-        let mut buffers: Vec<(Vec<u8>, bool, bool)> = unique.iter().map(|_| (Vec::new(), false, false)).collect();
+        let mut buffers: Vec<(Vec<u8>, u64, bool, bool)> = unique.iter().map(|_| (Vec::new(), 0, false, false)).collect();
         for row in (0..rows.num_rows()).filter(|row| !refused.value(*row)) {
             let mut claims = true;
-            for (position, (index, places, on_error)) in unique.iter().enumerate() {
-                let (key, whole, known) = &mut buffers[position];
+            for (position, (index, parts, on_error)) in unique.iter().enumerate() {
+                let (key, hash, whole, known) = &mut buffers[position];
                 key.clear();
-                *whole = places.iter().all(|place| keys::write(key, rows.column(*place), row));
-                *known = *whole && self.keys[index].has(key);
+                *whole = parts.iter().all(|part| part.write(key, row));
+                let keys = &self.keys[index];
+                *hash = keys.hash(key);
+                *known = *whole && keys.has(key, *hash);
                 if *known {
                     found[position].set_bit(row, true);
                     claims &= *on_error == OnInvalid::Warn;
@@ -157,10 +158,10 @@ impl Rules {
             if !claims {
                 continue;
             }
-            for ((index, ..), (key, whole, known)) in unique.iter().zip(&buffers) {
+            for ((index, ..), (key, hash, whole, known)) in unique.iter().zip(&buffers) {
                 if *whole && !*known {
                     let keys = self.keys.get_mut(index).expect("each unique rule has its keys");
-                    keys.add(key);
+                    keys.add(key, *hash);
                 }
             }
         }
@@ -199,7 +200,7 @@ impl Rules {
         let (mut message, mut column) = (String::new(), rule.column.clone());
         match &self.tests[first] {
             Held::Schema(places, schema) => {
-                if let Some(broken) = rows.project(places).ok().and_then(|rows| schema::explain(schema, &rows, row)) {
+                if let Some(broken) = rows.project(places).ok().and_then(|rows| schema.explain(&rows, row)) {
                     (message, column) = (broken.message, broken.column);
                 }
             }
@@ -302,21 +303,19 @@ impl Compiling<'_> {
                 Ok(Held::Strangers(strangers.into_iter().map(|index| self.read_at(index)).collect()))
             }
             Test::Expression(text) => {
-                let expression = Expression::compile(text)?;
-                let all: Vec<usize> = (0..self.input.fields().len()).collect();
-                Ok(Held::Expression(all.into_iter().map(|index| self.read_at(index)).collect(), Box::new(expression)))
+                let (expression, columns) = Expression::compile(text, self.input)?;
+                Ok(Held::Expression(columns.into_iter().map(|index| self.read_at(index)).collect(), Box::new(expression)))
             }
             Test::Schema { schema, columns } => {
-                let indexes: Vec<usize> = match columns {
-                    Some(columns) => columns.iter().filter_map(|name| self.input.index_of(name).ok()).collect(),
-                    None => (0..self.input.fields().len()).collect(),
-                };
-                let schema = schema::compile(schema)?;
+                let schema = JsonSchema::compile(schema)?;
+                let wanted = |name: &String| columns.as_ref().is_none_or(|columns| columns.contains(name)) && schema.may_read(name);
+                let fields = self.input.fields().iter().enumerate().filter(|(_, field)| wanted(field.name()));
+                let indexes: Vec<usize> = fields.map(|(index, _)| index).collect();
                 Ok(Held::Schema(indexes.into_iter().map(|index| self.read_at(index)).collect(), Box::new(schema)))
             }
             test => {
                 let name = rule.column.as_deref().unwrap_or_default();
-                let Some(place) = self.place(name) else {
+                let Ok(index) = self.input.index_of(name) else {
                     return Ok(match test {
                         Test::Required => Held::Missing,
                         _ => {
@@ -326,11 +325,14 @@ impl Compiling<'_> {
                     });
                 };
                 if *test == Test::Required {
-                    return Ok(Held::Filled(place));
+                    return Ok(Held::Filled(self.read_at(index)));
                 }
-                let data_type = self.input.field(self.read[place]).data_type();
-                let compiled = value::compile(test, data_type, etl_sdk::now_ms());
-                compiled.map(|test| Held::Value(place, test)).map_err(|(message, help)| (format!("column `{name}`: {message}"), help))
+                let compiled = value::compile(test, self.input.field(index).data_type(), etl_sdk::now_ms());
+                match compiled.map_err(|(message, help)| (format!("column `{name}`: {message}"), help))? {
+                    // A column that cannot break the rule need not come over.
+                    value::Compiled::Nothing => Ok(Held::Nothing),
+                    test => Ok(Held::Value(self.read_at(index), test)),
+                }
             }
         }
     }

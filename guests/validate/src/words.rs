@@ -6,6 +6,9 @@ use serde_json::Value;
 /// Values of an enumeration that a message shows.
 const VALUES: usize = 10;
 
+/// Characters of a value that a message shows.
+const SHOWN: usize = 60;
+
 /// Says that a value is missing.
 pub(crate) fn of_missing(rule: &Rule) -> String {
     format!("`{}` is missing", rule.column.as_deref().unwrap_or_default())
@@ -50,9 +53,26 @@ pub(crate) fn of_value(rule: &Rule, value: &str) -> String {
     format!("`{column}` is {value}, but must {must}")
 }
 
-fn of_json(value: &Value) -> String {
+/// A value as it stands: texts in back-quotes.
+pub(crate) fn of_json(value: &Value) -> String {
     match value {
         Value::String(text) => format!("`{text}`"),
         other => other.to_string(),
+    }
+}
+
+/// A value for a message: texts in back-quotes, long ones cut.
+pub(crate) fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let text = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    };
+    match value {
+        Value::String(_) => format!("`{text}`"),
+        _ => text,
     }
 }

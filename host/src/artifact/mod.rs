@@ -80,6 +80,8 @@ pub struct Library {
     pub store: Store,
     /// Those of others.
     pub registries: Registries,
+    /// Whether registries are left alone: what is not in the store is an error.
+    pub offline: bool,
 }
 
 impl Library {
@@ -88,6 +90,13 @@ impl Library {
     /// # Errors
     /// As [`Registries::pull`]; outside, where it cannot be kept; config, where it is no WebAssembly component.
     pub fn pull(&self, reference: &Reference) -> Result<Pulled> {
+        if self.offline {
+            return Err(Error::outside(format!(
+                "component `{reference}` is not in the store{}, and no registry is asked here",
+                self.store.shown()
+            ))
+            .hint(format!("bring it there with `etl-host pull {reference}`")));
+        }
         let pulled = self.registries.pull(reference)?;
         check_component(&pulled.wasm, &reference.to_string())?;
         if self.store.is_there() {

@@ -159,11 +159,14 @@ struct NetworkArgs {
     /// Let transforms that were granted this host call it though its address is not public (this machine, a private network)
     #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_PRIVATE_NETWORK", value_delimiter = ',')]
     allow_private_network: Vec<PrivateHost>,
+    /// Trust the certificates in this file (PEM), too, when transforms call hosts by HTTPS: those of an authority of your own
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_CA_FILE", value_delimiter = ',')]
+    ca_file: Vec<PathBuf>,
 }
 
 impl NetworkArgs {
     fn network(&self) -> Network {
-        Network { private_hosts: self.allow_private_network.clone() }
+        Network { private_hosts: self.allow_private_network.clone(), authority_files: self.ca_file.clone(), closed: false }
     }
 }
 

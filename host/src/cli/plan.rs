@@ -100,16 +100,19 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         }
     }
     line("sink", format!("file {}, {}", plan.sink.path, word(&plan.sink.write_mode)));
-    line(
-        "rejects",
-        match &plan.dead_letters {
-            DeadLetters::File(path) => path.display().to_string(),
-            DeadLetters::Table { path: Some(path), table } => format!("{}, table `{table}`", path.display()),
-            DeadLetters::Table { path: None, table } => format!("the state database, table `{table}`"),
-            DeadLetters::Memory => "in the report only".into(),
-            DeadLetters::Off => "counted, not kept".into(),
-        },
-    );
+    let letters = |place: &DeadLetters| match place {
+        DeadLetters::File(path) => path.display().to_string(),
+        DeadLetters::Table { path: Some(path), table } => format!("{}, table `{table}`", path.display()),
+        DeadLetters::Table { path: None, table } => format!("the state database, table `{table}`"),
+        DeadLetters::Memory => "in the report only".into(),
+        DeadLetters::Off => "counted, not kept".into(),
+    };
+    line("rejects", letters(&plan.dead_letters));
+    for stage in &plan.stages {
+        if let Some(own) = stage.validation.as_ref().and_then(|validation| validation.dead_letters.as_ref()) {
+            line("", format!("those of `{}`: {}", stage.name, letters(own)));
+        }
+    }
     text
 }
 

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use super::change::{Change, Changes, Shown, Step};
 use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
-use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
 use crate::plan::{Overrides, Plan};
@@ -45,6 +45,8 @@ pub(super) struct PreviewArgs {
     cache: CacheArgs,
     #[command(flatten)]
     library: LibraryArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 const HELP: &str = "\
@@ -72,7 +74,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         known_stage(&plan, name)?;
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox(&args.cache, &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
     let options = RunOptions { library: setup::library(&args.library, None), ..RunOptions::default() };
     let Preview { looks, rows, error } = preview_plan(&plan, &options, &sandbox, args.rows.get())?;
     let steps: Vec<Step> = looks.into_iter().map(Step::new).collect();

@@ -60,7 +60,7 @@ pub(super) fn library(args: &LibraryArgs, login: Option<Login>) -> Library {
     let LibraryArgs { store_dir, plain_http, registry_timeout } = args;
     let folder = store_dir.clone().or_else(|| Some(user_folder("XDG_DATA_HOME", ".local/share")?.join("store")));
     let registries = Registries { plain_http: *plain_http, silence: Duration::from_secs((*registry_timeout).into()), login };
-    Library { store: Store::new(folder), registries }
+    Library { store: Store::new(folder), registries, offline: false }
 }
 
 /// Reads the password that stdin gives.

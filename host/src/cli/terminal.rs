@@ -1,12 +1,13 @@
 //! The only module that prints: stdout is data, stderr is talk.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use etl_steps::validate::OnInvalid;
 
 use crate::error::{Error, Fault};
-use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, Status, StepQuality, Verdict, figure};
+use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, Verdict, figure};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -259,14 +260,18 @@ pub(super) fn summary(report: &RunReport) -> String {
     }
     if rejected > 0 {
         let codes: Vec<String> = report.dead_letters.by_code.iter().map(|(code, count)| format!("{} {code}", grouped(*count))).collect();
-        let path = match &report.dead_letters.path {
-            Some(path) => match &report.dead_letters.table {
-                Some(table) => format!("{}, table `{table}`", path.display()),
-                None => path.display().to_string(),
-            },
-            None => "not written".into(),
+        let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(|| "not written".into(), |path| path.display().to_string());
+        let apart = report.dead_letters.apart.iter();
+        let all_apart = apart.clone().map(|letters| letters.count).sum::<u64>() == rejected;
+        let path = match &report.dead_letters.table {
+            _ if all_apart => "kept apart".into(),
+            Some(table) => format!("{}, table `{table}`", shown(&report.dead_letters.path)),
+            None => shown(&report.dead_letters.path),
         };
         line(format!("  rejects    {path} ({})", codes.join(", ")));
+        for StageLetters { stage, count, path } in apart {
+            line(format!("             {} of `{stage}`: {}", grouped(*count), shown(path)));
+        }
         for sample in &report.dead_letters.samples {
             line(format!("             {sample}"));
         }

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use super::terminal::{self, Colour, paint, printable};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, Outcome, contract, setup};
+use crate::artifact::Library;
 use crate::config::cases::{Case, Cases, Expect, parse_cases};
 use crate::error::{Context, Error, Fault, Result, did_you_mean};
 use crate::run::{CaseReport, Difference, Letter, run_case};
+use crate::sandbox::Network;
 
 /// Differences of one case that are shown; `--json` has all.
 const SHOWN: usize = 10;
@@ -44,8 +46,8 @@ pub(super) struct TestArgs {
 
 const HELP: &str = "\
 A case is rows, and what is to come of them. Its rows go through the same stages, sandbox, limits and policies as
-in a run; nothing is read from the source, nothing is written, no network is reached. What comes out and is not
-expected fails the case. A file holds one case, several under `cases:`, or several YAML documents:
+in a run; nothing is read from the source, nothing is written, no network is reached: a component that a registry
+has must be in the store (`etl-host pull`). What comes out and is not expected fails the case. A file holds one case, several under `cases:`, or several YAML documents:
 
   # tests/prices.yaml
   cases:
@@ -124,8 +126,8 @@ pub(super) fn test(args: &TestArgs) -> Outcome {
         return Err(error.hint(near.unwrap_or_else(|| format!("the cases are {}", list()))).into());
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let library = setup::library(&args.library, None);
+    let sandbox = setup::sandbox_reaching(&args.cache, Network { closed: true, ..Network::default() }, &runtime)?;
+    let library = Library { offline: true, ..setup::library(&args.library, None) };
     for file in &mut tested {
         let folder = file.path.parent().unwrap_or(Path::new("."));
         for (index, case) in file.cases.cases.iter().enumerate().filter(|(_, case)| chosen(&file.cases, case)) {

@@ -13,10 +13,41 @@
 mod cell;
 mod scalar;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Float64Type};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
 use serde_json::Value;
 
 pub use cell::Cell;
+
+/// Counts the numbers of a batch that are NaN or infinite, which JSON has not: they are written as null.
+pub fn not_finite(rows: &RecordBatch) -> u64 {
+    rows.columns().iter().map(|column| not_finite_of(column)).sum()
+}
+
+fn not_finite_of(column: &dyn Array) -> u64 {
+    fn of<T: ArrowPrimitiveType>(column: &dyn Array, is_finite: impl Fn(T::Native) -> bool) -> u64 {
+        let column = column.as_primitive::<T>();
+        // Most columns have none, whatever stands under their nulls.
+        if column.values().iter().all(|value| is_finite(*value)) {
+            0
+        } else {
+            column.iter().flatten().filter(|value| !is_finite(*value)).count() as u64
+        }
+    }
+    match column.data_type() {
+        DataType::Float64 => of::<Float64Type>(column, f64::is_finite),
+        DataType::Float32 => of::<Float32Type>(column, f32::is_finite),
+        DataType::Float16 => of::<Float16Type>(column, |value| value.is_finite()),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(|column| not_finite_of(column)).sum(),
+        DataType::List(_) => {
+            let lists = column.as_list::<i32>();
+            (0..lists.len()).filter(|row| lists.is_valid(*row)).map(|row| not_finite_of(&lists.value(row))).sum()
+        }
+        _ => 0,
+    }
+}
 
 /// How values are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use crate::config::component::{Digest, Reference};
 use crate::config::extract::{Checkpoint, FileSource, Incremental, ProcessingMode, Reading, Source};
 use crate::config::load::{FileSink, Sink};
 use crate::config::pipeline::Pipeline;
-use crate::config::settings::DeadLetterBackend;
+use crate::config::settings::{DeadLetterBackend, DeadLetters as Settings};
 use crate::config::transform::{OnError, OnTrap, Step, Transform};
 use crate::config::variables::{Secrets, is_secret};
 use crate::error::{Error, Place, Result};
@@ -116,8 +116,8 @@ pub struct Validation {
     pub rules: Vec<Rule>,
     /// What the data must come to as a whole.
     pub thresholds: Thresholds,
-    /// Whether rows that it refuses are kept in the dead letters; else they are only counted.
-    pub keeps_letters: bool,
+    /// Where rows go that it refuses; `None` = where those of the pipeline go.
+    pub dead_letters: Option<DeadLetters>,
 }
 
 /// Names a component.
@@ -210,7 +210,7 @@ impl Plan {
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
         validate::keep_texts(pipeline, source, &mut as_text);
-        let dead_letters = DeadLetters::of(pipeline, root).map_err(|error| vec![error])?;
+        let dead_letters = DeadLetters::of(pipeline.dead_letters(), pipeline, root).map_err(|error| vec![error])?;
         let mut secrets = pipeline.secrets.clone();
         params.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str()).for_each(|value| secrets.add(value));
         Ok(Self {
@@ -261,13 +261,13 @@ impl Plan {
 }
 
 impl DeadLetters {
-    /// Where the dead letters of a pipeline go.
+    /// Where the dead letters of a pipeline go; `None` settings are the default.
     ///
     /// # Errors
     /// Config, where the table that is asked for cannot be.
-    pub fn of(pipeline: &Pipeline, root: &Path) -> Result<Self> {
+    fn of(settings: Option<&Settings>, pipeline: &Pipeline, root: &Path) -> Result<Self> {
         let default = || root.join("dlq").join(format!("{}.jsonl", pipeline.name));
-        let Some(settings) = pipeline.dead_letters() else { return Ok(Self::File(default())) };
+        let Some(settings) = settings else { return Ok(Self::File(default())) };
         Ok(match (settings.enabled, settings.backend) {
             (false, _) => Self::Off,
             (true, DeadLetterBackend::Memory) => Self::Memory,
@@ -294,6 +294,15 @@ impl DeadLetters {
             }
         })
     }
+}
+
+/// The place of dead letters that a validation asks for; `None` where it is that of the pipeline.
+fn own_letters(asked: Option<&Settings>, pipeline: &Pipeline, root: &Path) -> Result<Option<DeadLetters>> {
+    // `dlq: {enabled: true}` names no place.
+    let names_place = |asked: &&Settings| !asked.enabled || asked.path.is_some() || asked.backend != DeadLetterBackend::File;
+    let Some(asked) = asked.filter(names_place) else { return Ok(None) };
+    let own = DeadLetters::of(Some(asked), pipeline, root)?;
+    Ok((own != DeadLetters::of(pipeline.dead_letters(), pipeline, root)?).then_some(own))
 }
 
 /// Columns of the source whose type the first steps set before anything looks at them: those made text, and those made something else.

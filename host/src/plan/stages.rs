@@ -44,7 +44,7 @@ pub(super) fn stages(
     }
     let mut stages: Vec<StagePlan> = Vec::new();
     if let Some(validation) = &pipeline.extract.validation {
-        stages.extend(validate::stage("extract_validation", validation, pipeline, errors));
+        stages.extend(validate::stage("extract_validation", validation, pipeline, root, errors));
     }
     let mut fused: Option<(etl_steps::Options, StagePlan)> = None;
     let close = |fused: Option<(etl_steps::Options, StagePlan)>, stages: &mut Vec<StagePlan>| {
@@ -117,13 +117,13 @@ pub(super) fn stages(
             }
             Step::Validate(validation) => {
                 close(fused.take(), &mut stages);
-                stages.extend(validate::stage("validate", &validation, pipeline, errors));
+                stages.extend(validate::stage("validate", &validation, pipeline, root, errors));
             }
         }
     }
     close(fused, &mut stages);
     if let Some(validation) = &pipeline.load.validation {
-        stages.extend(validate::stage("load_validation", validation, pipeline, errors));
+        stages.extend(validate::stage("load_validation", validation, pipeline, root, errors));
     }
     // Two stages of one name could not be told apart in a report.
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,11 +1,12 @@
 //! Rules to a stage.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use etl_steps::validate::{Kind, Options, Rule, Test, Thresholds};
 
 use super::stages::{expression_limits, limits};
-use super::{ComponentName, Grants, Limits, StagePlan, Validation};
+use super::{ComponentName, Grants, Limits, StagePlan, Validation, own_letters};
 use crate::config::extract::{FileSource, Format};
 use crate::config::pipeline::Pipeline;
 use crate::config::transform::{OnError, OnTrap, Step};
@@ -20,7 +21,13 @@ const KEY_MEMORY_BYTES: usize = 256 << 20;
 const MAX_KEY_BYTES: usize = 60 << 20;
 
 /// The stage of a validation; none where it has no rule.
-pub(super) fn stage(name: &str, validation: &validate::Validation, pipeline: &Pipeline, errors: &mut Vec<Error>) -> Option<StagePlan> {
+pub(super) fn stage(
+    name: &str,
+    validation: &validate::Validation,
+    pipeline: &Pipeline,
+    root: &Path,
+    errors: &mut Vec<Error>,
+) -> Option<StagePlan> {
     let validate::Validation { rules, on_error: _, thresholds, limits: own, dead_letters, unread, place } = validation;
     if let Some(path) = unread {
         errors.push(Error::config(format!("the rules in `{path}` were not read")).at(place.clone()));
@@ -29,6 +36,13 @@ pub(super) fn stage(name: &str, validation: &validate::Validation, pipeline: &Pi
     if rules.is_empty() && *thresholds == Thresholds::default() {
         return None;
     }
+    let dead_letters = match own_letters(dead_letters.as_ref(), pipeline, root) {
+        Ok(place) => place,
+        Err(error) => {
+            errors.push(error.at(place.clone()));
+            return None;
+        }
+    };
     let written = own.or(&pipeline.settings.limits);
     let mut stage_limits = limits(&written, Limits::default());
     if rules.iter().any(|rule| matches!(rule.test, Test::Expression(_) | Test::Schema { .. })) {
@@ -50,11 +64,7 @@ pub(super) fn stage(name: &str, validation: &validate::Validation, pipeline: &Pi
         on_error: OnError::DeadLetter,
         on_trap: OnTrap::Bisect,
         max_error_ratio: pipeline.settings.max_error_ratio,
-        validation: Some(Arc::new(Validation {
-            rules: rules.clone(),
-            thresholds: thresholds.clone(),
-            keeps_letters: dead_letters.as_ref().is_none_or(|letters| letters.enabled),
-        })),
+        validation: Some(Arc::new(Validation { rules: rules.clone(), thresholds: thresholds.clone(), dead_letters })),
         steps: vec![describe(rules)],
         places: vec![place.clone()],
         place: place.clone(),

@@ -304,6 +304,9 @@ pub struct OutputReport {
     pub files: Vec<PathBuf>,
     /// Their bytes.
     pub bytes: u64,
+    /// Numbers that are NaN or infinite and were written as null, since JSON has none such.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub nulled: u64,
 }
 
 /// The rows that went no further.
@@ -314,13 +317,29 @@ pub struct DeadLetterReport {
     pub by_reason: BTreeMap<Reason, u64>,
     /// How many, by code.
     pub by_code: BTreeMap<String, u64>,
-    /// The file that they are in; absent where there are none or nothing was to be written.
+    /// How many, by the step that refused them.
+    pub by_stage: BTreeMap<String, u64>,
+    /// Those that a validation keeps apart, in place of the file below.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<StageLetters>,
+    /// The file that the others are in; absent where there are none or nothing was to be written.
     pub path: Option<PathBuf>,
     /// The table that they are in, where the file is a database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// The first few, as sentences.
     pub samples: Vec<String>,
+}
+
+/// Dead letters that a validation keeps in a place of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageLetters {
+    /// The stage that refused them.
+    pub stage: String,
+    /// How many.
+    pub count: u64,
+    /// Their file; absent where they are only counted.
+    pub path: Option<PathBuf>,
 }
 
 /// How far a run is.

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{Phase, Reached, Session, Totals};
+use super::letters::Letters;
 use super::split::{SplitReport, Watcher, merge};
 use super::{SAMPLES, process};
 use crate::batch::Reject;
 use crate::error::Result;
 use crate::report::{DeadLetterReport, PhaseName, Progress, StageReport};
 use crate::sink::Staged;
-use crate::sink::dead_letters::DeadLetters;
 use crate::source::Newer;
 
 /// The least time between two looks at the progress.
@@ -17,10 +17,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The books of a run.
 pub(super) struct Ledger<'a> {
-    pub(super) letters: &'a DeadLetters,
+    pub(super) letters: &'a Letters,
     pub(super) session: Option<&'a mut Session>,
-    /// Names of stages whose refused rows are counted and not kept.
-    pub(super) silent: Vec<&'a str>,
     pub(super) on_progress: &'a mut dyn FnMut(&Progress),
     /// The split that is worked on.
     pub(super) split: usize,
@@ -81,11 +79,7 @@ impl Ledger<'_> {
 impl Watcher for Ledger<'_> {
     fn rejects(&mut self, rejects: &[Reject]) -> Result<()> {
         rejects.iter().for_each(|reject| count(&mut self.totals.dead_letters, reject));
-        if self.silent.is_empty() {
-            return self.letters.write(self.split, rejects);
-        }
-        let kept: Vec<Reject> = rejects.iter().filter(|reject| !self.silent.contains(&reject.stage.as_str())).cloned().collect();
-        self.letters.write(self.split, &kept)
+        self.letters.write(self.split, rejects)
     }
 
     fn progress(&mut self, progress: &mut Progress) {
@@ -132,6 +126,7 @@ impl Totals {
 fn count(report: &mut DeadLetterReport, reject: &Reject) {
     *report.by_reason.entry(reject.reason).or_default() += 1;
     *report.by_code.entry(reject.code.clone()).or_default() += 1;
+    *report.by_stage.entry(reject.stage.clone()).or_default() += 1;
     if report.samples.len() < SAMPLES {
         let place = match (reject.line, reject.row) {
             (0, 0) => reject.source.to_string(),

@@ -1,7 +1,7 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -16,6 +16,7 @@ mod checkpoint;
 mod difference;
 pub mod journal;
 mod ledger;
+mod letters;
 pub mod many;
 mod memory;
 mod preview;
@@ -44,17 +45,15 @@ use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
+use self::letters::Letters;
 use crate::artifact::Library;
 use crate::crash;
 use crate::error::{Error, PhaseName, Result};
-use crate::plan::{DeadLetters as DeadLettersPlan, Plan};
+use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
-use crate::sink::dead_letters::{self, DeadLetters};
 use crate::sink::{self, Mark, RunName, Sink};
 use crate::source::{self, Newer, ReadOptions, Source};
-use crate::state::letters::TableLetters;
-use crate::state::state_file;
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -193,17 +192,11 @@ fn run_opened(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    check_letters(plan)?;
+    letters::check(plan)?;
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
-    let place = match (&plan.dead_letters, options.dry_run) {
-        (DeadLettersPlan::File(path), false) => dead_letters::Place::File(path.clone()),
-        (DeadLettersPlan::Table { path, table }, false) => dead_letters::Place::Table(table_of(path.as_deref(), table, options)?),
-        (DeadLettersPlan::Memory, false) => dead_letters::Place::Memory,
-        (DeadLettersPlan::Off, _) | (_, true) => dead_letters::Place::Nowhere,
-    };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        DeadLetters::new(place.clone(), &RunName { run_id, started, pipeline: plan.name.clone() }).discard()?;
+        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone() })?.discard()?;
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -218,7 +211,7 @@ fn run_opened(
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
-    let letters = DeadLetters::new(place, &name);
+    let letters = Letters::new(plan, options, &name)?;
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
     // A stage that remembers sees all batches in order.
     let workers = if stages.remembers { 1 } else { options.workers.get() };
@@ -234,6 +227,7 @@ fn run_opened(
         stop,
     };
     let resumes = from.is_some();
+    let _unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, keeps: session.is_some() };
     let done = work.run(&letters, &mut session, from, on_progress).inspect_err(|_| {
         for reason in letters.first().iter().take(SAMPLES) {
             tracing::warn!(reason, "a row was refused before the run failed");
@@ -258,9 +252,7 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
         let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
-        if let DeadLettersPlan::File(path) = &plan.dead_letters {
-            DeadLetters::new(dead_letters::Place::File(path.clone()), &name).clear()?;
-        }
+        Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name)?.abort()?;
         session.remove_mark()?;
     }
@@ -362,6 +354,24 @@ struct Work<'a> {
     stop: &'a AtomicBool,
 }
 
+/// Removes what a run has staged where the program panics, unless a checkpoint keeps it.
+struct Unfinished<'a> {
+    sink: &'a dyn Sink,
+    letters: &'a Letters,
+    keeps: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.keeps || !std::thread::panicking() {
+            return;
+        }
+        for error in [self.sink.abort(), self.letters.abort()].into_iter().filter_map(Result::err) {
+            tracing::warn!(error = %error.one_line(), "what was staged could not be removed");
+        }
+    }
+}
+
 /// What a run came to.
 struct Done {
     totals: Totals,
@@ -374,7 +384,7 @@ struct Done {
 impl Work<'_> {
     fn run(
         &self,
-        letters: &DeadLetters,
+        letters: &Letters,
         session: &mut Option<Session>,
         from: Option<Checkpoint>,
         on_progress: &mut dyn FnMut(&Progress),
@@ -398,11 +408,9 @@ impl Work<'_> {
             max_failed_batches: self.plan.max_failed_batches,
             max_retries: self.plan.max_retries,
         };
-        let silent = self.plan.stages.iter().filter(|stage| stage.validation.as_ref().is_some_and(|rules| !rules.keeps_letters));
         let mut ledger = Ledger {
             letters,
             session: None,
-            silent: silent.map(|stage| stage.name.as_str()).collect(),
             on_progress,
             split: 0,
             splits: 1,
@@ -434,7 +442,11 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
-                    return self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes }, true);
+                    return self.over(
+                        ledger,
+                        OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled },
+                        true,
+                    );
                 }
             } else {
                 splits = self.splits()?;
@@ -450,6 +462,10 @@ impl Work<'_> {
             }
         } else {
             splits = self.splits()?;
+        }
+        if splits.is_empty() {
+            self.sink.abort()?;
+            return self.over(ledger, OutputReport::default(), false);
         }
         ledger.splits = splits.len();
         for split in splits.iter().skip(ledger.staged.len()) {
@@ -491,7 +507,7 @@ impl Work<'_> {
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
-        self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes }, false)
+        self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled }, false)
     }
 
     /// Ends a run: what is kept to go on with it goes.
@@ -512,45 +528,21 @@ impl Work<'_> {
         Ok(Done { totals: ledger.totals, quality, output, interrupted: false, already_complete })
     }
 
-    /// The parts of the input that are worked on one after the other.
+    /// The parts of the input that are worked on one after the other; none where there is nothing to read and the output stays.
     fn splits(&self) -> Result<Vec<source::Split>> {
         // The columns of a file come from the rows of all splits.
         let together = self.stages.remembers || self.output.is_none() && self.sink.names_columns();
         let target = if together { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
         let mut splits = self.source.splits(NonZeroUsize::new(target).unwrap_or(NonZeroUsize::MIN))?;
+        if splits.is_empty() && self.plan.root.join(&self.plan.sink.path).exists() {
+            // That no file is there is no reason to lose what an earlier run has written.
+            tracing::warn!(path = self.plan.sink.path, "the output stays as it is, since there was nothing to read");
+            return Ok(splits);
+        }
         if splits.is_empty() {
             // Nothing to read still makes an output, an empty one.
             splits.push(source::Split { index: 0, files: Vec::new() });
         }
         Ok(splits)
     }
-}
-
-/// Refuses dead letters that would be mixed up with what is read, or lost under what is written.
-fn check_letters(plan: &Plan) -> Result<()> {
-    let DeadLettersPlan::File(letters) = &plan.dead_letters else { return Ok(()) };
-    let same = |path: &str| {
-        let path = plan.root.join(path);
-        path == *letters || path.canonicalize().ok().zip(letters.canonicalize().ok()).is_some_and(|(path, letters)| path == letters)
-    };
-    for (path, what) in [(&plan.sink.path, "output"), (&plan.source.path, "input")] {
-        if same(path) {
-            return Err(Error::config(format!("the dead letters would go to `{path}`, which is the {what}"))
-                .hint("give them a `path` of their own under `dlq`"));
-        }
-    }
-    Ok(())
-}
-
-/// Opens the table of dead letters, so that what is wrong with it shows before a row is read.
-fn table_of(path: Option<&Path>, table: &str, options: &RunOptions) -> Result<Arc<TableLetters>> {
-    let state = || {
-        let folder = options.state_dir.as_deref().ok_or_else(|| {
-            Error::config("the dead letters go to the state database, but there is no folder for it")
-                .hint("pass `--state-dir FOLDER`, or name a database: `dlq: {backend: database, connection_string: sqlite:///letters.db}`")
-        });
-        folder.map(state_file)
-    };
-    let path = path.map_or_else(state, |path| Ok(path.to_owned()))?;
-    TableLetters::open(&path, table).map(Arc::new).map_err(|error| error.in_phase(PhaseName::Load))
 }

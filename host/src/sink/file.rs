@@ -149,7 +149,11 @@ impl Sink for FileOutput {
         {
             tracing::warn!(%error, "the output is in place, but temporary files could not be removed");
         }
-        Ok(Committed { files, rows, bytes })
+        let nulled = if let Kind::Text(format) = &self.output.kind { format.nulled() } else { 0 };
+        if nulled > 0 {
+            tracing::warn!(values = nulled, "numbers that are NaN or infinite were written as null: JSON has none such");
+        }
+        Ok(Committed { files, rows, bytes, nulled })
     }
 
     fn keep(&self, while_there: &Path) -> Result<()> {
@@ -159,7 +163,7 @@ impl Sink for FileOutput {
     fn committed(&self) -> Result<Option<Committed>> {
         let Some(files) = self.workspace.committed()? else { return Ok(None) };
         let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
-        Ok(Some(Committed { files, rows: 0, bytes }))
+        Ok(Some(Committed { files, rows: 0, bytes, nulled: 0 }))
     }
 
     fn abort(&self) -> Result<()> {

@@ -201,4 +201,6 @@ pub struct Committed {
     pub rows: u64,
     /// Bytes in them.
     pub bytes: u64,
+    /// Numbers that were written as null, since the format has none that is not finite.
+    pub nulled: u64,
 }

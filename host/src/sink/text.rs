@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -12,10 +13,10 @@ use super::{Encode, Encoded, Encoder, Payload};
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::extract::{CsvOptions, Format, JsonOptions};
 use crate::error::{Context, Error, Result};
-use crate::json::{Cell, JsonRows, Style, indent};
+use crate::json::{self, Cell, JsonRows, Style, indent};
 
 /// How text files are written; all of it is decided when the sink is opened.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct TextFormat {
     pub(super) syntax: Syntax,
     pub(super) packing: Packing,
@@ -24,6 +25,8 @@ pub(super) struct TextFormat {
     encoding: Option<&'static Encoding>,
     /// Whether the file starts with a byte order mark.
     mark: bool,
+    /// Numbers that were written as null.
+    nulled: AtomicU64,
 }
 
 /// The syntax of a text file.
@@ -99,7 +102,14 @@ impl TextFormat {
             return Err(Error::config("`json_options.indent` is for `json`, but each record of this output is one line")
                 .hint("leave out `indent`, or write `format: json`"));
         }
-        Ok(Self { syntax, packing, style: Style { ascii: json.ensure_ascii && !is_csv, exact: false }, encoding, mark })
+        Ok(Self {
+            syntax,
+            packing,
+            style: Style { ascii: json.ensure_ascii && !is_csv, exact: false },
+            encoding,
+            mark,
+            nulled: AtomicU64::new(0),
+        })
     }
 
     /// What a file starts with.
@@ -146,6 +156,11 @@ impl TextFormat {
         }
     }
 
+    /// Numbers that were written as null, since JSON has none that is not finite.
+    pub(super) fn nulled(&self) -> u64 {
+        self.nulled.load(Ordering::Relaxed)
+    }
+
     /// Tells whether there are characters that the files cannot hold.
     pub(super) fn is_partial(&self) -> bool {
         self.encoding.is_some()
@@ -153,6 +168,9 @@ impl TextFormat {
 
     /// Writes rows; answers those whose characters the encoding lacks, with the first such character.
     pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Vec<(usize, String)> {
+        if !matches!(self.syntax, Syntax::Csv(_)) {
+            self.nulled.fetch_add(json::not_finite(rows), Ordering::Relaxed);
+        }
         let mut between = after_rows;
         let mut refused = Vec::new();
         let mut each = |write: &mut dyn FnMut(usize, &mut Vec<u8>)| {

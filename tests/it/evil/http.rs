@@ -15,7 +15,7 @@ use crate::support::evil;
 
 /// A sandbox whose operator opened `127.0.0.1`, and not `localhost`.
 static OPEN: LazyLock<Sandbox> = LazyLock::new(|| {
-    let network = Network { private_hosts: vec!["127.0.0.1".parse().unwrap()] };
+    let network = Network { private_hosts: vec!["127.0.0.1".parse().unwrap()], ..Network::default() };
     Sandbox::open(Options { network, ..Options::default() }, RUNTIME.handle().clone()).unwrap()
 });
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, StringArray, StructArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Fields};
-use jsonata_core::value::JValue;
 
-use super::json;
+use crate::Value;
+use crate::value::{number, quoted, write_json};
 
 /// Members of a nested object above which it is a map rather than a record, and is kept as JSON text.
 const MAX_MEMBERS: usize = 512;
@@ -69,13 +69,13 @@ impl Members {
     }
 
     /// Adds an object behind `length` others.
-    pub(super) fn append<'a>(&mut self, members: impl Iterator<Item = (&'a str, &'a JValue)>, length: usize) {
+    pub(super) fn append<'a>(&mut self, members: impl Iterator<Item = (&'a str, &'a Value)>, length: usize) {
         let mut guess = 0;
         let mut there = 0;
         for (name, value) in members {
             let place = self.place(name, guess, length);
             guess = place + 1;
-            if matches!(value, JValue::Null) {
+            if matches!(value, Value::Null) {
                 self.nulls[place].push(length);
             }
             self.builders[place].append(value);
@@ -104,7 +104,7 @@ impl Members {
             if out.len() > start {
                 out.push(b',');
             }
-            json::text(name, out);
+            quoted(name, out);
             out.push(b':');
             builder.write_json(index, out);
         }
@@ -183,37 +183,37 @@ impl Builder {
     }
 
     /// Adds a value, widening the column where it does not fit.
-    pub(super) fn append(&mut self, value: &JValue) {
+    pub(super) fn append(&mut self, value: &Value) {
         match (&mut *self, value) {
-            (Self::Text(texts), JValue::String(text)) => texts.push(text.as_bytes()),
-            (Self::Int(values, nulls), JValue::Number(number)) if let Some(int) = as_int(*number) => {
+            (Self::Text(texts), Value::String(text)) => texts.push(text.as_bytes()),
+            (Self::Int(values, nulls), Value::Number(number)) if let Some(int) = as_int(*number) => {
                 values.push(int);
                 nulls.append_non_null();
             }
-            (Self::Float(values, nulls), JValue::Number(number)) if number.is_finite() => {
-                values.push(*number);
-                nulls.append_non_null();
-            }
-            (Self::Bool(values, nulls), JValue::Bool(value)) => {
+            (Self::Float(values, nulls), Value::Number(value)) if value.is_finite() => {
                 values.push(*value);
                 nulls.append_non_null();
             }
-            (Self::List(offsets, nulls, items), JValue::Array(list)) => {
+            (Self::Bool(values, nulls), Value::Bool(value)) => {
+                values.push(*value);
+                nulls.append_non_null();
+            }
+            (Self::List(offsets, nulls, items), Value::Array(list)) => {
                 list.iter().for_each(|item| items.append(item));
                 offsets.push(i32::try_from(items.len()).expect("a batch that can be emitted has far fewer than 2^31 items"));
                 nulls.append_non_null();
             }
-            (Self::Object(members, nulls), JValue::Object(object)) => {
-                members.append(object.iter().map(|(name, value)| (name.as_str(), value)), nulls.len());
+            (Self::Object(members, nulls), Value::Object(object)) => {
+                members.append(object.iter().map(|(name, value)| (&**name, value)), nulls.len());
                 nulls.append_non_null();
             }
-            (_, JValue::Number(number)) if !number.is_finite() => self.append_null(),
-            (Self::Json(texts), JValue::Bool(_) | JValue::Number(_) | JValue::String(_) | JValue::Array(_) | JValue::Object(_)) => {
-                texts.push_with(|out| json::write_json(value, out));
+            (_, Value::Number(value)) if !value.is_finite() => self.append_null(),
+            (Self::Json(texts), Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
+                texts.push_with(|out| write_json(value, out));
             }
-            (Self::Text(texts), JValue::Bool(value)) => texts.push(if *value { b"true" } else { b"false" }),
-            (Self::Text(texts), JValue::Number(number)) => texts.push_with(|out| json::number(*number, out)),
-            (_, JValue::Bool(_) | JValue::Number(_) | JValue::String(_) | JValue::Array(_) | JValue::Object(_)) => {
+            (Self::Text(texts), Value::Bool(value)) => texts.push(if *value { b"true" } else { b"false" }),
+            (Self::Text(texts), Value::Number(value)) => texts.push_with(|out| number(*value, out)),
+            (_, Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
                 self.widen(value);
                 self.append(value);
             }
@@ -250,12 +250,12 @@ impl Builder {
     }
 
     /// Becomes the narrowest type that holds what is there and `value`.
-    fn widen(&mut self, value: &JValue) {
+    fn widen(&mut self, value: &Value) {
         let before = std::mem::replace(self, Self::Null(0));
         *self = match (before, value) {
             (Self::Null(length), value) => Self::starting(length, value),
-            (Self::Int(values, nulls), JValue::Number(_)) => Self::Float(values.into_iter().map(|int| int as f64).collect(), nulls),
-            (before @ (Self::Bool(..) | Self::Int(..) | Self::Float(..)), JValue::Bool(_) | JValue::Number(_) | JValue::String(_)) => {
+            (Self::Int(values, nulls), Value::Number(_)) => Self::Float(values.into_iter().map(|int| int as f64).collect(), nulls),
+            (before @ (Self::Bool(..) | Self::Int(..) | Self::Float(..)), Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
                 Self::Text(before.texts(|index, out| before.write_bare(index, out)))
             }
             (before, _) => Self::Json(before.texts(|index, out| before.write_json(index, out))),
@@ -263,15 +263,15 @@ impl Builder {
     }
 
     /// A column that begins with nulls and goes on with a value.
-    fn starting(length: usize, value: &JValue) -> Self {
+    fn starting(length: usize, value: &Value) -> Self {
         let mut nulls = NullBufferBuilder::new(length);
         nulls.append_n_nulls(length);
         match value {
-            JValue::Bool(_) => Self::Bool(vec![false; length], nulls),
-            JValue::Number(number) if as_int(*number).is_some() => Self::Int(vec![0; length], nulls),
-            JValue::Number(_) => Self::Float(vec![0.0; length], nulls),
-            JValue::Array(_) => Self::List(vec![0; length + 1], nulls, Box::new(Self::Null(0))),
-            JValue::Object(_) => Self::Object(Members::default(), nulls),
+            Value::Bool(_) => Self::Bool(vec![false; length], nulls),
+            Value::Number(value) if as_int(*value).is_some() => Self::Int(vec![0; length], nulls),
+            Value::Number(_) => Self::Float(vec![0.0; length], nulls),
+            Value::Array(_) => Self::List(vec![0; length + 1], nulls, Box::new(Self::Null(0))),
+            Value::Object(_) => Self::Object(Members::default(), nulls),
             _ => Self::Text(Texts { bytes: Vec::new(), offsets: vec![0; length + 1], nulls }),
         }
     }
@@ -304,9 +304,9 @@ impl Builder {
         match self {
             Self::Null(_) => out.extend_from_slice(b"null"),
             Self::Bool(values, _) => out.extend_from_slice(if values[index] { b"true" } else { b"false" }),
-            Self::Int(values, _) => json::number(values[index] as f64, out),
-            Self::Float(values, _) => json::number(values[index], out),
-            Self::Text(texts) => json::text(std::str::from_utf8(texts.get(index)).unwrap_or_default(), out),
+            Self::Int(values, _) => number(values[index] as f64, out),
+            Self::Float(values, _) => number(values[index], out),
+            Self::Text(texts) => quoted(std::str::from_utf8(texts.get(index)).unwrap_or_default(), out),
             Self::Json(texts) => out.extend_from_slice(texts.get(index)),
             Self::List(offsets, _, items) => {
                 let range = offsets[index] as usize..offsets[index + 1] as usize;

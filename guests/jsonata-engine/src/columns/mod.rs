@@ -4,16 +4,15 @@
 //! becomes JSON text. A column starts without a type and widens when a value asks for it, so that a value is looked at once.
 
 mod builder;
-mod json;
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema};
-use jsonata_core::value::JValue;
 
 use builder::{Builder, Members};
-pub use json::{number, write_json};
+
+use crate::{Value, describe};
 
 /// Fields that a schema may have in all.
 const MAX_FIELDS: usize = 4096;
@@ -64,12 +63,12 @@ impl Columns {
     ///
     /// # Errors
     /// Where the value is no row; nothing is added then.
-    pub fn append(&mut self, value: &JValue) -> Result<(), NoRow> {
-        let JValue::Object(object) = value else { return Err(NoRow::NotAnObject(describe(value))) };
+    pub fn append(&mut self, value: &Value) -> Result<(), NoRow> {
+        let Value::Object(object) = value else { return Err(NoRow::NotAnObject(describe(value))) };
         if let Some(name) = object.keys().find(|name| Self::is_too_long(name)) {
             return Err(NoRow::LongName(name.len()));
         }
-        self.members.append(object.iter().map(|(name, value)| (name.as_str(), value)), self.rows);
+        self.members.append(object.iter().map(|(name, value)| (&**name, value)), self.rows);
         self.rows += 1;
         Ok(())
     }
@@ -107,21 +106,6 @@ impl Columns {
 impl Default for Columns {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// What a value is, in words.
-pub fn describe(value: &JValue) -> &'static str {
-    match value {
-        JValue::Null => "null",
-        JValue::Undefined => "nothing",
-        JValue::Bool(_) => "a truth value",
-        JValue::Number(_) => "a number",
-        JValue::String(_) => "a text",
-        JValue::Array(_) => "a list",
-        JValue::Object(_) => "an object",
-        JValue::Regex { .. } => "a regular expression",
-        _ => "a function",
     }
 }
 

@@ -1,5 +1,7 @@
 //! One column, ready to give any of its values.
 
+use std::rc::Rc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
@@ -9,10 +11,10 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, BooleanArray, GenericStringArray, OffsetSizeTrait, StringViewArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
-use jsonata_core::map::IndexMap;
-use jsonata_core::value::JValue;
 
 use super::spell::{self, Zone};
+use crate::Value;
+use crate::value::{Members, Object, Shape, number_text};
 
 /// One column, ready to give any of its values; it shares the column's buffers.
 pub(super) struct Column {
@@ -37,7 +39,7 @@ enum Values {
     Timestamp(ScalarBuffer<i64>, TimeUnit, Zone),
     /// Where the items of each list begin and end.
     List(Vec<(usize, usize)>, Box<Column>),
-    Object(Vec<Column>, IndexMap<String, JValue>),
+    Object(Vec<Column>, Rc<Shape>),
     Map(Vec<(usize, usize)>, Box<Column>, Box<Column>),
 }
 
@@ -53,71 +55,65 @@ impl Column {
 
     /// One value.
     #[inline]
-    pub(super) fn value(&self, index: usize) -> JValue {
+    pub(super) fn value(&self, index: usize) -> Value {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(index)) {
-            return JValue::Null;
+            return Value::Null;
         }
         match &self.values {
-            Values::Null => JValue::Null,
-            Values::Bool(values) => JValue::Bool(values.value(index)),
+            Values::Null => Value::Null,
+            Values::Bool(values) => Value::Bool(values.value(index)),
             Values::Int(values) => spell::integer(values[index]),
             Values::UInt(values) => spell::unsigned(values[index]),
             Values::Float(values) => match values[index] {
-                value if value.is_finite() => JValue::Number(value),
-                _ => JValue::Null,
+                value if value.is_finite() => Value::Number(value),
+                _ => Value::Null,
             },
             Values::Decimal(values, scale) => spell::decimal(values[index], *scale),
-            Values::Text(texts) => JValue::string(texts.value(index)),
-            Values::LargeText(texts) => JValue::string(texts.value(index)),
-            Values::TextView(texts) => JValue::string(texts.value(index)),
-            Values::Bytes(array) => JValue::string(spell::base64(bytes_at(array, index))),
-            Values::Date(days) => JValue::string(spell::date(days[index])),
-            Values::Time(values, unit) => JValue::string(spell::time(values[index], *unit)),
-            Values::Timestamp(values, unit, zone) => JValue::string(spell::timestamp(values[index], *unit, *zone)),
+            Values::Text(texts) => Value::string(texts.value(index)),
+            Values::LargeText(texts) => Value::string(texts.value(index)),
+            Values::TextView(texts) => Value::string(texts.value(index)),
+            Values::Bytes(array) => Value::string(spell::base64(bytes_at(array, index))),
+            Values::Date(days) => Value::string(spell::date(days[index])),
+            Values::Time(values, unit) => Value::string(spell::time(values[index], *unit)),
+            Values::Timestamp(values, unit, zone) => Value::string(spell::timestamp(values[index], *unit, *zone)),
             Values::List(bounds, items) => {
                 let (start, end) = bounds[index];
-                JValue::array((start..end).map(|item| items.value(item)).collect())
+                Value::array((start..end).map(|item| items.value(item)).collect())
             }
             Values::Object(members, template) => object(members, template, index),
             Values::Map(bounds, keys, values) => {
                 let (start, end) = bounds[index];
-                let mut map = IndexMap::with_capacity_and_hasher(end - start, Default::default());
+                let mut map = Members::with_capacity(end - start);
                 for entry in start..end {
                     map.insert(keys.key(entry), values.value(entry));
                 }
-                JValue::object(map)
+                map.into_value()
             }
         }
     }
 
     /// A value as the key of an object.
-    fn key(&self, index: usize) -> String {
+    fn key(&self, index: usize) -> Rc<str> {
         match self.value(index) {
-            JValue::String(text) => text.to_string(),
-            JValue::Number(number) => spell::number(number),
-            JValue::Bool(value) => value.to_string(),
-            _ => String::new(),
+            Value::String(text) => text,
+            Value::Number(number) => number_text(number).into(),
+            Value::Bool(true) => "true".into(),
+            Value::Bool(false) => "false".into(),
+            _ => "".into(),
         }
     }
 }
 
 /// An object without the members that are null.
-fn object(members: &[Column], template: &IndexMap<String, JValue>, index: usize) -> JValue {
+fn object(members: &[Column], shape: &Rc<Shape>, index: usize) -> Value {
     let absent = members.iter().filter(|member| member.is_null(index)).count();
     if absent == 0 {
-        let mut object = template.clone();
-        for (value, member) in object.values_mut().zip(members) {
-            *value = member.value(index);
-        }
-        return JValue::object(object);
+        let values = members.iter().map(|member| member.value(index)).collect();
+        return Value::Object(Rc::new(Object::new(shape.clone(), values)));
     }
-    let mut object = IndexMap::with_capacity_and_hasher(members.len() - absent, template.hasher().clone());
-    for (name, member) in template.keys().zip(members) {
-        if !member.is_null(index) {
-            object.insert(name.clone(), member.value(index));
-        }
-    }
-    JValue::object(object)
+    let there = shape.names().iter().zip(members).filter(|(_, member)| !member.is_null(index));
+    let (names, values) = there.map(|(name, member)| (name.clone(), member.value(index))).unzip();
+    Value::Object(Rc::new(Object::new(Shape::new(names), values)))
 }
 
 fn bounds<O: OffsetSizeTrait>(offsets: &[O]) -> Vec<(usize, usize)> {
@@ -180,8 +176,8 @@ impl Values {
                 Self::List(bounds, Box::new(Column::new(list.values())))
             }
             T::Struct(fields) => {
-                let names = fields.iter().map(|field| (field.name().clone(), JValue::Null)).collect();
-                Self::Object(array.as_struct().columns().iter().map(Column::new).collect(), names)
+                let names = fields.iter().map(|field| field.name().as_str().into()).collect();
+                Self::Object(array.as_struct().columns().iter().map(Column::new).collect(), Shape::new(names))
             }
             T::Map(..) => {
                 let map = array.as_map();

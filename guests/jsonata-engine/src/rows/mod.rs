@@ -9,38 +9,38 @@ mod column;
 mod spell;
 
 use arrow_array::RecordBatch;
-use jsonata_core::map::IndexMap;
-use jsonata_core::value::JValue;
+
+use std::rc::Rc;
 
 use column::Column;
 pub use column::unreadable;
 
+use crate::Value;
+use crate::value::{Object, Shape};
+
 /// The rows of a batch, ready to be made into values in any order.
 pub struct Rows {
     columns: Vec<Column>,
-    /// An object with all keys, to be copied: that costs no hashing.
-    template: IndexMap<String, JValue>,
+    /// The names of all rows.
+    shape: Rc<Shape>,
     rows: usize,
 }
 
 impl Rows {
     /// Makes the rows of a batch ready.
     pub fn new(batch: &RecordBatch) -> Self {
-        let names = batch.schema_ref().fields().iter().map(|field| (field.name().clone(), JValue::Null));
-        Self { columns: batch.columns().iter().map(Column::new).collect(), template: names.collect(), rows: batch.num_rows() }
+        let names = batch.schema_ref().fields().iter().map(|field| field.name().as_str().into());
+        Self { columns: batch.columns().iter().map(Column::new).collect(), shape: Shape::new(names.collect()), rows: batch.num_rows() }
     }
 
     /// One row as an object.
-    pub fn row(&self, index: usize) -> JValue {
-        let mut object = self.template.clone();
-        for (value, column) in object.values_mut().zip(&self.columns) {
-            *value = column.value(index);
-        }
-        JValue::object(object)
+    pub fn row(&self, index: usize) -> Value {
+        let values = self.columns.iter().map(|column| column.value(index)).collect();
+        Value::Object(Rc::new(Object::new(self.shape.clone(), values)))
     }
 
     /// All rows, in order.
-    pub fn all(&self) -> impl Iterator<Item = JValue> {
+    pub fn all(&self) -> impl Iterator<Item = Value> {
         (0..self.rows).map(|index| self.row(index))
     }
 }

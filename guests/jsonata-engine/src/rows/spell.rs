@@ -2,7 +2,8 @@
 
 use arrow_schema::TimeUnit;
 use base64::Engine;
-use jsonata_core::value::JValue;
+
+use crate::Value;
 
 /// The largest integer up to which every integer is exact as a double.
 const EXACT: u64 = 1 << 53;
@@ -10,23 +11,23 @@ const SECONDS_A_DAY: i64 = 86_400;
 
 /// An integer; beyond 2^53 the text of its digits.
 #[inline]
-pub(super) fn integer(value: i64) -> JValue {
-    if value.unsigned_abs() <= EXACT { JValue::Number(value as f64) } else { JValue::string(value.to_string()) }
+pub(super) fn integer(value: i64) -> Value {
+    if value.unsigned_abs() <= EXACT { Value::Number(value as f64) } else { Value::string(value.to_string()) }
 }
 
 /// As [`integer`].
 #[inline]
-pub(super) fn unsigned(value: u64) -> JValue {
-    if value <= EXACT { JValue::Number(value as f64) } else { JValue::string(value.to_string()) }
+pub(super) fn unsigned(value: u64) -> Value {
+    if value <= EXACT { Value::Number(value as f64) } else { Value::string(value.to_string()) }
 }
 
 /// A decimal of at most 15 digits as the number that reads the same; a longer one as text.
-pub(super) fn decimal(value: i128, scale: i8) -> JValue {
+pub(super) fn decimal(value: i128, scale: i8) -> Value {
     const DIGITS: u128 = 1_000_000_000_000_000;
     let text = decimal_text(value, scale);
     match text.parse() {
-        Ok(number) if value.unsigned_abs() < DIGITS && scale > -15 => JValue::Number(number),
-        _ => JValue::string(text),
+        Ok(number) if value.unsigned_abs() < DIGITS && scale > -15 => Value::Number(number),
+        _ => Value::string(text),
     }
 }
 
@@ -44,11 +45,6 @@ fn decimal_text(value: i128, scale: i8) -> String {
             format!("{sign}{whole}.{fraction}")
         }
     }
-}
-
-/// A number as JavaScript writes it.
-pub(super) fn number(value: f64) -> String {
-    JValue::Number(value).to_string()
 }
 
 pub(super) fn base64(bytes: &[u8]) -> String {
@@ -188,15 +184,12 @@ mod tests {
 
     #[test]
     fn decimals_that_a_double_does_not_hold_are_texts() {
-        assert_eq!(decimal(-12_345, 2), JValue::Number(-123.45));
-        assert_eq!(decimal(5, 3), JValue::Number(0.005));
-        assert_eq!(decimal(7, -2), JValue::Number(700.0));
-        assert_eq!(decimal(1_234_567_890_123_456, 2), JValue::string("12345678901234.56"));
-        assert_eq!(
-            (integer(1 << 53), integer((1 << 53) + 1)),
-            (JValue::Number(9_007_199_254_740_992.0), JValue::string("9007199254740993"))
-        );
-        assert_eq!(unsigned(u64::MAX), JValue::string("18446744073709551615"));
+        assert_eq!(decimal(-12_345, 2), Value::Number(-123.45));
+        assert_eq!(decimal(5, 3), Value::Number(0.005));
+        assert_eq!(decimal(7, -2), Value::Number(700.0));
+        assert_eq!(decimal(1_234_567_890_123_456, 2), Value::string("12345678901234.56"));
+        assert_eq!((integer(1 << 53), integer((1 << 53) + 1)), (Value::Number(9_007_199_254_740_992.0), Value::string("9007199254740993")));
+        assert_eq!(unsigned(u64::MAX), Value::string("18446744073709551615"));
     }
 
     #[test]

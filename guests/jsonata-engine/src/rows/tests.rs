@@ -12,7 +12,7 @@ use super::*;
 
 fn shown(columns: Vec<(&str, ArrayRef)>) -> Vec<String> {
     let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-    Rows::new(&batch).all().map(|row| row.to_json_string().expect("a row is JSON")).collect()
+    Rows::new(&batch).all().map(|row| row.to_json_string()).collect()
 }
 
 #[test]

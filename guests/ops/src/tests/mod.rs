@@ -140,6 +140,21 @@ fn what_nobody_needs_is_not_computed() {
 }
 
 #[test]
+fn a_filter_is_about_a_column_that_is_there_unless_the_source_is_empty() {
+    let steps = json!([{"filter": {"field": "no", "operator": "is_null", "value": null}}]);
+    let problems = configure(&steps, &abc()).expect_err("`no` is not there");
+    assert_eq!((problems[0].field.as_deref(), problems[0].message.as_str()), (Some("steps[0].filter.field"), "there is no column `no`"));
+    assert!(configure(&steps, &RecordBatch::new_empty(Arc::new(Schema::empty()))).is_ok());
+}
+
+#[test]
+fn a_word_that_names_no_column_hides_nothing_that_falls_back_behind_it() {
+    let input = batch(vec![("a", texts([None, Some("x")])), ("b", texts([Some("y"), Some("z")]))]);
+    let made = run(json!([{"add": [["v", "coalesce(a, gone, b)"], ["w", "default(gone, unknown)"]]}, {"select": ["v", "w"]}]), &input);
+    assert_eq!(made, [r#"{"v":"y","w":"unknown"}"#, r#"{"v":"x","w":"unknown"}"#, "#missing_column.gone 2"]);
+}
+
+#[test]
 fn select_names_columns_that_are_there_unless_the_source_is_empty() {
     let problems = configure(&json!([{"select": ["c", "no", "a"]}]), &abc()).expect_err("`no` is not there");
     assert_eq!(

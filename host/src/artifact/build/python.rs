@@ -12,6 +12,7 @@ use super::{Made, WIT, glue_of};
 use crate::error::{Context, Error, Place, Result};
 
 const APP: &str = include_str!("glue/etl_host_app.py");
+const ROWS: &str = include_str!("glue/etl_host_rows.py");
 const STAGE: &str = include_str!("glue/etl_host_stage.py");
 
 const TOOL: Tool = Tool {
@@ -38,7 +39,7 @@ struct ImportError {
 
 /// Names the glue.
 pub(super) fn glue() -> String {
-    glue_of(&[APP, STAGE, WIT])
+    glue_of(&[APP, ROWS, STAGE, WIT])
 }
 
 /// Compiles a module with all that it imports. Its module-level code runs now, and what it leaves in memory is in the component.
@@ -49,9 +50,13 @@ pub(super) fn compile(root: &Path, found: &Found, module: &str, functions: &[(St
     let here = stage.path().join("0");
     let target = json!({ "module": module, "functions": functions.iter().map(|(name, _)| name).collect::<Vec<_>>() }).to_string();
     std::fs::create_dir(&here).outside(|| "writing in a temporary folder".into())?;
-    for (name, text) in
-        [("0/etl_host_app.py", APP), ("0/etl_host_stage.py", STAGE), ("0/etl_host_target.json", &target), ("transform.wit", WIT)]
-    {
+    for (name, text) in [
+        ("0/etl_host_app.py", APP),
+        ("0/etl_host_rows.py", ROWS),
+        ("0/etl_host_stage.py", STAGE),
+        ("0/etl_host_target.json", &target),
+        ("transform.wit", WIT),
+    ] {
         std::fs::write(stage.path().join(name), text).outside(|| "writing in a temporary folder".into())?;
     }
     let output = stage.path().join("component.wasm");

@@ -10,7 +10,7 @@ use super::de::typed;
 use super::jsonata::expression;
 use super::problem::{Findings, list, suggest};
 use super::sections::check_limits;
-use super::settings::{DeadLetters, Limits};
+use super::settings::{DeadLetterBackend, DeadLetters, Limits};
 use super::yaml::{Node, Value, shorten};
 use crate::error::Place;
 
@@ -80,8 +80,9 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
     let dead_letters = node.given("dlq").and_then(|node| typed::<DeadLetters>(node.clone(), findings));
     if let (Some(queue), Some(written)) = (&dead_letters, node.given("dlq"))
         && queue.enabled
+        && queue.backend == DeadLetterBackend::Database
     {
-        findings.not_built(written, "validation.dlq");
+        findings.not_built(written.get("backend").unwrap_or(written), "validation.dlq.backend: database");
     }
     let mut making = Making { rules: Vec::new(), on_error, unread: None, findings };
     making.schema(node);

@@ -50,7 +50,7 @@ pub(super) struct Checkpoint {
     pub(super) staged: Vec<Staged>,
     /// How far the next one is; absent where it was not begun.
     pub(super) reached: Option<Reached>,
-    pub(super) letters: dead_letters::Flushed,
+    pub(super) letters: Vec<dead_letters::Flushed>,
     pub(super) totals: Totals,
 }
 
@@ -184,7 +184,7 @@ mod tests {
             splits: vec![Split { index: 0, files: vec!["a.csv".into()] }],
             staged: Vec::new(),
             reached: Some(Reached { position, staged: None, spool: None, snapshots: vec![b"one\n".to_vec(), Vec::new(), vec![0, 255]] }),
-            letters: dead_letters::Flushed::default(),
+            letters: vec![dead_letters::Flushed::default()],
             totals: Totals { rows: Rows { read: 5, ..Rows::default() }, ..Totals::default() },
         }
     }

@@ -188,7 +188,7 @@ impl Session {
         phase: Phase,
         staged: &[Staged],
         reached: Option<Reached>,
-        letters: dead_letters::Flushed,
+        letters: Vec<dead_letters::Flushed>,
         totals: Totals,
     ) -> Result<()> {
         let rfc3339 = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Nanos, true);

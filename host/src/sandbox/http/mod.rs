@@ -4,11 +4,13 @@
 //! are not public are left out; the connection goes to what is left; headers of the grant are put in over the guest's own. The host follows no redirect,
 //! knows no proxy, keeps no cookie and sends nothing twice. What is cut off: see the constants below.
 
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, redirect};
+use reqwest::{Certificate, Client, redirect};
 
 mod address;
 mod body;
@@ -21,7 +23,7 @@ use address::{Reach, reach};
 pub(super) use guest::{Guest, context, link};
 
 use crate::config::grants::{HostPattern, HttpGrant, Method};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 
 /// Bytes of a request's body, which is held in full.
 const MAX_REQUEST_BYTES: usize = 8 << 20;
@@ -45,11 +47,18 @@ const MAX_CONCURRENT: usize = 16;
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 const SILENT_TIME: Duration = Duration::from_secs(30);
 
+/// Bytes of a file of certificates; that of a whole system has a quarter of a million.
+const MAX_AUTHORITY_BYTES: u64 = 4 << 20;
+
 /// What the operator of the host allows on the network. No file of a pipeline can.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     /// Hosts at which guests that were granted them reach addresses that are not public.
     pub private_hosts: Vec<PrivateHost>,
+    /// Files of certificates (PEM) that servers may be vouched for by, beside those that the system trusts.
+    pub authority_files: Vec<PathBuf>,
+    /// Whether no guest reaches anything, whatever it was granted.
+    pub closed: bool,
 }
 
 /// What one stage may ask for, and the clients that ask.
@@ -60,6 +69,7 @@ pub(super) struct Egress {
     /// For hosts that the operator opened; a pool of its own, so that no connection serves both.
     private: Client,
     open: Vec<PrivateHost>,
+    closed: bool,
 }
 
 struct Granted {
@@ -80,20 +90,24 @@ impl Egress {
     /// # Errors
     /// Outside, where no certificates are found to check servers by.
     pub(super) fn new(grants: &[HttpGrant], network: &Network) -> Result<Self> {
-        let tls = grants.iter().any(|grant| !grant.host.plain);
+        let tls = !network.closed && grants.iter().any(|grant| !grant.host.plain);
+        let authorities = if tls { authorities(&network.authority_files)? } else { Vec::new() };
         let client = |private| {
-            client(tls, private).outside(|| "making ready for HTTP".into()).map_err(|error| {
+            client(tls, &authorities, private).outside(|| "making ready for HTTP".into()).map_err(|error| {
                 error.hint(
                     "are the system's root certificates installed (package `ca-certificates`)? `SSL_CERT_FILE` names a file of others",
                 )
             })
         };
         let grants = grants.iter().map(granted).collect::<Result<_>>()?;
-        Ok(Self { grants, public: client(false)?, private: client(true)?, open: network.private_hosts.clone() })
+        Ok(Self { grants, public: client(false)?, private: client(true)?, open: network.private_hosts.clone(), closed: network.closed })
     }
 
     /// Holds a request to the grants; the error says what is wrong with it.
     fn permit(&self, method: &http::Method, host: &HostPattern) -> Result<Permitted<'_>, Denied> {
+        if self.closed {
+            return Err(Denied::Closed);
+        }
         let exact = self.grants.iter().find(|grant| !grant.host.below && grant.host.covers(host));
         let Some(grant) = exact.or_else(|| self.grants.iter().find(|grant| grant.host.covers(host))) else {
             return Err(Denied::Host);
@@ -116,6 +130,7 @@ impl Egress {
 /// Why a request is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Denied {
+    Closed,
     Host,
     Method,
     Address,
@@ -137,7 +152,25 @@ fn granted(grant: &HttpGrant) -> Result<Granted> {
     Ok(Granted { host: host.clone(), headers, methods: methods.collect::<Result<_>>()? })
 }
 
-fn client(tls: bool, private: bool) -> reqwest::Result<Client> {
+/// Reads the certificates of files.
+fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>> {
+    let mut all = Vec::new();
+    for file in files {
+        let reading = || format!("reading certificates from `{}`", file.display());
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(file).outside(reading)?;
+        opened.take(MAX_AUTHORITY_BYTES).read_to_end(&mut bytes).outside(reading)?;
+        let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
+        if found.is_empty() {
+            return Err(Error::config(format!("`{}` holds no certificate", file.display()))
+                .hint("it must be a text with `-----BEGIN CERTIFICATE-----` (PEM); `openssl x509 -inform der -in FILE` makes one of a binary file"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+fn client(tls: bool, authorities: &[Certificate], private: bool) -> reqwest::Result<Client> {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     // Where another part of the program was first, its provider is as good.
     PROVIDER.get_or_init(|| drop(rustls::crypto::ring::default_provider().install_default()));
@@ -154,7 +187,7 @@ fn client(tls: bool, private: bool) -> reqwest::Result<Client> {
         .http2_initial_connection_window_size(1 << 20)
         .http2_max_header_list_size(MAX_HEADER_BYTES as u32);
     // Without a host to encrypt for there need be no certificates.
-    if tls { builder.build() } else { builder.tls_certs_only([]).build() }
+    if tls { builder.tls_certs_merge(authorities.iter().cloned()).build() } else { builder.tls_certs_only([]).build() }
 }
 
 #[cfg(test)]
@@ -172,7 +205,7 @@ mod tests {
             })
             .collect();
         let open = open.iter().map(|host| host.parse().expect("a host")).collect();
-        Egress::new(&grants, &Network { private_hosts: open }).expect("a client")
+        Egress::new(&grants, &Network { private_hosts: open, ..Network::default() }).expect("a client")
     }
 
     fn permitted(egress: &Egress, method: &str, plain: bool, authority: &str) -> Result<String, Denied> {
