@@ -81,7 +81,7 @@ fn check_tells_of_several_directories_as_json() {
     insta::assert_snapshot!(etl_host(&pipeline.path(""), &["check", "good", "bad", "--json"]), @r#"
     exit code 2
     --- stdout
-    [{"directory":"good","errors":[],"notes":[]},{"directory":"bad","errors":[{"place":{"file":"bad/extract.yaml","line":2,"column":1,"key":"skip"},"message":"unknown key `skip`","hint":"keys here are `path`, `format`, `csv_options`, `json_options`, `excel_options`, `xml_options`, `columns`, `sort_files`, `fail_on_empty`, `response_path`, `type`, `batch_size`, `max_records`, `on_parse_error`, `schema`, `infer_rows`, `input_params`, `param_mapping`, `processing_mode`, `max_memory_mb`, `checkpoint`, `validation`","fault":"config"}],"notes":[]}]
+    [{"directory":"good","errors":[],"notes":[]},{"directory":"bad","errors":[{"place":{"file":"bad/extract.yaml","line":2,"column":1,"key":"skip"},"message":"unknown key `skip`","hint":"keys here are `path`, `format`, `csv_options`, `json_options`, `excel_options`, `xml_options`, `columns`, `sort_files`, `fail_on_empty`, `response_path`, `type`, `batch_size`, `max_records`, `on_parse_error`, `schema`, `infer_rows`, `input_params`, `param_mapping`, `processing_mode`, `chunk_size`, `max_memory_mb`, `checkpoint`, `incremental`, `validation`","fault":"config"}],"notes":[]}]
     "#);
 }
 

@@ -92,7 +92,8 @@ fn by_batch_the_rows_of_a_batch_are_one_list() {
     // A batch that fails is refused as a whole, with one reason.
     let transform = step("batch", "$[n > 4].{'half': n = 6 ? $number('x') : n / 2}");
     let pipeline = Pipeline::of(("in.jsonl", &numbers(10)), &transform, "out.jsonl")
-        .with("extract.yaml", "type: file\npath: in.jsonl\nbatch_size: 4\n");
+        .with("extract.yaml", "type: file\npath: in.jsonl\nbatch_size: 4\n")
+        .with("settings.yaml", "max_error_ratio: 0.5\n");
     let report = pipeline.run(0);
     assert_eq!(pipeline.read("out.jsonl"), "{\"half\":4.5}\n{\"half\":5.0}\n");
     assert_eq!(rows(&report), [10, 2, 4, 4, 0]);

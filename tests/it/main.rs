@@ -17,6 +17,7 @@ mod history;
 mod jsonata;
 mod jsonata_suite;
 mod many;
+mod modes;
 mod params;
 mod preview;
 mod progress;

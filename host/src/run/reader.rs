@@ -226,3 +226,87 @@ impl Chunk for Held {
         Box::new(self.decoded.into_iter().map(Ok))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    struct Nothing(u64);
+
+    impl Chunk for Nothing {
+        fn next(&self) -> Position {
+            Position { row: self.0, ..Position::default() }
+        }
+
+        fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
+            Box::new(std::iter::empty())
+        }
+    }
+
+    /// Ten chunks of which the fifth fails outside `failures` times; answers what came, and from where it was read again.
+    fn read(failures: u32, max_retries: u32, fault: Fault) -> (Vec<u64>, Vec<u64>, Option<String>) {
+        let left = AtomicU32::new(failures);
+        let again = std::sync::Mutex::new(Vec::new());
+        let chunks = |from: u64, left: u32| -> Chunks {
+            let chunk = move |row| match row == 5 && left > 0 {
+                true => Err(Error::new(fault, "gone")),
+                false => Ok(Box::new(Nothing(row)) as Box<dyn Chunk>),
+            };
+            Box::new((from + 1..=10).map(chunk))
+        };
+        let reopen = |position: Option<&Position>| {
+            let from = position.map_or(0, |position| position.row);
+            again.lock().unwrap().push(from);
+            left.fetch_sub(1, Ordering::Relaxed);
+            Ok(chunks(from, left.load(Ordering::Relaxed)))
+        };
+        let asked = AtomicBool::new(false);
+        let memory = Memory::default();
+        let reader = Reader {
+            interval: None,
+            position: None,
+            asked: &asked,
+            interrupted: AtomicBool::new(false),
+            mode: ProcessingMode::Streaming,
+            chunk_rows: 1,
+            memory: &memory,
+            max_retries,
+            reopen: &reopen,
+        };
+        let mut input = Input { reader: &reader, chunks: chunks(0, failures), position: None, stopped: &|| false };
+        let came = Cell::new(Vec::new());
+        let error = loop {
+            match input.next() {
+                Ok(Some(chunk)) => {
+                    let mut rows = came.take();
+                    rows.push(chunk.next().row);
+                    came.set(rows);
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error.to_string()),
+            }
+        };
+        (came.into_inner(), again.into_inner().unwrap(), error)
+    }
+
+    #[test]
+    fn reading_goes_on_behind_the_last_chunk_after_a_failure_outside_and_only_then() {
+        assert_eq!(read(1, 3, Fault::Outside), ((1..=10).collect(), vec![4], None));
+        assert_eq!(read(1, 0, Fault::Outside), ((1..=4).collect(), vec![], Some("gone".into())));
+        assert_eq!(read(1, 3, Fault::Data), ((1..=4).collect(), vec![], Some("gone".into())));
+        assert_eq!(read(2, 1, Fault::Outside), ((1..=4).collect(), vec![4], Some("gone".into())));
+    }
+
+    #[test]
+    fn the_time_before_a_try_doubles_and_is_never_the_same_for_all() {
+        for (failures, seconds) in [(0, 1), (1, 2), (2, 4), (6, 60), (40, 60)] {
+            let waits: Vec<Duration> = (0..20).map(|_| back_off(failures)).collect();
+            let least = Duration::from_secs(seconds);
+            assert!(waits.iter().all(|wait| (least..=least.mul_f64(1.5)).contains(wait)), "{waits:?}");
+            assert!(waits.iter().any(|wait| *wait != waits[0]));
+        }
+    }
+}

@@ -221,9 +221,13 @@ fn a_loop_without_end_and_a_memory_bomb_cost_their_rows() {
     let letters = letters(&pipeline);
     assert_eq!(rows(&pipeline).len(), 4, "{letters:?}");
     let shown: Vec<&str> = letters.iter().map(|letter| letter.split([';', '(']).next().unwrap().trim_end()).collect();
-    assert_snapshot!(shown.join("\n"), @r"
+    // What the interpreter itself holds differs a little from build to build.
+    let shown = shown.join("\n").replacen("asked for 192", "asked for …", 1);
+    let (before, after) = shown.split_once('…').unwrap();
+    let shown = format!("{before}…{}", &after[after.find(" MiB").unwrap()..]);
+    assert_snapshot!(shown, @r"
     3 out_of_fuel: used all of its 300.0 M fuel
-    5 memory_limit: asked for 1921.5 MiB of memory, the limit is 128.0 MiB
+    5 memory_limit: asked for … MiB of memory, the limit is 128.0 MiB
     6 recursion_error: RecursionError: maximum recursion depth exceeded
     7 system_exit: SystemExit: 3
     ");
