@@ -163,6 +163,7 @@ fn help_names_every_command_and_exit_code() {
     Commands:
       run       Run the pipeline of a contract directory
       run-many  Run the pipeline of a contract directory once for each of many parameters
+      list      List the pipelines below a folder, and how each ran last
       history   List the last runs
       show      Show the record of one run
       stats     Show what the runs of each pipeline come to: how many succeeded, how long they took, how

@@ -16,6 +16,7 @@ mod grants;
 mod history;
 mod jsonata;
 mod jsonata_suite;
+mod list;
 mod many;
 mod modes;
 mod params;

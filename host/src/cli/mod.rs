@@ -15,6 +15,7 @@ mod dlq;
 mod follow;
 mod history;
 mod inspect;
+mod list;
 mod lock;
 mod new;
 mod plan;
@@ -53,6 +54,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run the pipeline of a contract directory once for each of many parameters
     RunMany(run_many::RunManyArgs),
+    /// List the pipelines below a folder, and how each ran last
+    List(list::ListArgs),
     /// List the last runs
     History(history::HistoryArgs),
     /// Show the record of one run
@@ -216,6 +219,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(args),
         Command::RunMany(args) => run_many::run_many(&args),
+        Command::List(args) => list::list(&args),
         Command::History(args) => history::history(&args),
         Command::Show(args) => show::show(&args),
         Command::Stats(args) => stats::stats(&args),
@@ -246,13 +250,17 @@ pub fn main() -> ExitCode {
 
 /// The exit code for errors: that of the worst.
 fn exit_code(faults: impl Iterator<Item = Fault>) -> ExitCode {
+    ExitCode::from(worst(faults))
+}
+
+fn worst(faults: impl Iterator<Item = Fault>) -> u8 {
     let code = |fault| match fault {
         Fault::Data | Fault::Guest => 1,
         Fault::Config => 2,
         Fault::Outside => 3,
         Fault::Bug => 70,
     };
-    ExitCode::from(faults.map(code).max().unwrap_or(70))
+    faults.map(code).max().unwrap_or(70)
 }
 
 /// Reads `NAME=VALUE`.

@@ -9,17 +9,24 @@ use std::time::Duration;
 use clap::Args;
 
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
+use super::table::{Cell, Column, lay_out};
 use super::terminal::{self, Progressing, Telling};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, worst};
 use crate::error::{Context, Error, Fault, Result};
+use crate::pipeline::{Discovery, discover};
+use crate::plan::Plan;
 use crate::report::Status;
 use crate::run::{RunOptions, run_recorded};
+use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     contract: ContractArgs,
+    /// Run every pipeline that is found below DIRECTORY, one after the other, whatever becomes of the others
+    #[arg(long, conflicts_with_all = ["extract", "transform", "load", "checkpoint_id"])]
+    all: bool,
     /// Read and transform, and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -62,33 +69,91 @@ pub(super) struct RunArgs {
     no_history: bool,
 }
 
-/// Runs a pipeline and tells what happened.
+/// Runs a pipeline, or all below a root, and tells what happened.
 pub(super) fn run(args: RunArgs) -> Outcome {
+    if args.all {
+        return all(args);
+    }
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let words = match args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run) {
+        Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
+        None => "stopping; nothing will be written (once more to stop at once)",
+    };
+    let stop = stop_on_signal(&runtime, words)?;
+    Ok(ExitCode::from(one(&args, &plan, &sandbox, &stop)?))
+}
+
+/// Runs every pipeline below a root.
+fn all(mut args: RunArgs) -> Outcome {
+    let root = args.contract.directory.clone();
+    let pipelines = discover(&root, &Discovery::default())?;
+    if pipelines.is_empty() {
+        return Err(Error::config(format!("there is no pipeline below `{}`", root.display()))
+            .hint("a pipeline is a directory, at most two levels down, with extract.yaml and load.yaml, or with pipeline.yaml")
+            .into());
+    }
+    let runtime = setup::runtime()?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let stop = stop_on_signal(&runtime, "stopping; no further pipeline is run (once more to stop at once)")?;
+    let mut codes = Vec::new();
+    for pipeline in &pipelines {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        args.contract.directory.clone_from(&pipeline.directory);
+        let code = contract::planned(&args.contract).and_then(|plan| one(&args, &plan, &sandbox, &stop));
+        codes.push(code.unwrap_or_else(|Failures(errors)| {
+            terminal::talk(&format!("{}: failed", pipeline.name));
+            errors.iter().for_each(terminal::error);
+            worst(errors.iter().map(Error::fault))
+        }));
+    }
+    if !args.quiet && !args.json {
+        let word = |code: Option<&u8>| match code {
+            None => "not run",
+            Some(0) => "success",
+            Some(4) => "partial success",
+            Some(5) => "interrupted",
+            Some(_) => "failed",
+        };
+        let column = |head: &str, cells: Vec<String>| Column {
+            head: vec![Cell::new(head, ' ')],
+            cells: cells.into_iter().map(|text| Cell::new(terminal::printable(&text), ' ')).collect(),
+            right: false,
+            first: true,
+        };
+        let columns = [
+            column("pipeline", pipelines.iter().map(|pipeline| pipeline.name.clone()).collect()),
+            column("result", (0..pipelines.len()).map(|index| word(codes.get(index)).to_owned()).collect()),
+        ];
+        terminal::data(&lay_out(&columns, terminal::columns()).lines.join("\n"));
+    }
+    let failed = codes.iter().copied().filter(|code| !matches!(code, 0 | 4 | 5)).max();
+    let stopped = (codes.len() < pipelines.len()).then_some(5);
+    Ok(ExitCode::from(failed.or(stopped).or(codes.into_iter().max()).unwrap_or(0)))
+}
+
+/// Runs one pipeline; answers the exit code that says how it ended.
+fn one(args: &RunArgs, plan: &Plan, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
     let mut options = RunOptions {
         dry_run: args.dry_run,
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
         state_dir: setup::state_folder(&args.state).ok(),
-        checkpoints: args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run),
+        checkpoints: args.checkpoints.checkpoints(plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()
     };
     if let Some(workers) = args.workers {
         options.workers = workers;
     }
-    let words = match options.checkpoints {
-        Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
-        None => "stopping; nothing will be written (once more to stop at once)",
-    };
-    let stop = stop_on_signal(&runtime, words)?;
     let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
     let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
-    let report = follow::followed(&plan, &options, &args.state, args.full_refresh, |options| {
-        run_recorded(&plan, options, &sandbox, history.as_ref(), &stop, &mut |progress| progressing.show(progress))
+    let report = follow::followed(plan, &options, &args.state, args.full_refresh, |options| {
+        run_recorded(plan, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress))
     });
     progressing.clear();
     let report = report.inspect_err(|error| {
@@ -122,10 +187,10 @@ pub(super) fn run(args: RunArgs) -> Outcome {
         }
     }
     Ok(match report.status {
-        Status::Success => ExitCode::SUCCESS,
-        Status::PartialSuccess => ExitCode::from(4),
-        Status::Failed | Status::Running => ExitCode::from(1),
-        Status::Interrupted => ExitCode::from(5),
+        Status::Success => 0,
+        Status::PartialSuccess => 4,
+        Status::Failed | Status::Running => 1,
+        Status::Interrupted => 5,
     })
 }
 

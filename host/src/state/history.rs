@@ -137,6 +137,19 @@ impl History {
         self.database.read(found)?.iter().map(|record| self.parse(record)).collect()
     }
 
+    /// The last run of the pipeline in a contract directory.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn last_of(&self, directory: &Path) -> Result<Option<RunReport>> {
+        let query = "SELECT record FROM runs WHERE record ->> '$.directory' = ? ORDER BY started DESC LIMIT 1";
+        let directory = directory.to_string_lossy().into_owned();
+        let found = async |connection: &mut SqliteConnection| {
+            sqlx::query_scalar::<_, String>(query).bind(&directory).fetch_optional(connection).await
+        };
+        self.database.read(found)?.map(|record| self.parse(&record)).transpose()
+    }
+
     /// Ids of the last runs, the latest first.
     ///
     /// # Errors
