@@ -4,7 +4,7 @@
 //! units is done so here; places are told in units.
 
 mod cache;
-mod calendar;
+pub(crate) mod calendar;
 pub(crate) mod date_picture;
 mod date_reader;
 mod date_shape;

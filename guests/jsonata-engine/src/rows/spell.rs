@@ -4,6 +4,7 @@ use arrow_schema::TimeUnit;
 use base64::Engine;
 
 use crate::Value;
+use crate::library::calendar::date_of;
 
 /// The largest integer up to which every integer is exact as a double.
 const EXACT: u64 = 1 << 53;
@@ -51,26 +52,14 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// Year, month and day of a day since 1970 (H. Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
 fn two(out: &mut String, value: i64) {
     out.push(char::from(b'0' + (value / 10 % 10) as u8));
     out.push(char::from(b'0' + (value % 10) as u8));
 }
 
 fn push_date(out: &mut String, days: i64) {
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of(days);
+    let (month, day) = (i64::from(month) + 1, i64::from(day));
     if (0..10_000).contains(&year) {
         two(out, year / 100);
         two(out, year % 100);
