@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::table::{Cell, Column, lay_out};
+use super::table::{Column, lay_out};
 use super::terminal::{self, Colour};
 use super::{Outcome, StateArgs, setup};
 use crate::error::{Context, Error, Result, did_you_mean};
@@ -71,12 +71,8 @@ pub(super) fn check_pipeline(history: Option<&History>, pipeline: Option<&str>) 
 }
 
 fn columns(runs: &[RunReport]) -> Vec<Column> {
-    let column = |head: &str, right: bool, first: bool, cell: &dyn Fn(&RunReport) -> String| Column {
-        head: vec![Cell::new(head, ' ')],
-        cells: runs.iter().map(|run| Cell::new(cell(run), ' ')).collect(),
-        right,
-        first,
-    };
+    let column =
+        |head: &str, right: bool, first: bool, cell: &dyn Fn(&RunReport) -> String| Column::of(head, right, first, runs.iter().map(cell));
     vec![
         column("run", false, true, &|run| short(&run.run_id)),
         column("pipeline", false, true, &|run| run.pipeline.clone()),

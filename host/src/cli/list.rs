@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::history::{short, started};
-use super::table::{Cell, Column, lay_out};
+use super::table::{Column, lay_out};
 use super::{Outcome, StateArgs, setup, terminal};
 use crate::error::Result;
 use crate::pipeline::{Discovered, Discovery, discover};
@@ -51,12 +51,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
 }
 
 fn columns(pipelines: &[Discovered], runs: &[Option<RunReport>]) -> Vec<Column> {
-    let column = |head: &str, right: bool, cells: Vec<String>| Column {
-        head: vec![Cell::new(head, ' ')],
-        cells: cells.into_iter().map(|text| Cell::new(text, ' ')).collect(),
-        right,
-        first: true,
-    };
+    let column = |head: &str, right: bool, cells: Vec<String>| Column::of(head, right, true, cells);
     let of = |cell: &dyn Fn(&RunReport) -> String| runs.iter().map(|run| run.as_ref().map_or_else(String::new, cell)).collect();
     vec![
         column("pipeline", false, pipelines.iter().map(|pipeline| terminal::printable(&pipeline.name)).collect()),

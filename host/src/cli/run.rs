@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
-use super::table::{Cell, Column, lay_out};
+use super::table::{Column, lay_out};
 use super::terminal::{self, Progressing, Telling};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, worst};
 use crate::error::{Context, Error, Fault, Result};
@@ -118,15 +118,9 @@ fn all(mut args: RunArgs) -> Outcome {
             Some(5) => "interrupted",
             Some(_) => "failed",
         };
-        let column = |head: &str, cells: Vec<String>| Column {
-            head: vec![Cell::new(head, ' ')],
-            cells: cells.into_iter().map(|text| Cell::new(terminal::printable(&text), ' ')).collect(),
-            right: false,
-            first: true,
-        };
         let columns = [
-            column("pipeline", pipelines.iter().map(|pipeline| pipeline.name.clone()).collect()),
-            column("result", (0..pipelines.len()).map(|index| word(codes.get(index)).to_owned()).collect()),
+            Column::of("pipeline", false, true, pipelines.iter().map(|pipeline| terminal::printable(&pipeline.name))),
+            Column::of("result", false, true, (0..pipelines.len()).map(|index| word(codes.get(index)).to_owned())),
         ];
         terminal::data(&lay_out(&columns, terminal::columns()).lines.join("\n"));
     }

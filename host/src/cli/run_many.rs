@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::sets::{self, SetArgs};
-use super::table::{Cell, Column, fit, lay_out};
+use super::table::{Column, fit, lay_out};
 use super::terminal::{self, grouped};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
 use crate::config::load::WriteMode;
@@ -389,15 +389,12 @@ fn line(count: usize, of: usize, name: &str, entry: &Entry) -> String {
 
 /// All runs, for a person.
 fn table(sets: &[ParamSet], ended: &[Option<Ended>]) -> String {
-    let column = |head: &str, right: bool, of: &dyn Fn(&Entry) -> String, none: &str| Column {
-        head: vec![Cell::new(head, ' ')],
-        cells: ended.iter().map(|end| Cell::new(end.as_ref().map_or(none.to_owned(), |end| of(&end.entry)), ' ')).collect(),
-        right,
-        first: true,
+    let column = |head: &str, right: bool, of: &dyn Fn(&Entry) -> String, none: &str| {
+        let cells = ended.iter().map(|end| end.as_ref().map_or(none.to_owned(), |end| of(&end.entry)));
+        Column::of(head, right, true, cells)
     };
-    let names = sets.iter().map(|set| Cell::new(terminal::printable(&set.name), ' ')).collect();
     let mut columns = vec![
-        Column { head: vec![Cell::new("run", ' ')], cells: names, right: false, first: true },
+        Column::of("run", false, true, sets.iter().map(|set| terminal::printable(&set.name))),
         column("status", false, &|entry| word(entry.status).to_owned(), word(Ending::Running)),
         column("read", true, &|entry| grouped(entry.read), ""),
         column("loaded", true, &|entry| grouped(entry.loaded), ""),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::history::{check_pipeline, started, took};
-use super::table::{Cell, Column, lay_out};
+use super::table::{Column, lay_out};
 use super::terminal;
 use super::{Outcome, StateArgs, setup};
 use crate::error::Context;
@@ -45,11 +45,8 @@ pub(super) fn stats(args: &StatsArgs) -> Outcome {
 }
 
 fn columns(stats: &[PipelineStats]) -> Vec<Column> {
-    let column = |head: &str, right: bool, first: bool, cell: &dyn Fn(&PipelineStats) -> String| Column {
-        head: vec![Cell::new(head, ' ')],
-        cells: stats.iter().map(|stats| Cell::new(cell(stats), ' ')).collect(),
-        right,
-        first,
+    let column = |head: &str, right: bool, first: bool, cell: &dyn Fn(&PipelineStats) -> String| {
+        Column::of(head, right, first, stats.iter().map(cell))
     };
     let seconds = |seconds: Option<f64>| seconds.map(took).unwrap_or_default();
     vec![

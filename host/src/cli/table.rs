@@ -21,6 +21,13 @@ pub(super) struct Column {
     pub(super) first: bool,
 }
 
+impl Column {
+    /// A column of texts without marks under a head of one line.
+    pub(super) fn of(head: &str, right: bool, first: bool, cells: impl IntoIterator<Item = String>) -> Self {
+        Self { head: vec![Cell::new(head, ' ')], cells: cells.into_iter().map(|text| Cell::new(text, ' ')).collect(), right, first }
+    }
+}
+
 /// A text, and what stands before it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cell {

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// How long a pause may go on unasked whether the runs are to stop.
-const LOOK: Duration = Duration::from_millis(50);
+use super::process::pause;
 
 /// One of the runs to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +47,7 @@ pub fn run_many<T: Send>(
     one: &(dyn Fn(&Task) -> T + Sync),
     on_end: &mut dyn FnMut(&Task, T),
 ) {
+    let asked = || stop.load(Ordering::Relaxed);
     let targets = Targets::default();
     let next_start = Mutex::new(Instant::now());
     let size = pace.batch_size.map_or(usize::MAX, NonZeroUsize::get);
@@ -55,7 +55,7 @@ pub fn run_many<T: Send>(
     let mut first = true;
     while !left.is_empty() && !stop.load(Ordering::Relaxed) {
         if !std::mem::take(&mut first) {
-            pause(pace.delay, stop);
+            pause(pace.delay, &asked);
         }
         let batch: VecDeque<Task> = left.drain(..left.len().min(size)).collect();
         let workers = pace.parallel.get().min(batch.len());
@@ -68,7 +68,7 @@ pub fn run_many<T: Send>(
                     let mut again = false;
                     loop {
                         if std::mem::replace(&mut again, true) && pace.batch_size.is_none() {
-                            pause(pace.delay, stop);
+                            pause(pace.delay, &asked);
                         }
                         if stop.load(Ordering::Relaxed) {
                             return;
@@ -120,18 +120,7 @@ fn wait_for_turn(next_start: &Mutex<Instant>, spacing: Duration, stop: &AtomicBo
     let turn = (*next).max(Instant::now());
     *next = turn + spacing;
     drop(next);
-    pause(turn.saturating_duration_since(Instant::now()), stop);
-}
-
-/// Waits, unless the runs are to stop.
-fn pause(length: Duration, stop: &AtomicBool) {
-    let end = Instant::now() + length;
-    while !stop.load(Ordering::Relaxed) {
-        match end.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => return,
-            left => std::thread::sleep(left.min(LOOK)),
-        }
-    }
+    pause(turn.saturating_duration_since(Instant::now()), &|| stop.load(Ordering::Relaxed));
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! What this process uses, as the kernel says.
+//! What this process uses, as the kernel says; and how it waits.
+
+use std::time::{Duration, Instant};
 
 /// CPU time and memory of the process.
 pub(super) struct Usage {
@@ -28,4 +30,19 @@ fn status_mb(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
     line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// Time between two questions of [`pause`].
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits, unless `stopped` says that there is nothing to wait for any more; answers whether it waited to the end.
+pub(super) fn pause(length: Duration, stopped: &dyn Fn() -> bool) -> bool {
+    let end = Instant::now() + length;
+    while !stopped() {
+        match end.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => return true,
+            left => std::thread::sleep(left.min(LOOK)),
+        }
+    }
+    false
 }

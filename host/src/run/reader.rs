@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::memory::Memory;
+use super::process::pause;
 use super::worker::{Done, Job, caught};
 use crate::batch::Position;
 use crate::config::extract::ProcessingMode;
@@ -13,9 +14,6 @@ use crate::source::{Chunk, Chunks, Decoded};
 
 /// Chunks that a `hybrid` run reads ahead at most, however few rows they hold.
 const MOST_AHEAD: usize = 1024;
-
-/// How long a pause may go on unasked whether the run is to stop.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Reads chunks.
 pub(super) struct Reader<'a> {
@@ -165,7 +163,7 @@ impl Input<'_> {
             failures += 1;
             let wait_ms = wait.as_millis() as u64;
             tracing::warn!(attempt = failures, wait_ms, error = %error.one_line(), "the source could not be read, trying again");
-            if !self.pause(wait) {
+            if !pause(wait, &|| self.is_over()) {
                 return Err(error);
             }
             self.chunks = match (self.reader.reopen)(self.position.as_ref()) {
@@ -175,23 +173,16 @@ impl Input<'_> {
         }
     }
 
-    /// Waits; false where the run is to stop.
-    fn pause(&self, length: Duration) -> bool {
-        let end = Instant::now() + length;
-        while !(self.stopped)() && !self.reader.asked.load(Ordering::Relaxed) {
-            match end.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return true,
-                left => std::thread::sleep(left.min(LOOK)),
-            }
-        }
-        false
+    /// Whether the run has ended or is to stop.
+    fn is_over(&self) -> bool {
+        (self.stopped)() || self.reader.asked.load(Ordering::Relaxed)
     }
 
     /// Reads everything before anything is worked on.
     fn hold(&mut self) -> Result<()> {
         let mut held: Vec<Box<dyn Chunk>> = Vec::new();
         let memory = self.reader.memory;
-        while !(self.stopped)() && !self.reader.asked.load(Ordering::Relaxed) {
+        while !self.is_over() {
             let Some(chunk) = self.next()? else { break };
             let next = chunk.next();
             let decoded = caught(|| chunk.decode().collect::<Result<Vec<Decoded>>>())?;
