@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use etl_host::config::extract::{FileSource, Reading};
-use etl_host::source::{ReadOptions, open};
+use etl_host::source::{ReadOptions, open_files};
 
 #[expect(clippy::print_stdout, reason = "its only purpose")]
 fn main() -> anyhow::Result<()> {
@@ -14,7 +14,7 @@ fn main() -> anyhow::Result<()> {
     let source: FileSource = serde_json::from_value(serde_json::json!({"path": path}))?;
     for _ in 0..5 {
         let start = Instant::now();
-        let source = open(&source, &Reading::default(), ReadOptions::default(), Path::new("."))?;
+        let source = open_files(&source, &Reading::default(), ReadOptions::default(), Path::new("."))?;
         let opened = start.elapsed();
         let (mut rows, mut rejects, mut decoding) = (0, 0, 0.0);
         for split in source.splits(NonZeroUsize::MIN)? {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use etl_host::batch::{Batch, Origin, RowNumbers};
-use etl_host::config::load::FileSink;
+use etl_host::config::load::Sink as SinkConfig;
 use etl_host::sink::{RunName, open};
 
 const ROWS: usize = 1_000_000;
@@ -75,9 +75,9 @@ fn main() {
         if !load.contains(&wanted) || (load.contains("xlsx") && round > 0) {
             continue;
         }
-        let config: FileSink = serde_yaml::from_str(load).expect("the configuration is right");
+        let config = SinkConfig::File(serde_yaml::from_str(load).expect("the configuration is right"));
         let (start, before) = (Instant::now(), cpu());
-        let sink = open(&config, folder.path(), &run).expect("the sink opens");
+        let sink = open(&config, folder.path(), &run, None).expect("the sink opens");
         let mut writer = sink.begin(0, batches[0].rows.schema(), None).expect("a split begins");
         let encode = writer.encoder();
         let mut encoding = Duration::ZERO;

@@ -83,6 +83,9 @@ pub struct Position {
     pub line: u64,
     /// Number of the next batch of the split.
     pub sequence: u64,
+    /// Of a source that is asked for its rows: what it is asked for next, in the source's own words, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// A row that goes no further, and why.

@@ -18,6 +18,8 @@ pub mod plan;
 
 pub mod sandbox;
 
+pub mod remote;
+
 pub mod state;
 
 pub mod artifact;

@@ -5,13 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Heavy crates, and the only places that may name them.
-const HEAVY: [(&str, &[&str]); 10] = [
+const HEAVY: [(&str, &[&str]); 13] = [
     ("wasmtime", &["sandbox/"]),
     ("wasmtime_wasi", &["sandbox/"]),
     ("wasmtime_wasi_http", &["sandbox/http/", "sandbox/state.rs"]),
-    ("reqwest", &["sandbox/http/", "artifact/registry/"]),
-    ("rustls", &["sandbox/http/", "artifact/registry/"]),
-    ("sqlx", &["state/"]),
+    ("reqwest", &["sandbox/http/", "artifact/registry/", "source/http"]),
+    ("rustls", &["sandbox/http/", "artifact/registry/", "source/http"]),
+    ("sqlx", &["remote/", "source/database", "sink/database", "state/"]),
+    ("object_store", &["remote/"]),
+    ("russh", &["remote/"]),
+    ("arrow_odbc", &["remote/odbc", "source/database", "sink/database"]),
     ("clap", &["cli/"]),
     ("calamine", &["source/"]),
     ("jsonschema", &["config/"]),

@@ -26,6 +26,7 @@ mod readme;
 mod review;
 mod run;
 mod server;
+mod servers;
 mod support;
 mod validate;
 mod warnings;

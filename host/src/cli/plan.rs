@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup, terminal};
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
+use crate::config::load::Sink;
 use crate::error::Context;
 use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan};
 use crate::run::{Located, Resolved, RunOptions, resolve};
@@ -50,7 +51,7 @@ pub(super) fn plan(args: &PlanArgs) -> Outcome {
 fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     let mut text = format!("{}\n", plan.name);
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11}{value}\n"));
-    line("source", format!("file {}", plan.source.path));
+    line("source", format!("{} {}", plan.source.kind(), plan.source.title()));
     line("batches", format!("{} rows where a stage sees a batch's rows together", plan.reading.batch_size));
     if let Some(limit) = plan.limit {
         line("limit", format!("{limit} rows"));
@@ -101,7 +102,12 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
             );
         }
     }
-    line("sink", format!("file {}, {}", plan.sink.path, word(&plan.sink.write_mode)));
+    let how = match &plan.sink {
+        Sink::File(sink) => word(&sink.write_mode),
+        Sink::CloudStorage(sink) => word(&sink.write_mode),
+        Sink::Database(sink) => word(&sink.method()),
+    };
+    line("sink", format!("{} {}, {how}", plan.sink.kind(), plan.sink.title()));
     let letters = |place: &DeadLetters| match place {
         DeadLetters::File(path) => path.display().to_string(),
         DeadLetters::Table { path: Some(path), table } => format!("{}, table `{table}`", path.display()),
@@ -158,12 +164,12 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
     };
     json!({
         "name": plan.name,
-        "source": { "type": "file", "path": plan.source.path, "schema": resolved.map(|resolved| fields(&resolved.source)) },
+        "source": { "type": plan.source.kind(), "path": plan.source.title(), "schema": resolved.map(|resolved| fields(&resolved.source)) },
         "batch_size": plan.reading.batch_size,
         "limit": plan.limit,
         "checkpoint": plan.checkpoint.enabled.then(|| super::checkpoints::as_json(plan)),
         "stages": plan.stages.iter().enumerate().map(stage).collect::<Vec<_>>(),
-        "sink": { "type": "file", "path": plan.sink.path },
+        "sink": { "type": plan.sink.kind(), "path": plan.sink.title() },
         "dead_letters": plan.dead_letters,
     })
 }

@@ -75,7 +75,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     }
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), ..RunOptions::default() };
+    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
     let Preview { looks, rows, error } = preview_plan(&plan, &options, &sandbox, args.rows.get())?;
     let steps: Vec<Step> = looks.into_iter().map(Step::new).collect();
     let chosen: Vec<(Option<&Step>, &Step)> = steps

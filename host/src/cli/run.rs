@@ -136,6 +136,7 @@ fn one(args: &RunArgs, plan: &Plan, sandbox: &Sandbox, stop: &AtomicBool) -> Res
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
+        network: args.network.network(),
         state_dir: setup::state_folder(&args.state).ok(),
         checkpoints: args.checkpoints.checkpoints(plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()

@@ -15,7 +15,8 @@ use super::sets::{self, SetArgs};
 use super::table::{Column, fit, lay_out};
 use super::terminal::{self, grouped};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
-use crate::config::load::WriteMode;
+use crate::config::database::WriteMethod;
+use crate::config::load::{Sink, WriteMode};
 use crate::config::sets::ParamSet;
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
@@ -158,6 +159,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             dry_run: args.dry_run,
             workers,
             library: setup::library(&args.library, None),
+            network: args.network.network(),
             checkpoints: checkpoints.clone(),
             ..RunOptions::default()
         };
@@ -268,7 +270,11 @@ fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>
 
 /// What a run writes, and whether that replaces what is there.
 fn target(plan: &Plan) -> (PathBuf, bool) {
-    (plan.root.join(&plan.sink.path), plan.sink.write_mode == WriteMode::Overwrite)
+    match &plan.sink {
+        Sink::File(sink) => (plan.root.join(&sink.path), sink.write_mode == WriteMode::Overwrite),
+        Sink::CloudStorage(sink) => (plan.sink.title().into(), sink.write_mode == WriteMode::Overwrite),
+        Sink::Database(sink) => (plan.sink.title().into(), sink.write_method == Some(WriteMethod::TruncateAndLoad)),
+    }
 }
 
 /// Names what is kept of these runs.

@@ -1,6 +1,7 @@
 //! Cloud storages in `extract.yaml` and `load.yaml`, typed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -73,6 +74,21 @@ pub struct Storage {
     /// What the provider asks for. Default: what the machine has.
     #[serde(default)]
     pub credentials: BTreeMap<String, Secret>,
+}
+
+/// The objects as a URL.
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { provider, bucket, path, prefix, pattern, credentials: _ } = self;
+        let scheme = match provider {
+            Provider::S3 => "s3",
+            Provider::Gcs => "gs",
+            Provider::Azure => "az",
+        };
+        let place = path.as_deref().or(prefix.as_deref()).unwrap_or_default();
+        write!(f, "{scheme}://{bucket}/{}", place.trim_start_matches('/'))?;
+        pattern.as_deref().map_or(Ok(()), |pattern| write!(f, " ({pattern})"))
+    }
 }
 
 /// Whose a cloud storage is.

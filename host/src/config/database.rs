@@ -59,6 +59,18 @@ pub struct DatabaseSink {
     pub publish: Vec<String>,
 }
 
+impl DatabaseSink {
+    /// How rows are written.
+    pub fn method(&self) -> WriteMethod {
+        self.write_method.unwrap_or(if !self.primary_key.0.is_empty() { WriteMethod::Upsert } else { WriteMethod::Insert })
+    }
+
+    /// The table with its schema, for a person.
+    pub fn table_title(&self) -> String {
+        self.schema_name.iter().chain([&self.table]).cloned().collect::<Vec<_>>().join(".")
+    }
+}
+
 /// How rows are written to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -207,7 +219,14 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({:?}, {})", self.dialect, without_password(&self.url))
+        write!(f, "Connection({:?}, {self})", self.dialect)
+    }
+}
+
+/// The URL, `***` in place of its password.
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.url))
     }
 }
 

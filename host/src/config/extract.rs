@@ -54,6 +54,33 @@ pub enum Source {
     CloudStorage(CloudSource),
 }
 
+impl Source {
+    /// What `type` says.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Http(_) => "http",
+            Self::Database(_) => "database",
+            Self::CloudStorage(_) => "cloud_storage",
+        }
+    }
+
+    /// Where rows come from, for a person; without passwords.
+    pub fn title(&self) -> String {
+        match self {
+            Self::File(files) => files.path.clone(),
+            Self::Http(http) => http.title(),
+            Self::Database(database) => database.connection_string.to_string(),
+            Self::CloudStorage(cloud) => cloud.storage.to_string(),
+        }
+    }
+
+    /// The files, where it is files.
+    pub fn files(&self) -> Option<&FileSource> {
+        if let Self::File(files) = self { Some(files) } else { None }
+    }
+}
+
 /// What every `extract.yaml` may say beside [`Reading`] and its source.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -50,6 +50,18 @@ pub struct HttpSource {
     pub auth: Option<Auth>,
 }
 
+impl HttpSource {
+    /// The URL as it is written, parameters still by name.
+    pub fn title(&self) -> String {
+        match (&self.url, &self.base_url, &self.endpoint) {
+            (Some(url), ..) => url.clone(),
+            (None, Some(base), Some(endpoint)) => format!("{}/{}", base.trim_end_matches('/'), endpoint.trim_start_matches('/')),
+            (None, Some(base), None) => base.clone(),
+            (None, None, endpoint) => endpoint.clone().unwrap_or_default(),
+        }
+    }
+}
+
 impl Default for HttpSource {
     fn default() -> Self {
         Self {

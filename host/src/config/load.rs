@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::cloud::CloudSink;
-use super::database::DatabaseSink;
+use super::database::{DatabaseSink, WriteMethod};
 use super::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
 use super::settings::{DeadLetters, Limits};
 use super::validate::Validation;
@@ -35,6 +35,45 @@ pub enum Sink {
     Database(Box<DatabaseSink>),
     /// Objects in a cloud storage.
     CloudStorage(CloudSink),
+}
+
+impl Sink {
+    /// What `type` says.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Database(_) => "database",
+            Self::CloudStorage(_) => "cloud_storage",
+        }
+    }
+
+    /// Where rows go to, for a person; without passwords.
+    pub fn title(&self) -> String {
+        match self {
+            Self::File(files) => files.path.clone(),
+            Self::Database(database) => format!("{}, table {}", database.connection_string, database.table_title()),
+            Self::CloudStorage(cloud) => cloud.storage.to_string(),
+        }
+    }
+
+    /// The files, where it is files.
+    pub fn files(&self) -> Option<&FileSink> {
+        if let Self::File(files) = self { Some(files) } else { None }
+    }
+
+    /// The same sink, but what is there stays: rows are added.
+    #[must_use]
+    pub fn adding(mut self) -> Self {
+        match &mut self {
+            Self::File(files) => files.write_mode = WriteMode::Append,
+            Self::CloudStorage(cloud) => cloud.write_mode = WriteMode::Append,
+            Self::Database(database) if database.write_method == Some(WriteMethod::TruncateAndLoad) => {
+                database.write_method = Some(WriteMethod::Insert);
+            }
+            Self::Database(_) => {}
+        }
+        self
+    }
 }
 
 /// What every `load.yaml` may say beside its sink.

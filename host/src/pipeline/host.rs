@@ -27,6 +27,7 @@ pub struct Host {
     pub(super) library: Library,
     pub(super) history: Option<History>,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) network: Network,
 }
 
 impl Host {
@@ -39,10 +40,10 @@ impl Host {
         // Its one thread lets time-outs act; rows are worked on elsewhere.
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("etl-tokio").enable_all().build().outside(|| "starting the runtime".into())?;
-        let options = Options { cache: cache_dir, compiler: None, metered: true, network };
+        let options = Options { cache: cache_dir, compiler: None, metered: true, network: network.clone() };
         let sandbox = Sandbox::open(options, runtime.handle().clone())?;
         let history = state_dir.as_deref().map(History::open).transpose()?;
-        Ok(Self { runtime: Some(runtime), sandbox, library, history, state_dir })
+        Ok(Self { runtime: Some(runtime), sandbox, library, history, state_dir, network })
     }
 
     /// The history of runs, where one is kept.

@@ -163,7 +163,7 @@ impl Pipeline {
     /// # Errors
     /// Outside, where the source cannot be opened; config, where options do not fit it.
     pub fn extract_stream(&self) -> Result<ExtractStream> {
-        ExtractStream::open(&self.plan)
+        ExtractStream::open(&self.plan, &crate::sandbox::Network::default())
     }
 
     /// Passes rows through the transforms and nothing else; all batches have the schema of the first.
@@ -227,7 +227,7 @@ impl Pipeline {
 }
 
 fn with_host(host: &Host, options: RunOptions) -> RunOptions {
-    RunOptions { library: host.library.clone(), state_dir: host.state_dir.clone(), ..options }
+    RunOptions { library: host.library.clone(), state_dir: host.state_dir.clone(), network: host.network.clone(), ..options }
 }
 
 impl Builder {

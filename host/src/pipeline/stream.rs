@@ -6,7 +6,8 @@ use arrow_schema::SchemaRef;
 
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::source::{self, Chunks, Decoded, ReadOptions, Source};
+use crate::sandbox::Network;
+use crate::source::{self, Chunks, Decoded, ReadOptions, Source, Surroundings};
 
 /// The batches of a source, read as they are asked for: one chunk of the input is in memory at a time.
 ///
@@ -20,7 +21,8 @@ pub struct ExtractStream {
 }
 
 impl ExtractStream {
-    pub(super) fn open(plan: &Plan) -> Result<Self> {
+    pub(super) fn open(plan: &Plan, network: &Network) -> Result<Self> {
+        let surroundings = Surroundings { root: &plan.root, params: &plan.params, network };
         let read = ReadOptions {
             batch_rows: plan.reading.batch_size,
             exact: true,
@@ -29,7 +31,7 @@ impl ExtractStream {
             as_text: plan.as_text.clone(),
             ..ReadOptions::default()
         };
-        let source = source::open(&plan.source, &plan.reading, read, &plan.root)?;
+        let source = source::open(&plan.source, &plan.reading, read, &surroundings)?;
         let splits = source.splits(NonZeroUsize::MIN)?.into_iter();
         Ok(Self { source, splits, chunks: None, batches: None })
     }

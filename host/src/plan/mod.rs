@@ -23,8 +23,8 @@ pub use limits::Limits;
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
-use crate::config::extract::{Checkpoint, FileSource, Incremental, ProcessingMode, Reading, Source};
-use crate::config::load::{FileSink, Sink};
+use crate::config::extract::{Checkpoint, Incremental, ProcessingMode, Reading, Source};
+use crate::config::load::Sink;
 use crate::config::pipeline::Pipeline;
 use crate::config::settings::{DeadLetterBackend, DeadLetters as Settings};
 use crate::config::transform::{OnError, OnTrap, Step, Transform};
@@ -39,13 +39,13 @@ pub struct Plan {
     /// The contract directory; paths are relative to it.
     pub root: PathBuf,
     /// Where rows come from.
-    pub source: FileSource,
+    pub source: Source,
     /// How they are read.
     pub reading: Reading,
     /// What is done to them, in order.
     pub stages: Vec<StagePlan>,
     /// Where they go to.
-    pub sink: FileSink,
+    pub sink: Sink,
     /// Where those go that go no further.
     pub dead_letters: DeadLetters,
     /// Rows to read at most.
@@ -200,26 +200,25 @@ impl Plan {
             }
         };
         let stages = stages::stages(pipeline, root, &params, env, &mut errors);
-        let (Source::File(source), Sink::File(sink), true) = (&pipeline.extract.source, &pipeline.load.sink, errors.is_empty()) else {
-            if errors.is_empty() {
-                errors.push(Error::config("this pipeline's source or sink is not built yet"));
-            }
+        if !errors.is_empty() {
             return Err(errors);
-        };
+        }
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
-        validate::keep_texts(pipeline, source, &mut as_text);
+        if let Some(source) = pipeline.extract.source.files() {
+            validate::keep_texts(pipeline, source, &mut as_text);
+        }
         let dead_letters = DeadLetters::of(pipeline.dead_letters(), pipeline, root).map_err(|error| vec![error])?;
         let mut secrets = pipeline.secrets.clone();
         params.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str()).for_each(|value| secrets.add(value));
         Ok(Self {
             name: pipeline.name.clone(),
             root: root.to_owned(),
-            source: source.clone(),
+            source: pipeline.extract.source.clone(),
             reading,
             stages,
-            sink: sink.clone(),
+            sink: pipeline.load.sink.clone(),
             dead_letters,
             limit,
             params,

@@ -17,7 +17,7 @@ use crate::json;
 use crate::plan::{Overrides, Plan};
 use crate::report::Rows;
 use crate::sandbox::Sandbox;
-use crate::source::{Decoded, Given, ReadOptions, given, open};
+use crate::source::{Decoded, Given, ReadOptions, given, open_files};
 
 /// What came of a case.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ fn read(plan: &Plan, case: &Case, folder: &Path, first: bool) -> Result<Given> {
         Input::File { path, place } => {
             reading.schema.extend(case.schema.clone());
             let at_file = |error: Error| Error::config(format!("reading the rows of `{path}`")).because(error).at(place.clone());
-            let source = open(&FileSource::of(path), &reading, options, folder).map_err(at_file)?;
+            let source = open_files(&FileSource::of(path), &reading, options, folder).map_err(at_file)?;
             let mut batches = Vec::new();
             for split in source.splits(NonZeroUsize::MIN)? {
                 for chunk in source.read(&split, None).map_err(at_file)? {

@@ -9,7 +9,7 @@ use super::{SAMPLES, process};
 use crate::batch::Reject;
 use crate::error::Result;
 use crate::report::{DeadLetterReport, PhaseName, Progress, StageReport};
-use crate::sink::Staged;
+use crate::sink::{Sink, Staged};
 use crate::source::Newer;
 
 /// The least time between two looks at the progress.
@@ -19,6 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Ledger<'a> {
     pub(super) letters: &'a Letters,
     pub(super) session: Option<&'a mut Session>,
+    pub(super) sink: &'a dyn Sink,
     pub(super) on_progress: &'a mut dyn FnMut(&Progress),
     /// The split that is worked on.
     pub(super) split: usize,
@@ -72,7 +73,8 @@ impl Ledger<'_> {
         let Some(session) = &mut self.session else { return Ok(()) };
         let mut totals = self.totals.clone();
         totals.elapsed += self.clock.elapsed().as_secs_f64();
-        session.write(phase, &self.staged, None, self.letters.flush()?, totals)
+        let number = session.write(phase, &self.staged, None, self.letters.flush()?, totals)?;
+        self.sink.settle(number)
     }
 }
 
@@ -100,7 +102,8 @@ impl Watcher for Ledger<'_> {
     fn checkpoint(&mut self, so_far: &SplitReport, reached: Reached) -> Result<()> {
         let totals = self.totals_with(so_far);
         let Some(session) = &mut self.session else { return Ok(()) };
-        session.write(Phase::Working, &self.staged, Some(reached), self.letters.flush()?, totals)
+        let number = session.write(Phase::Working, &self.staged, Some(reached), self.letters.flush()?, totals)?;
+        self.sink.settle(number)
     }
 }
 

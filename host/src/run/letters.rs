@@ -154,8 +154,9 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
             let path = plan.root.join(path);
             path == *letters || path.canonicalize().ok().zip(letters.canonicalize().ok()).is_some_and(|(path, letters)| path == letters)
         };
-        for (path, what) in [(&plan.sink.path, "output"), (&plan.source.path, "input")] {
-            if same(path) {
+        let files = [(plan.sink.files().map(|files| &files.path), "output"), (plan.source.files().map(|files| &files.path), "input")];
+        for (path, what) in files {
+            if let Some(path) = path.filter(|path| same(path)) {
                 return Err(Error::config(format!("the dead letters would go to `{path}`, which is the {what}"))
                     .hint("give them a `path` of their own under `dlq`"));
             }

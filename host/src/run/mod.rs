@@ -52,9 +52,9 @@ use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Network, Sandbox};
 use crate::sink::{self, Mark, RunName, Sink};
-use crate::source::{self, Newer, ReadOptions, Source};
+use crate::source::{self, Newer, ReadOptions, Source, Surroundings};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -88,6 +88,15 @@ pub struct RunOptions {
     pub state_dir: Option<PathBuf>,
     /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
     pub mark: Option<Mark>,
+    /// What the operator allows on the network: sources obey it as guests do.
+    pub network: Network,
+}
+
+impl RunOptions {
+    /// What the source of a plan is opened in.
+    fn surroundings<'a>(&'a self, plan: &'a Plan) -> Surroundings<'a> {
+        Surroundings { root: &plan.root, params: &plan.params, network: &self.network }
+    }
 }
 
 impl Default for RunOptions {
@@ -107,6 +116,7 @@ impl Default for RunOptions {
             checkpoints: None,
             state_dir: None,
             mark: None,
+            network: Network::default(),
         }
     }
 }
@@ -202,7 +212,7 @@ fn run_opened(
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
     } else {
-        sink::open_marked(&plan.sink, &plan.root, &name, options.mark.as_ref())
+        sink::open(&plan.sink, &plan.root, &name, options.mark.as_ref())
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
@@ -254,7 +264,7 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
         // It was killed just before it cleared what it had staged.
         let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
         Letters::new(plan, &options, &name)?.clear()?;
-        sink::open(&plan.sink, &plan.root, &name)?.abort()?;
+        sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
     }
     let totals = from.totals.clone();
@@ -319,7 +329,8 @@ fn warn_of_missing(stages: &[StageReport]) {
 
 /// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
 fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
-    let Ok(target) = plan.root.join(&plan.sink.path).canonicalize() else { return Ok(()) };
+    let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
+    let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
     let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
     match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
         Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
@@ -338,7 +349,7 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes
         as_text: plan.as_text.clone(),
         columns: None,
     };
-    source::open(&plan.source, &plan.reading, read, &plan.root).map(Arc::from)
+    source::open(&plan.source, &plan.reading, read, &options.surroundings(plan)).map(Arc::from)
 }
 
 /// Everything a run works with.
@@ -412,6 +423,7 @@ impl Work<'_> {
         let mut ledger = Ledger {
             letters,
             session: None,
+            sink: self.sink,
             on_progress,
             split: 0,
             splits: 1,
@@ -429,6 +441,10 @@ impl Work<'_> {
             let committed = if from.is_some() { self.sink.committed()? } else { None };
             let basis = Basis::now(self.plan, &self.source.inputs(), &self.stages.reports)?;
             if let Some(from) = from {
+                let from = match self.sink.settled()?.filter(|_| committed.is_none()) {
+                    Some(number) => session.settled(from, number)?,
+                    None => from,
+                };
                 if committed.is_none() {
                     session.compare(&from, &basis)?;
                 }
@@ -535,9 +551,9 @@ impl Work<'_> {
         let together = self.stages.remembers || self.output.is_none() && self.sink.names_columns();
         let target = if together { 1 } else { self.options.splits.get().min(self.sink.max_splits()) };
         let mut splits = self.source.splits(NonZeroUsize::new(target).unwrap_or(NonZeroUsize::MIN))?;
-        if splits.is_empty() && self.plan.root.join(&self.plan.sink.path).exists() {
+        if splits.is_empty() && self.sink.has_output() {
             // That no file is there is no reason to lose what an earlier run has written.
-            tracing::warn!(path = self.plan.sink.path, "the output stays as it is, since there was nothing to read");
+            tracing::warn!(path = self.plan.sink.title(), "the output stays as it is, since there was nothing to read");
             return Ok(splits);
         }
         if splits.is_empty() {

@@ -134,7 +134,7 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool) -> Result<B
         as_text: plan.as_text.clone(),
         columns: None,
     };
-    crate::source::open(&plan.source, &plan.reading, read, &plan.root)
+    crate::source::open(&plan.source, &plan.reading, read, &options.surroundings(plan))
 }
 
 /// Opens as many steps as can be; what stands in the way of the rest is noted.
@@ -194,7 +194,7 @@ struct Looking<'a> {
 impl<'a> Looking<'a> {
     /// A look for the source and one for every step, still without rows.
     fn new(plan: &Plan, options: &'a RunOptions, sandbox: &'a Sandbox, apply: &Apply, schema: &SchemaRef, show: usize) -> Result<Self> {
-        let source = Look { what: plan.source.path.clone(), step: (1, 1), schema: Some(schema.clone()), ..Look::default() };
+        let source = Look { what: plan.source.title(), step: (1, 1), schema: Some(schema.clone()), ..Look::default() };
         let mut looking = Self { options, sandbox, looks: vec![source], fused: Vec::new(), show };
         let mut input = Some(schema.clone());
         for (index, (stage, output)) in plan.stages.iter().zip(apply.outputs()).enumerate() {

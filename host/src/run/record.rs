@@ -151,12 +151,12 @@ fn waiting(plan: &Plan) -> Vec<Phase> {
     let rules = plan.stages.iter().filter(|stage| stage.validation.is_some()).flat_map(|stage| stage.steps.iter().map(String::as_str));
     let phase = |name| {
         let (does, detail) = match name {
-            PhaseName::Extract => (true, plan.source.path.clone()),
+            PhaseName::Extract => (true, plan.source.title()),
             PhaseName::Transform => (true, transform.clone().collect::<Vec<_>>().join(", ")),
             PhaseName::Validate => (rules.clone().next().is_some(), rules.clone().collect::<Vec<_>>().join(", ")),
             // One chain of stages has nothing to be put together, and files nothing to be brought up to date.
             PhaseName::Merge | PhaseName::Publish => (false, String::new()),
-            PhaseName::Load => (true, plan.sink.path.clone()),
+            PhaseName::Load => (true, plan.sink.title()),
         };
         Phase::new(name, if does { PhaseStatus::Pending } else { PhaseStatus::Skipped }, detail)
     };

@@ -417,10 +417,13 @@ impl Appender<'_> {
             }
         };
         let empty = matches!(&encoded.payload, Payload::Rows(rows) if rows.is_empty());
-        match &mut self.load {
-            Some(load) if !empty => load.append(encoded),
-            _ => Ok(()),
+        if let Some(load) = self.load.as_mut().filter(|_| !empty) {
+            let refused = load.append(encoded)?;
+            rows.rejected += refused.len() as u64;
+            rows.loaded -= refused.len() as u64;
+            rejects.extend(refused);
         }
+        Ok(())
     }
 
     /// Ends the waiting of rows: the columns of all of them are known now.

@@ -10,10 +10,11 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use calamine::{Data, Reader as _};
 use serde_json::Value;
 
+use super::file::open;
 use super::*;
 use crate::batch::{Origin, RowNumbers};
 use crate::config::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
-use crate::config::load::{Compression, WriteMode};
+use crate::config::load::{Compression, FileSink, WriteMode};
 use crate::error::Fault;
 
 fn sink(path: &str) -> FileSink {
@@ -119,7 +120,7 @@ fn stage(sink: &dyn Sink, split: usize, chunks: &[Batch]) -> Staged {
 
 /// Runs one whole run of rows with these ids.
 fn write(config: &FileSink, root: &Path, run_id: &str, first: i64, rows: usize) -> Committed {
-    let sink = open(config, root, &run(run_id)).unwrap();
+    let sink = open(config, root, &run(run_id), None).unwrap();
     let staged = stage(sink.as_ref(), 0, &[batch(first, rows)]);
     sink.commit(vec![staged]).unwrap()
 }
@@ -257,7 +258,7 @@ fn read_excel(bytes: Vec<u8>) -> Vec<Value> {
 fn nothing_is_visible_before_the_commit_and_every_row_after_it() {
     for config in every_sink() {
         let root = tempfile::tempdir().unwrap();
-        let sink = open(&config, root.path(), &run("r1")).unwrap();
+        let sink = open(&config, root.path(), &run("r1"), None).unwrap();
         let staged = stage(sink.as_ref(), 0, &[batch(1, 5), batch(6, 5)]);
         assert_eq!(visible(root.path()), Vec::<String>::new(), "{config:?}");
         let committed = sink.commit(vec![staged]).unwrap();
@@ -273,7 +274,7 @@ fn nothing_is_visible_before_the_commit_and_every_row_after_it() {
 fn splits_stand_in_their_order_and_a_split_begun_twice_counts_once() {
     for config in every_sink() {
         let root = tempfile::tempdir().unwrap();
-        let sink = open(&config, root.path(), &run("r1")).unwrap();
+        let sink = open(&config, root.path(), &run("r1"), None).unwrap();
         if sink.max_splits() == 1 {
             continue;
         }
@@ -303,7 +304,7 @@ fn stage_in_two_lives(config: &FileSink, root: &Path, chunks: &[Batch], dies: us
     };
     let mark = root.join(".mark");
     fs::write(&mark, "").unwrap();
-    let sink = open(config, root, &run("r1")).unwrap();
+    let sink = open(config, root, &run("r1"), None).unwrap();
     sink.keep(&mark).unwrap();
     let mut load = sink.begin(0, schema(), None).unwrap();
     let mut flushed = vec![load.flush().unwrap()];
@@ -312,7 +313,7 @@ fn stage_in_two_lives(config: &FileSink, root: &Path, chunks: &[Batch], dies: us
         flushed.push(load.flush().unwrap());
     }
     drop((load, sink));
-    let sink = open(config, root, &run("r1")).unwrap();
+    let sink = open(config, root, &run("r1"), None).unwrap();
     let text = serde_json::to_string(&flushed[from]).unwrap();
     let flushed: Flushed = serde_json::from_str(&text).unwrap();
     let mut load = sink.begin(0, flushed.schema().unwrap(), Some(&flushed)).unwrap();
@@ -331,7 +332,7 @@ fn a_load_that_goes_on_from_a_flush_gives_the_bytes_of_one_that_was_never_flushe
         let undisturbed = tempfile::tempdir().unwrap();
         write(&FileSink { write_mode: WriteMode::Overwrite, ..config.clone() }, undisturbed.path(), "r0", 90, 3);
         let old: Vec<(String, Vec<u8>)> = files(undisturbed.path()).into_iter().collect();
-        let sink = open(&config, undisturbed.path(), &run("r1")).unwrap();
+        let sink = open(&config, undisturbed.path(), &run("r1"), None).unwrap();
         let mut load = sink.begin(0, schema(), None).unwrap();
         for chunk in &chunks {
             let mut encoder = load.encoder().start().unwrap();
@@ -363,7 +364,7 @@ fn what_an_interrupted_run_has_staged_stays_while_it_can_be_gone_on_with() {
         let root = tempfile::tempdir().unwrap();
         let mark = root.path().join(".mark");
         fs::write(&mark, "").unwrap();
-        let interrupted = open(&config, root.path(), &run("r1")).unwrap();
+        let interrupted = open(&config, root.path(), &run("r1"), None).unwrap();
         interrupted.keep(&mark).unwrap();
         stage(interrupted.as_ref(), 0, &[batch(1, 5)]);
         drop(interrupted);
@@ -385,7 +386,7 @@ fn an_aborted_run_leaves_the_old_output_as_it_was_and_no_stray_file() {
             let root = tempfile::tempdir().unwrap();
             write(&FileSink { write_mode: WriteMode::Overwrite, ..config.clone() }, root.path(), "r1", 1, 7);
             let before = files(root.path());
-            let sink = open(&config, root.path(), &run("r2")).unwrap();
+            let sink = open(&config, root.path(), &run("r2"), None).unwrap();
             stage(sink.as_ref(), 0, &[batch(8, 5)]);
             if !dropped {
                 sink.abort().unwrap();
@@ -400,7 +401,7 @@ fn an_aborted_run_leaves_the_old_output_as_it_was_and_no_stray_file() {
 fn an_aborted_first_run_leaves_not_even_a_folder() {
     for config in every_sink() {
         let root = tempfile::tempdir().unwrap();
-        let sink = open(&config, root.path(), &run("r1")).unwrap();
+        let sink = open(&config, root.path(), &run("r1"), None).unwrap();
         stage(sink.as_ref(), 0, &[batch(1, 5)]);
         sink.abort().unwrap();
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0, "{config:?}");
@@ -427,7 +428,7 @@ fn appending_keeps_the_old_rows_and_starts_where_there_are_none() {
         let root = tempfile::tempdir().unwrap();
         write(&config, root.path(), "r1", 1, 5);
         write(&config, root.path(), "r2", 6, 0);
-        let sink = open(&config, root.path(), &run("r3")).unwrap();
+        let sink = open(&config, root.path(), &run("r3"), None).unwrap();
         let staged = [stage(sink.as_ref(), 0, &[batch(6, 2)]), stage(sink.as_ref(), 1, &[batch(8, 3)])];
         assert_eq!(sink.commit(staged.into()).unwrap().rows, 5);
         assert_eq!(read_back(&config, root.path()), expected(1..=10), "{config:?}");
@@ -440,7 +441,7 @@ fn a_run_without_rows_replaces_the_old_output_by_an_empty_one() {
         for begun in [true, false] {
             let root = tempfile::tempdir().unwrap();
             write(&config, root.path(), "r1", 1, 5);
-            let sink = open(&config, root.path(), &run("r2")).unwrap();
+            let sink = open(&config, root.path(), &run("r2"), None).unwrap();
             let staged = if begun { vec![stage(sink.as_ref(), 0, &[])] } else { Vec::new() };
             assert_eq!(sink.commit(staged).unwrap().rows, 0);
             if begun || !matches!(config.path.as_str(), "new/folder/a.csv" | "new/folder/a.tsv" | "new/folder/a.csv.zst") {
@@ -456,7 +457,7 @@ fn a_folder_that_cannot_be_made_is_the_fault_of_the_world_outside() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("file"), "").unwrap();
         let config = FileSink { path: format!("file/{}", config.path), ..config };
-        let error = open(&config, root.path(), &run("r1")).map(|_| ()).unwrap_err();
+        let error = open(&config, root.path(), &run("r1"), None).map(|_| ()).unwrap_err();
         assert_eq!(error.fault(), Fault::Outside, "{error:?}");
         assert_eq!(error.find_hint(), Some("a part of the path is a file, not a folder"));
     }
@@ -468,7 +469,7 @@ fn a_run_that_was_killed_leaves_the_old_output_and_the_next_run_clears_its_trace
         let root = tempfile::tempdir().unwrap();
         write(&config, root.path(), "r1", 1, 5);
         let before = visible(root.path());
-        let killed = open(&config, root.path(), &run("killed")).unwrap();
+        let killed = open(&config, root.path(), &run("killed"), None).unwrap();
         stage(killed.as_ref(), 0, &[batch(50, 5)]);
         assert_eq!(visible(root.path()), before);
         // What a killed process leaves, without its lock: a copy of the folder.
@@ -489,8 +490,8 @@ fn a_run_that_was_killed_leaves_the_old_output_and_the_next_run_clears_its_trace
 fn two_runs_cannot_write_one_target_at_once() {
     for config in every_sink() {
         let root = tempfile::tempdir().unwrap();
-        let first = open(&config, root.path(), &run("r1")).unwrap();
-        let error = open(&config, root.path(), &run("r2")).map(|_| ()).unwrap_err();
+        let first = open(&config, root.path(), &run("r1"), None).unwrap();
+        let error = open(&config, root.path(), &run("r2"), None).map(|_| ()).unwrap_err();
         assert_eq!(error.fault(), Fault::Outside);
         assert!(error.to_string().starts_with("another run (`r1`) is writing `"), "{error}");
         drop(first);

@@ -67,6 +67,10 @@ impl Sink for FileOutput {
         if matches!((&self.output.kind, &self.output.layout), (Kind::Excel { .. }, Layout::One)) { 1 } else { usize::MAX }
     }
 
+    fn has_output(&self) -> bool {
+        self.output.folder.join(self.output.name()).exists()
+    }
+
     fn names_columns(&self) -> bool {
         // A line of JSON names its own.
         let csv = |format: &TextFormat| matches!(format.syntax, Syntax::Csv(_));

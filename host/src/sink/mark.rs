@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::commit::Move;
 use super::output::Output;
 use super::workspace::{Workspace, cannot, sync_dir};
-use crate::config::load::FileSink;
+use crate::config::load::Sink;
 use crate::error::Result;
 
 /// A hidden file beside the target, which a commit shows together with the output, all or nothing: plain data, to be kept by whoever will ask.
@@ -28,7 +28,8 @@ impl Mark {
     ///
     /// # Errors
     /// Config, where options of the sink cannot be.
-    pub fn new(sink: &FileSink, root: &Path, token: &str) -> Result<Self> {
+    pub fn new(sink: &Sink, root: &Path, token: &str) -> Result<Self> {
+        let Sink::File(sink) = sink else { return Err(super::unbuilt(sink)) };
         let output = Output::new(sink, root)?;
         let folder = std::path::absolute(&output.folder).map_err(|error| cannot("find", &output.folder, error))?;
         Ok(Self { folder, name: output.name(), token: token.to_owned() })

@@ -37,8 +37,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Reject};
-use crate::config::load::FileSink;
-use crate::error::Result;
+use crate::config::load::Sink as SinkConfig;
+use crate::error::{Error, Result};
 
 /// What a sink must know of the run that writes to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,39 +51,42 @@ pub struct RunName {
     pub pipeline: String,
 }
 
-/// Opens the file sink of a run; `root` is the folder that relative paths are relative to.
+/// Opens the sink of a run; `root` is the folder that relative paths are relative to.
 ///
-/// Makes the target's folder where it is missing, and clears what dead runs have left there.
+/// Makes the target's folder where it is missing, and clears what dead runs have left there. With a mark, the commit leaves it beside the
+/// output, all or nothing.
 ///
 /// # Errors
 /// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
-pub fn open(sink: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
-    file::open(sink, root, run, None)
+pub fn open(sink: &SinkConfig, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+    match sink {
+        SinkConfig::File(sink) => file::open(sink, root, run, mark),
+        other => Err(unbuilt(other)),
+    }
 }
 
-/// As [`open`]; the commit leaves the mark beside the output, all or nothing.
-///
-/// # Errors
-/// As [`open`].
-pub fn open_marked(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
-    file::open(sink, root, run, mark)
+fn unbuilt(sink: &SinkConfig) -> Error {
+    Error::config(format!("writing to `type: {}` is not built yet", sink.kind()))
 }
 
 /// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.
 ///
 /// # Errors
 /// As [`check`].
-pub fn open_nothing(sink: &FileSink, root: &Path) -> Result<Box<dyn Sink>> {
+pub fn open_nothing(sink: &SinkConfig, root: &Path) -> Result<Box<dyn Sink>> {
     check(sink, root)?;
     Ok(Box::new(nothing::Nothing))
 }
 
-/// Checks a file sink; looks at no more of the disk than whether its path is a folder.
+/// Checks a sink; looks at no more of the disk than whether its path is a folder.
 ///
 /// # Errors
 /// Config, where options cannot be.
-pub fn check(sink: &FileSink, root: &Path) -> Result<()> {
-    output::Output::new(sink, root).map(|_| ())
+pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
+    match sink {
+        SinkConfig::File(sink) => output::Output::new(sink, root).map(|_| ()),
+        other => Err(unbuilt(other)),
+    }
 }
 
 /// A place that rows go to. Nothing of a run is visible there before [`Sink::commit`].
@@ -98,6 +101,9 @@ pub trait Sink: Send + Sync {
         usize::MAX
     }
 
+    /// Whether there is output of an earlier run, or a place that needs none to be found empty.
+    fn has_output(&self) -> bool;
+
     /// Whether the columns that [`Sink::begin`] names are those of all rows; where not, each batch may have its own.
     fn names_columns(&self) -> bool {
         true
@@ -109,6 +115,18 @@ pub trait Sink: Send + Sync {
 
     /// Keeps what is staged when the process ends before the run does, for as long as the file `while_there` is there.
     fn keep(&self, while_there: &Path) -> Result<()>;
+
+    /// Is told that a checkpoint is on disk: a sink that shows rows as it goes shows, together with the checkpoint's number, those up to it,
+    /// and no others.
+    fn settle(&self, _checkpoint: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// The number of the last checkpoint of this run up to which rows are shown, 0 where none are; `None` of a sink that shows nothing before
+    /// the commit, which can go on from any.
+    fn settled(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
 
     /// Shows all that was staged, in the order of splits, all or nothing.
     fn commit(&self, staged: Vec<Staged>) -> Result<Committed>;
@@ -125,8 +143,8 @@ pub trait Load: Send {
     /// What encodes chunks; shared by all threads.
     fn encoder(&self) -> Arc<dyn Encode>;
 
-    /// Appends an encoded chunk. Chunks come in order.
-    fn append(&mut self, chunk: Encoded) -> Result<()>;
+    /// Appends an encoded chunk. Chunks come in order. Answers the rows that only the other end could refuse, which are not written.
+    fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>>;
 
     /// Puts everything so far on disk and says how to go on from there; what an earlier flush said stays true.
     fn flush(&mut self) -> Result<Flushed>;

@@ -364,7 +364,7 @@ impl Load for PartsLoad {
         self.encoder.clone()
     }
 
-    fn append(&mut self, chunk: Encoded) -> Result<()> {
+    fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>> {
         let Payload::Rows(batches) = chunk.payload else { return Err(Error::bug("parts take rows only")) };
         for Batch { rows, .. } in batches {
             match &self.output.layout {
@@ -375,7 +375,7 @@ impl Load for PartsLoad {
                 _ => self.push("", rows)?,
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<Flushed> {

@@ -15,6 +15,7 @@ use super::parquet::{self as parquet_file, ParquetEncode};
 use super::text::TextEncode;
 use super::workspace::{cannot, sync_dir};
 use super::{Encode, Encoded, Flushed, Load, Payload, Staged, StagedPart};
+use crate::batch::Reject;
 use crate::error::{Error, Result};
 
 /// Bytes after which the kernel starts to put what is written on disk, so that the sync at the end has little left to do.
@@ -86,10 +87,10 @@ impl Load for TextLoad {
         self.encode.clone()
     }
 
-    fn append(&mut self, chunk: Encoded) -> Result<()> {
+    fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>> {
         let Payload::Bytes(bytes) = chunk.payload else { return Err(Error::bug("a text file takes bytes only")) };
         if chunk.rows == 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let format = &self.encode.format;
         let joint = format.packing.pack(format.joint(self.rows > 0).to_vec())?;
@@ -100,7 +101,7 @@ impl Load for TextLoad {
             start_writeback(&self.file, self.started, self.written - self.started);
             self.started = self.written;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<Flushed> {
@@ -184,15 +185,15 @@ impl Load for ParquetLoad {
         self.encode.clone()
     }
 
-    fn append(&mut self, chunk: Encoded) -> Result<()> {
+    fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>> {
         let Payload::RowGroups(groups) = chunk.payload else { return Err(Error::bug("a Parquet file takes row groups only")) };
         if groups.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let (path, writer, rows) = self.open()?;
         groups.into_iter().try_for_each(|group| parquet_file::append(writer, group, path))?;
         *rows += chunk.rows;
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<Flushed> {

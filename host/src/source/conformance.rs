@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch,
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Decoded, ReadOptions, Source, Split, open};
+use super::{Decoded, ReadOptions, Source, Split, open_files};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Reading};
 use crate::error::Fault;
@@ -181,7 +181,7 @@ impl Fixture {
     }
 
     fn open(&self, options: ReadOptions) -> Box<dyn Source> {
-        open(&self.source, &Reading::default(), options, self.folder.path()).unwrap()
+        open_files(&self.source, &Reading::default(), options, self.folder.path()).unwrap()
     }
 }
 
@@ -391,7 +391,7 @@ fn an_empty_text_file_has_no_rows_and_no_match_is_an_empty_source() {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let source: FileSource = serde_json::from_value(json!({"path": name})).unwrap();
-        let source = open(&source, &Reading::default(), ReadOptions::default(), folder.path()).unwrap();
+        let source = open_files(&source, &Reading::default(), ReadOptions::default(), folder.path()).unwrap();
         assert_eq!(all(&*source, 1), [], "{name}");
         assert_eq!(source.schema().fields().len(), 0, "{name}");
     }
@@ -399,7 +399,7 @@ fn an_empty_text_file_has_no_rows_and_no_match_is_an_empty_source() {
 
 fn failure(folder: &Path, options: Value) -> (Fault, String, Option<String>) {
     let source: FileSource = serde_json::from_value(options).unwrap();
-    let result = open(&source, &Reading::default(), ReadOptions::default(), folder).and_then(|source| {
+    let result = open_files(&source, &Reading::default(), ReadOptions::default(), folder).and_then(|source| {
         for split in source.splits(NonZeroUsize::MIN)? {
             for chunk in source.read(&split, None)? {
                 for decoded in chunk?.decode() {
@@ -499,6 +499,6 @@ fn stars_find_files_in_the_order_of_their_names() {
         std::fs::write(path, "a\n1\n").unwrap();
     }
     let source: FileSource = serde_json::from_value(json!({"path": "**/*.csv"})).unwrap();
-    let source = open(&source, &Reading::default(), ReadOptions::default(), folder.path()).unwrap();
+    let source = open_files(&source, &Reading::default(), ReadOptions::default(), folder.path()).unwrap();
     assert_eq!(source.splits(NonZeroUsize::MIN).unwrap()[0].files, ["a/x/1.csv", "b/2.csv", "c.csv"]);
 }

@@ -196,7 +196,7 @@ fn chunks_of_one_parquet_file_are_decoded_on_several_threads() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.parquet"), writer.into_inner().unwrap()).unwrap();
     let source = serde_json::from_value(json!({"path": "a.parquet"})).unwrap();
-    let source = super::open(&source, &crate::config::extract::Reading::default(), ReadOptions::default(), folder.path()).unwrap();
+    let source = super::open_files(&source, &crate::config::extract::Reading::default(), ReadOptions::default(), folder.path()).unwrap();
     let split = source.splits(std::num::NonZeroUsize::MIN).unwrap().remove(0);
     let check = |chunk: Box<dyn super::Chunk>| {
         let mut sum = 0;

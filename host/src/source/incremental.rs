@@ -263,7 +263,7 @@ fn is_nan(array: &ArrayRef, row: usize) -> bool {
 mod tests {
     use std::num::NonZeroUsize;
 
-    use super::super::{ReadOptions, open};
+    use super::super::{ReadOptions, open_files};
     use super::*;
     use crate::config::extract::{FileSource, Reading};
 
@@ -278,7 +278,7 @@ mod tests {
         std::fs::write(folder.path().join("a.jsonl"), lines).unwrap();
         let options = ReadOptions { batch_rows: NonZeroUsize::new(2).unwrap(), ..ReadOptions::default() };
         let source =
-            Newer::new(Arc::from(open(&FileSource::of("a.jsonl"), &Reading::default(), options, folder.path())?), incremental, mark)?;
+            Newer::new(Arc::from(open_files(&FileSource::of("a.jsonl"), &Reading::default(), options, folder.path())?), incremental, mark)?;
         let (mut came, mut filtered, mut rejects) = (Vec::new(), 0, 0);
         let source = Arc::new(source);
         for chunk in source.read(&source.splits(NonZeroUsize::MIN)?[0], None)? {

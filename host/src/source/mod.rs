@@ -32,21 +32,46 @@ pub use given::{Given, given};
 pub use incremental::Newer;
 pub use lines::read_lines;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::batch::{Batch, Position, Reject};
-use crate::config::extract::{FileSource, Reading};
-use crate::error::Result;
+use crate::config::extract::{FileSource, Reading, Source as SourceConfig};
+use crate::error::{Error, Result};
+use crate::sandbox::Network;
+
+/// What a source is opened in.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The folder that relative paths start at.
+    pub root: &'a Path,
+    /// The run's parameters.
+    pub params: &'a BTreeMap<String, Value>,
+    /// What the operator allows on the network.
+    pub network: &'a Network,
+}
+
+/// Opens a source: finds out what is there to be read and of what columns it is.
+///
+/// # Errors
+/// Outside, where it is not there or cannot be read; config, where options do not fit it; data, where it is damaged.
+pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Box<dyn Source>> {
+    match source {
+        SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
+        other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
+    }
+}
 
 /// Opens a file source: finds its files and out of what columns they are; `root` is what a relative path starts at.
 ///
 /// # Errors
-/// Outside, where a file is missing or cannot be read; config, where options do not fit it; data, where it is damaged.
-pub fn open(source: &FileSource, reading: &Reading, options: ReadOptions, root: &Path) -> Result<Box<dyn Source>> {
+/// As [`open`].
+pub fn open_files(source: &FileSource, reading: &Reading, options: ReadOptions, root: &Path) -> Result<Box<dyn Source>> {
     Ok(Box::new(file::Files::open(source, reading, &options, root)?))
 }
 

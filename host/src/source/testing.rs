@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use serde_json::Value;
 
-use super::{ReadOptions, open};
+use super::{ReadOptions, open_files};
 use crate::config::extract::{FileSource, Reading};
 use crate::error::Error;
 
@@ -29,7 +29,7 @@ pub(super) fn try_read(files: &[(&str, &[u8])], source: Value, reading: Value, o
     }
     let source: FileSource = serde_json::from_value(source).unwrap();
     let reading: Reading = serde_json::from_value(reading).unwrap();
-    let source = open(&source, &reading, options, folder.path())?;
+    let source = open_files(&source, &reading, options, folder.path())?;
     let schema = source.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect::<Vec<_>>();
     let mut read = Read { schema: schema.join(", "), rows: Vec::new(), rejects: Vec::new(), skipped: 0 };
     for split in source.splits(NonZeroUsize::MIN)? {

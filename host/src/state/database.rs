@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
 
-use super::blocking::wait;
 use crate::error::{Context, Error, Result};
+use crate::remote::wait;
 
 /// How long a process waits for another that is writing.
 const BUSY: Duration = Duration::from_secs(15);

@@ -1,6 +1,5 @@
 //! What the host keeps from one call to the next: a record of every run, and dead letters in tables. The only user of SQL.
 
-mod blocking;
 mod database;
 mod history;
 mod journal;

@@ -64,7 +64,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
     let selection = Selection { prefix: args.id.clone(), ..args.selection.selection(&[]) };
     let state_dir = setup::state_folder(&args.queue.state).ok();
-    let run = RunOptions { library: setup::library(&args.library, None), state_dir, ..RunOptions::default() };
+    let run =
+        RunOptions { library: setup::library(&args.library, None), network: args.network.network(), state_dir, ..RunOptions::default() };
     let options = ReplayOptions { selection, from: args.from.clone(), run };
     let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::hex;
-use crate::config::load::WriteMode;
+use crate::config::load::{FileSink, WriteMode};
 use crate::error::{Context, Result};
 use crate::plan::{Plan, StagePlan};
 use crate::report::StageReport;
@@ -89,9 +89,10 @@ impl Basis {
             written.insert(format!("what {place} does"), digest_of_stage(step));
             written.insert(format!("the component of {place}"), report.digest.clone());
         }
-        let appends = matches!(sink.write_mode, WriteMode::Append) && sink.partition_by.is_empty() && sink.max_rows_per_file.is_none();
-        let output = root.join(&sink.path);
-        let old_output = if appends && output.is_file() { Some(InputFile::look(&output)?) } else { None };
+        let one_file = |sink: &&FileSink| sink.partition_by.is_empty() && sink.max_rows_per_file.is_none();
+        let grows = sink.files().filter(one_file).filter(|sink| matches!(sink.write_mode, WriteMode::Append));
+        let output = grows.map(|sink| root.join(&sink.path)).filter(|output| output.is_file());
+        let old_output = output.map(|output| InputFile::look(&output)).transpose()?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
             written,

@@ -181,7 +181,32 @@ impl Session {
             .hint("put it back as it was, go on all the same with `--force`, or start again from the first row with `--restart`"))
     }
 
-    /// Writes a checkpoint.
+    /// The checkpoint up to which a sink that shows rows as it goes has shown them: the last, or the one before it.
+    ///
+    /// # Errors
+    /// Config, where it is neither.
+    pub(in crate::run) fn settled(&mut self, last: Checkpoint, number: u64) -> Result<Checkpoint> {
+        // Before the first one is settled nothing was read either.
+        if last.number == number || number == 0 && last.number == 1 {
+            return Ok(last);
+        }
+        match self.store.step_back()? {
+            Some(before) if before.number == number => {
+                self.number = number;
+                Ok(before)
+            }
+            _ => {
+                let id = &self.checkpoints.id;
+                Err(Error::config(format!(
+                    "the checkpoint `{id}` is number {} of its run, but the rows that are there are those up to number {number}",
+                    last.number
+                ))
+                .hint("somebody has put another checkpoint or another database in place; `--restart` starts again from the first row"))
+            }
+        }
+    }
+
+    /// Writes a checkpoint; answers its number.
     pub(in crate::run) fn write(
         &mut self,
         phase: Phase,
@@ -189,7 +214,7 @@ impl Session {
         reached: Option<Reached>,
         letters: Vec<dead_letters::Flushed>,
         totals: Totals,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let rfc3339 = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Nanos, true);
         let checkpoint = Checkpoint {
             run_id: self.run_id.clone(),
@@ -209,7 +234,7 @@ impl Session {
         self.store.write(checkpoint)?;
         self.number += 1;
         self.written += 1;
-        Ok(())
+        Ok(self.number)
     }
 
     /// Makes the file that keeps what the run has staged while it is there.

@@ -125,6 +125,23 @@ impl Store {
         }
     }
 
+    /// Takes back the last checkpoint: the one before it is the last one again. None where there is no such.
+    ///
+    /// # Errors
+    /// Where it cannot be read or moved.
+    pub(super) fn step_back(&self) -> Result<Option<Checkpoint>> {
+        let [current, previous] = ["current", "previous"].map(|name| self.folder.join(name));
+        let bytes = match fs::read(&previous) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(cannot("read", &previous, error)),
+        };
+        let before = Checkpoint::decode(&bytes).map_err(|error| error.while_doing(format!("cannot use `{}`", previous.display())))?;
+        fs::rename(&previous, &current).map_err(|error| cannot("put back the checkpoint", &current, error))?;
+        sync_dir(&self.folder)?;
+        Ok(Some(before))
+    }
+
     /// Puts a checkpoint in place of the last one, which is kept until the next.
     ///
     /// # Errors

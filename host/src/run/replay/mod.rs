@@ -22,8 +22,7 @@ use uuid::Uuid;
 use self::transit::Transit;
 use super::stages::Components;
 use super::{RunOptions, run};
-use crate::config::extract::{FileSource, Format, OnParseError, Reading};
-use crate::config::load::WriteMode;
+use crate::config::extract::{FileSource, Format, OnParseError, Reading, Source};
 use crate::error::{Error, Result};
 use crate::plan::{DeadLetters, Plan, StagePlan, Validation};
 use crate::report::{DeadLetter, LetterStatus, Progress, RunReport};
@@ -147,8 +146,8 @@ fn part(plan: &Plan, entry: usize, pins: &BTreeMap<String, etl_steps::Type>, tra
         ..stage.clone()
     });
     let first = entry == 0;
-    let mut part = Plan {
-        source: FileSource { format: Some(Format::Jsonl), ..FileSource::of(transit.rows_pattern()) },
+    Plan {
+        source: Source::File(FileSource { format: Some(Format::Jsonl), ..FileSource::of(transit.rows_pattern()) }),
         reading: Reading { schema: pins.clone(), max_records: None, on_parse_error: OnParseError::Dlq, ..plan.reading.clone() },
         stages: stages.collect(),
         dead_letters: DeadLetters::File(transit.outcome()),
@@ -157,10 +156,9 @@ fn part(plan: &Plan, entry: usize, pins: &BTreeMap<String, etl_steps::Type>, tra
         max_failed_batches: 1.0,
         as_text: if first { plan.as_text.clone() } else { Vec::new() },
         converted: if first { plan.converted.clone() } else { Vec::new() },
+        sink: plan.sink.clone().adding(),
         ..plan.clone()
-    };
-    part.sink.write_mode = WriteMode::Append;
-    part
+    }
 }
 
 /// One part of a replay.

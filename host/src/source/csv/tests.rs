@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use serde_json::{Value, json};
 
 use crate::config::extract::{FileSource, Reading};
-use crate::source::{ReadOptions, open};
+use crate::source::{ReadOptions, open_files};
 
 /// Reads a file; answers rows as text and rejects as `row line code: message`.
 fn read(text: impl AsRef<[u8]>, options: Value, reading: Value, read_options: ReadOptions) -> (Vec<String>, Vec<String>) {
@@ -13,7 +13,7 @@ fn read(text: impl AsRef<[u8]>, options: Value, reading: Value, read_options: Re
     source["path"] = "a.csv".into();
     let source: FileSource = serde_json::from_value(source).unwrap();
     let reading: Reading = serde_json::from_value(reading).unwrap();
-    let source = open(&source, &reading, read_options, folder.path()).unwrap();
+    let source = open_files(&source, &reading, read_options, folder.path()).unwrap();
     let (mut rows, mut rejects) = (Vec::new(), Vec::new());
     for split in source.splits(NonZeroUsize::MIN).unwrap() {
         for chunk in source.read(&split, None).unwrap() {
@@ -47,7 +47,7 @@ fn types(text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.csv"), text).unwrap();
     let source: FileSource = serde_json::from_value(json!({"path": "a.csv"})).unwrap();
-    let source = open(&source, &Reading::default(), ReadOptions::default(), folder.path()).unwrap();
+    let source = open_files(&source, &Reading::default(), ReadOptions::default(), folder.path()).unwrap();
     source.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect()
 }
 
@@ -162,7 +162,7 @@ fn files_may_differ_in_the_order_of_columns_and_lack_some() {
     std::fs::write(folder.path().join("3.csv"), "b\nz\n").unwrap();
     let source: FileSource = serde_json::from_value(json!({"path": "*.csv"})).unwrap();
     let reading: Reading = serde_json::from_value(json!({"infer_rows": 1})).unwrap();
-    let source = open(&source, &reading, ReadOptions::default(), folder.path()).unwrap();
+    let source = open_files(&source, &reading, ReadOptions::default(), folder.path()).unwrap();
     let mut shown = Vec::new();
     for chunk in source.read(&source.splits(NonZeroUsize::MIN).unwrap()[0], None).unwrap() {
         for decoded in chunk.unwrap().decode() {

@@ -1,0 +1,6 @@
+//! The other ends of a run that are not on this machine's disk: how they are reached, by sources, sinks and the host's own tables alike.
+
+pub mod database;
+mod wait;
+
+pub use wait::wait;
