@@ -22,7 +22,7 @@ pub struct ExtractStream {
 
 impl ExtractStream {
     pub(super) fn open(plan: &Plan, network: &Network) -> Result<Self> {
-        let surroundings = Surroundings { root: &plan.root, params: &plan.params, network };
+        let surroundings = Surroundings { root: &plan.root, params: &plan.params, network, max_retries: plan.max_retries };
         let read = ReadOptions {
             batch_rows: plan.reading.batch_size,
             exact: true,

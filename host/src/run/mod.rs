@@ -95,7 +95,7 @@ pub struct RunOptions {
 impl RunOptions {
     /// What the source of a plan is opened in.
     fn surroundings<'a>(&'a self, plan: &'a Plan) -> Surroundings<'a> {
-        Surroundings { root: &plan.root, params: &plan.params, network: &self.network }
+        Surroundings { root: &plan.root, params: &plan.params, network: &self.network, max_retries: plan.max_retries }
     }
 }
 
@@ -204,10 +204,10 @@ fn run_opened(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
-    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone() })?.discard()?;
+        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -262,7 +262,7 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;

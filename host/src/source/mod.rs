@@ -11,8 +11,10 @@ mod json;
 mod layout;
 mod lines;
 mod nested;
+mod objects;
 mod parquet;
 mod paths;
+mod place;
 mod positioned;
 mod refuse;
 mod rows;
@@ -43,6 +45,7 @@ use serde_json::Value;
 use crate::batch::{Batch, Position, Reject};
 use crate::config::extract::{FileSource, Reading, Source as SourceConfig};
 use crate::error::{Error, Result};
+use crate::remote::store::Store;
 use crate::sandbox::Network;
 
 /// What a source is opened in.
@@ -54,6 +57,8 @@ pub struct Surroundings<'a> {
     pub params: &'a BTreeMap<String, Value>,
     /// What the operator allows on the network.
     pub network: &'a Network,
+    /// How often a request is tried again.
+    pub max_retries: u32,
 }
 
 /// Opens a source: finds out what is there to be read and of what columns it is.
@@ -63,6 +68,10 @@ pub struct Surroundings<'a> {
 pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Box<dyn Source>> {
     match source {
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
+        SourceConfig::CloudStorage(source) => {
+            let store = Store::open(&source.storage, surroundings.root, surroundings.max_retries)?;
+            Ok(Box::new(file::Files::open(&source.files(), reading, &options, objects::find(source, &store)?)?))
+        }
         other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
     }
 }
@@ -72,7 +81,25 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
 /// # Errors
 /// As [`open`].
 pub fn open_files(source: &FileSource, reading: &Reading, options: ReadOptions, root: &Path) -> Result<Box<dyn Source>> {
-    Ok(Box::new(file::Files::open(source, reading, &options, root)?))
+    Ok(Box::new(file::Files::open(source, reading, &options, paths::find(source, root)?)?))
+}
+
+/// A file or an object that is read, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asset {
+    /// A file on this machine.
+    File(PathBuf),
+    /// An object in a cloud storage.
+    Object {
+        /// Its name.
+        url: String,
+        /// Bytes in it.
+        bytes: u64,
+        /// The storage's name for this content; empty where it has none.
+        etag: String,
+        /// When it was written, in nanoseconds since 1970.
+        modified: u64,
+    },
 }
 
 /// A place that rows come from.
@@ -85,8 +112,8 @@ pub trait Source: Send + Sync {
     /// Cuts the input into at most `target` parts that can be read on their own; none where there is nothing to read.
     fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>>;
 
-    /// The files on this machine that it reads, each once.
-    fn inputs(&self) -> Vec<PathBuf> {
+    /// The files and objects that it reads, each once.
+    fn inputs(&self) -> Vec<Asset> {
         Vec::new()
     }
 
