@@ -19,6 +19,7 @@ mod jsonata_suite;
 mod list;
 mod many;
 mod modes;
+mod object;
 mod params;
 mod preview;
 mod progress;

@@ -5,6 +5,7 @@
 
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
+pub(crate) mod s3;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
