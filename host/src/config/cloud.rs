@@ -155,6 +155,27 @@ impl Storage {
         self.path.as_deref().or(self.prefix.as_deref()).unwrap_or_default().trim_start_matches('/')
     }
 
+    /// What says at whose door the bucket is, beside its name.
+    pub fn service(&self) -> Vec<&str> {
+        const DOORS: [&str; 9] = [
+            "endpoint",
+            "endpoint_url",
+            "aws_endpoint_url",
+            "aws_endpoint",
+            "base_url",
+            "account_url",
+            "account_name",
+            "account",
+            "connection_string",
+        ];
+        DOORS.iter().filter_map(|name| self.credentials.get(*name).map(|value| &*value.0)).collect()
+    }
+
+    /// Whether another is the same bucket.
+    pub fn is_same_bucket(&self, other: &Self) -> bool {
+        (self.provider, &self.bucket, self.service()) == (other.provider, &other.bucket, other.service())
+    }
+
     /// What a URL such as `s3://bucket/path` names; `None` where it is no URL of a cloud storage.
     pub(super) fn of_url(url: &str) -> Option<UrlParts<'_>> {
         let (scheme, rest) = url.split_once("://")?;

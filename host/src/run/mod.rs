@@ -54,7 +54,9 @@ use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::{Network, Sandbox};
 use crate::sink::{self, Mark, RunName, Sink};
-use crate::source::{self, Newer, ReadOptions, Source, Surroundings};
+use crate::config::extract::Source as SourceConfig;
+use crate::config::load::Sink as SinkConfig;
+use crate::source::{self, Asset, Newer, ReadOptions, Source, Surroundings};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -329,12 +331,21 @@ fn warn_of_missing(stages: &[StageReport]) {
 
 /// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
 fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
+    let hint = "write to another folder, or narrow the pattern of `extract.yaml`";
+    if let (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to)) = (&plan.source, &plan.sink)
+        && from.storage.is_same_bucket(&to.storage)
+    {
+        let target = to.storage.to_string();
+        if source.inputs().iter().any(|input| matches!(input, Asset::Object { url, .. } if *url == target)) {
+            return Err(Error::config(format!("the pipeline would read `{target}`, which is the object that it writes")).hint(hint));
+        }
+    }
     let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
     let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
     let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
     match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
         Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
-            .hint("write to another folder, or narrow the pattern of `extract.yaml`")),
+            .hint(hint)),
         None => Ok(()),
     }
 }

@@ -261,8 +261,7 @@ fn note_key(output: &Output) -> String {
 /// The name of the folder on this machine in which the output of a target is staged.
 fn staging_name(storage: &Storage, target: &str) -> String {
     // Of two storages with buckets of one name.
-    let shown = ["endpoint", "endpoint_url", "base_url", "account_name"].map(|name| storage.credentials.get(name).map(|value| &*value.0));
-    let digest = Sha256::digest(format!("{target} {shown:?}"));
+    let digest = Sha256::digest(format!("{target} {:?}", storage.service()));
     let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_=".contains(letter) { letter } else { '_' };
     let name: String = target.split("://").last().unwrap_or(target).chars().map(plain).take(100).collect();

@@ -70,7 +70,7 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
         SourceConfig::CloudStorage(source) => {
             let store = Store::open(&source.storage, surroundings.root, surroundings.max_retries)?;
-            Ok(Box::new(file::Files::open(&source.files(), reading, &options, objects::find(source, &store)?)?))
+            Ok(Box::new(file::Files::open(&source.files(), reading, &options, objects::find(&source.storage, &store)?)?))
         }
         other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
     }

@@ -6,7 +6,7 @@ use glob::{MatchOptions, Pattern};
 
 use super::paths::Found;
 use super::place::Place;
-use crate::config::cloud::{CloudSource, Storage};
+use crate::config::cloud::Storage;
 use crate::error::{Error, Result};
 use crate::remote::store::{Object, Store};
 
@@ -14,8 +14,7 @@ use crate::remote::store::{Object, Store};
 const MATCH: MatchOptions = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// Finds the objects, in the order of their names.
-pub(super) fn find(source: &CloudSource, store: &Store) -> Result<Found> {
-    let storage = &source.storage;
+pub(super) fn find(storage: &Storage, store: &Store) -> Result<Found> {
     let objects = match (&storage.path, &storage.prefix) {
         (Some(_), Some(_)) => {
             return Err(Error::config("`storage` says both `path` and `prefix`").hint("keep one of them"));
@@ -82,4 +81,53 @@ fn pattern(key: &str, text: &str) -> Result<Pattern> {
         Error::config(format!("`storage.{key}` is `{text}`, which is no pattern: {}", error.msg))
             .hint("`*` and `?` match within a name, `[…]` one of a set, `**` whole folders: `data/**/*.csv`")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::cloud::Provider;
+
+    fn found(path: Option<&str>, prefix: Option<&str>, own: Option<&str>) -> Result<Vec<String>> {
+        let store = Store::in_memory();
+        for key in ["in/a.csv", "in/b.json", "in/deep/c.csv", "in/.a.csv.etl/commit", "in/deep/.hidden/d.csv", "input.csv", "other/a.csv"] {
+            store.write(key, "x").unwrap();
+        }
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let storage = Storage {
+            provider: Provider::S3,
+            bucket: "memory".into(),
+            path: text(path),
+            prefix: text(prefix),
+            pattern: text(own),
+            credentials: Default::default(),
+        };
+        Ok(find(&storage, &store)?.places.into_iter().map(|(name, _)| name.replace("s3://memory/", "")).collect())
+    }
+
+    #[test]
+    fn a_path_names_one_object_a_folder_or_a_pattern_and_a_prefix_all_that_start_so() {
+        assert_eq!(found(Some("in/a.csv"), None, None).unwrap(), ["in/a.csv"]);
+        assert_eq!(found(Some("/in/"), None, None).unwrap(), ["in/a.csv", "in/b.json", "in/deep/c.csv"]);
+        assert_eq!(found(Some("in/*.csv"), None, None).unwrap(), ["in/a.csv"]);
+        assert_eq!(found(Some("in/**/*.csv"), None, None).unwrap(), ["in/a.csv", "in/deep/c.csv"]);
+        assert_eq!(found(Some("*/a.csv"), None, None).unwrap(), ["in/a.csv", "other/a.csv"]);
+        assert_eq!(found(None, Some("in"), None).unwrap(), ["in/a.csv", "in/b.json", "in/deep/c.csv", "input.csv"]);
+        assert_eq!(found(None, Some("in/"), Some("*.csv")).unwrap(), ["in/a.csv", "in/deep/c.csv"]);
+        assert_eq!(found(None, Some("in/"), Some("deep/*.csv")).unwrap(), ["in/deep/c.csv"]);
+        assert_eq!(found(None, None, Some("input.*")).unwrap(), ["input.csv"]);
+        assert_eq!(found(Some("none/"), None, None).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_object_that_is_missing_is_answered_with_those_that_are_near() {
+        let refused = |path: &str| {
+            let error = found(Some(path), None, None).unwrap_err();
+            format!("{error}; {}", error.find_hint().unwrap_or_default())
+        };
+        assert_eq!(refused("in/aa.csv"), "`s3://memory/in/aa.csv` does not exist; there is `in/a.csv`, `in/b.json`");
+        assert_eq!(refused("in/deep"), "`s3://memory/in/deep` does not exist; there are objects below it: `path: in/deep/` reads them");
+        assert_eq!(refused("zz"), "`s3://memory/zz` does not exist; ");
+        assert!(refused("in//a.csv").starts_with("`s3://memory/in//a.csv` is no name of an object"), "{}", refused("in//a.csv"));
+    }
 }
