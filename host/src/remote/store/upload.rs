@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::super::wait::wait;
 use super::{Object, Store, is_missing};
+use crate::crash;
 use crate::error::{Context, Error, Result};
 
 /// Bytes of a part; a large object has larger ones, since storages take 10,000 of an object.
@@ -150,7 +151,10 @@ impl Store {
     async fn completed(&self, Upload { key, id }: Upload, parts: Vec<Part>) -> Result<Completed> {
         let name = self.key(&key)?;
         let parts = parts.into_iter().map(|part| PartId { content_id: part.0 }).collect();
-        let Err(error) = self.shared.client.uploads.complete_multipart(&name, &id, parts).await else { return Ok(Completed::Done) };
+        let Err(error) = self.shared.client.uploads.complete_multipart(&name, &id, parts).await else {
+            crash::at("commit.moved");
+            return Ok(Completed::Done);
+        };
         let failed = self.failed(format!("could not put `{}` in place", self.url(&key)), &error);
         match error {
             error if is_missing(&error) => Ok(Completed::Gone(failed)),
