@@ -157,7 +157,7 @@ pub(crate) fn came(pipeline: &Pipeline, report: &Value) -> Came {
             letter.as_object_mut().unwrap().remove(volatile);
         }
         letter["metadata"].as_object_mut().unwrap().remove("run");
-        letter
+        without_bucket(letter)
     });
     let stages: Vec<Value> = report["stages"].as_array().unwrap().iter().map(|stage| json!([stage["name"], stage["counters"]])).collect();
     let counts = json!({
@@ -169,7 +169,15 @@ pub(crate) fn came(pipeline: &Pipeline, report: &Value) -> Came {
         "files": report["output"]["files"].as_array().unwrap().iter().map(|file| steady(file.as_str().unwrap())).collect::<Vec<_>>(),
         "stages": stages,
     });
-    Came { output, letters: letters.collect(), counts }
+    Came { output, letters: letters.collect(), counts: without_bucket(counts) }
+}
+
+/// The same, with objects by their names in the bucket: each bucket has a name of its own.
+fn without_bucket(value: Value) -> Value {
+    let text = value.to_string();
+    let Some((_, rest)) = text.split_once("s3://bucket-") else { return value };
+    let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    serde_json::from_str(&text.replace(&format!("s3://bucket-{number}/"), "")).unwrap()
 }
 
 /// A name without the time and the id of the run.

@@ -34,6 +34,16 @@ pub(super) fn is_missing(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !text(error).contains("NoSuchBucket") && !text(error).contains("ContainerNotFound")
 }
 
+/// Whether it says that there is no such upload.
+pub(super) fn is_gone(error: &StoreError) -> bool {
+    is_missing(error) || text(error).contains("NoSuchUpload") || text(error).contains("status code: 404")
+}
+
+/// Whether it says that this may not be done.
+pub(super) fn is_refused(error: &StoreError) -> bool {
+    matches!(error, StoreError::PermissionDenied { .. }) || text(error).contains("status code: 403")
+}
+
 /// Whether the storage gave a reason, beside the number of its answer.
 pub(super) fn says_why(error: &StoreError) -> bool {
     let text = text(error);
