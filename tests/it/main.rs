@@ -12,6 +12,7 @@ mod dlq;
 mod duckdb;
 mod evil;
 mod examples;
+mod flatten;
 mod grants;
 mod history;
 mod jsonata;
