@@ -8,7 +8,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
 
-use crate::config::database::{Connection, Dialect};
+use super::tunnel::{Tunnel, through};
+use crate::config::database::{Connection, Dialect, SshTunnel};
 use crate::error::{Error, Result};
 
 /// A connection, in the words of who answers.
@@ -22,11 +23,16 @@ pub enum Connected {
     Sqlite(SqliteConnection),
 }
 
-/// Connects; `root` is what the path of a SQLite file starts at.
+/// Connects; `root` is what the path of a SQLite file starts at. The tunnel must be kept for as long as the connection.
 ///
 /// # Errors
 /// Config, where the URL cannot be or nobody here speaks its dialect; outside, where the database does not answer or refuses us.
-pub async fn connect(connection: &Connection, root: &Path) -> Result<Connected> {
+pub async fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    let (reached, tunnel) = through(connection, tunnel, root).await?;
+    Ok((open(&reached, root).await?, tunnel))
+}
+
+async fn open(connection: &Connection, root: &Path) -> Result<Connected> {
     let wrong = |error: sqlx::Error| Error::config(format!("`{connection}` is no address of a database")).because(told(&error));
     let refused = |error: sqlx::Error| Error::outside(format!("cannot connect to `{connection}`")).because(told(&error));
     let url = plain(&connection.url);

@@ -1,6 +1,8 @@
 //! The other ends of a run that are not on this machine's disk: how they are reached, by sources, sinks and the host's own tables alike.
 
 pub mod database;
+pub mod tunnel;
 mod wait;
 
+pub use tunnel::Tunnel;
 pub use wait::wait;
