@@ -132,13 +132,19 @@ pub struct SshTunnel {
     pub username: String,
     /// Password there.
     pub password: Option<Secret>,
-    /// File with the private key, in place of a password.
+    /// File with the private key, tried before the password; relative to the contract directory, `~/` is the user's folder.
+    /// Default: where there is no password either, `id_ed25519`, `id_ecdsa` or `id_rsa` in `~/.ssh`.
     pub key_file: Option<String>,
+    /// Passphrase of an encrypted key.
+    pub key_passphrase: Option<Secret>,
+    /// File with the keys of known machines, as `ssh` keeps it; one that is not in it is refused.
+    /// Default: `~/.ssh/known_hosts`, then `/etc/ssh/ssh_known_hosts`.
+    pub known_hosts: Option<String>,
     /// Machine of the database as seen from there. Default: from the connection.
     pub remote_host: Option<String>,
     /// Its port. Default: from the connection.
     pub remote_port: Option<u16>,
-    /// Port on this machine. Default: 5433.
+    /// Port on this machine; where it is taken, and for 0, another one. Default: 5433.
     #[serde(default = "local_port")]
     pub local_port: u16,
 }
@@ -230,21 +236,32 @@ impl fmt::Display for Connection {
     }
 }
 
-/// The URL with `***` in place of its password.
+/// The URL with `***` in place of its passwords.
 fn without_password(url: &str) -> String {
-    match password(url) {
+    let mut masked = match password(url) {
         Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
         None => url.to_owned(),
+    };
+    if let Some(password) = password_option(url) {
+        masked = masked.replace(&format!("password={password}"), "password=***");
     }
+    masked
 }
 
-/// The password within a URL.
+/// The password within a URL, before its host.
 pub(super) fn password(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', ' ']).next()?;
     let (user, _) = authority.rsplit_once('@')?;
     let (_, password) = user.split_once(':')?;
     (!password.is_empty()).then_some(password)
+}
+
+/// The password among the options of a URL.
+pub(super) fn password_option(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let (_, query) = rest.split_once('?')?;
+    query.split('&').find_map(|option| option.strip_prefix("password=")).filter(|password| !password.is_empty())
 }
 
 /// Names: a text is a list of one.

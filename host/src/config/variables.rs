@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::database::password;
+use super::database::{password, password_option};
 use super::problem::Findings;
 use super::scalar::resolve;
 use super::yaml::{Node, Value};
@@ -113,9 +113,9 @@ fn note_headers(http: &Node, secrets: &mut Secrets) {
 /// Notes a value whose key says that it is secret, and the password within a URL.
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
-    if let Some(password) = password(text) {
-        secrets.add(password);
-    } else if is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
+    let passwords = [password(text), password_option(text)];
+    passwords.into_iter().flatten().for_each(|password| secrets.add(password));
+    if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));
     }
