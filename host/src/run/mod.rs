@@ -54,7 +54,7 @@ use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::{Network, Sandbox};
 use crate::sink::{self, Mark, RunName, Sink};
-use crate::source::{self, Newer, ReadOptions, Source, Surroundings};
+use crate::source::{self, Newer, ReadOptions, Since, Source, Surroundings};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -95,7 +95,8 @@ pub struct RunOptions {
 impl RunOptions {
     /// What the source of a plan is opened in.
     fn surroundings<'a>(&'a self, plan: &'a Plan) -> Surroundings<'a> {
-        Surroundings { root: &plan.root, params: &plan.params, network: &self.network }
+        let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached: self.reached.as_deref() });
+        Surroundings { root: &plan.root, params: &plan.source_params, network: &self.network, since }
     }
 }
 
@@ -204,6 +205,9 @@ fn run_opened(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
+    if opened.is_some() {
+        plan.resumable()?;
+    }
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
