@@ -28,5 +28,6 @@ mod run;
 mod server;
 mod servers;
 mod support;
+mod tunnel;
 mod validate;
 mod warnings;

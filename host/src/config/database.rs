@@ -142,13 +142,19 @@ pub struct SshTunnel {
     pub username: String,
     /// Password there.
     pub password: Option<Secret>,
-    /// File with the private key, in place of a password.
+    /// File with the private key, tried before the password; relative to the contract directory, `~/` is the user's folder.
+    /// Default: where there is no password either, `id_ed25519`, `id_ecdsa` or `id_rsa` in `~/.ssh`.
     pub key_file: Option<String>,
+    /// Passphrase of an encrypted key.
+    pub key_passphrase: Option<Secret>,
+    /// File with the keys of known machines, as `ssh` keeps it; one that is not in it is refused.
+    /// Default: `~/.ssh/known_hosts`, then `/etc/ssh/ssh_known_hosts`.
+    pub known_hosts: Option<String>,
     /// Machine of the database as seen from there. Default: from the connection.
     pub remote_host: Option<String>,
     /// Its port. Default: from the connection.
     pub remote_port: Option<u16>,
-    /// Port on this machine. Default: 5433.
+    /// Port on this machine; where it is taken, and for 0, another one. Default: 5433.
     #[serde(default = "local_port")]
     pub local_port: u16,
 }
@@ -242,22 +248,17 @@ impl fmt::Display for Connection {
 
 /// The URL with `***` in place of its passwords.
 fn without_password(url: &str) -> String {
-    let mut shown = url.to_owned();
-    if let Some(password) = password(url) {
-        shown = shown.replacen(&format!(":{password}@"), ":***@", 1);
+    let mut masked = match password(url) {
+        Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
+        None => url.to_owned(),
+    };
+    if let Some(password) = password_option(url) {
+        masked = masked.replace(&format!("password={password}"), "password=***");
     }
-    if let Some((address, query)) = shown.split_once('?') {
-        let is_secret = |name: &str| name.to_ascii_lowercase().contains("password");
-        let options = query.split('&').map(|option| match option.split_once('=') {
-            Some((name, _)) if is_secret(name) => format!("{name}=***"),
-            _ => option.to_owned(),
-        });
-        shown = format!("{address}?{}", options.collect::<Vec<_>>().join("&"));
-    }
-    shown
+    masked
 }
 
-/// The password within a URL; in that of a database also one that holds a sign that it should not.
+/// The password within a URL, before its host; in that of a database also one that holds a sign that it should not.
 pub(super) fn password(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', ' ']).next()?;
@@ -285,6 +286,13 @@ pub(super) fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The password among the options of a URL.
+pub(super) fn password_option(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let (_, query) = rest.split_once('?')?;
+    query.split('&').find_map(|option| option.strip_prefix("password=")).filter(|password| !password.is_empty())
 }
 
 /// Names: a text is a list of one.

@@ -1,15 +1,16 @@
 //! Connections to databases.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::mysql::MySqlConnection;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
 
-use crate::config::database::{Connection, Dialect};
+use super::options;
+use super::tunnel::{Tunnel, through};
+use crate::config::database::{Connection, Dialect, SshTunnel};
 use crate::error::{Error, Result};
 
 /// A connection, in the words of who answers.
@@ -23,87 +24,98 @@ pub enum Connected {
     Sqlite(SqliteConnection),
 }
 
-/// What a connection is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Nothing is changed; a SQLite file must be there.
-    Read,
-    /// Rows are written.
-    Write,
-}
-
-/// Time that a database may take to answer at all.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Connects; `root` is what the path of a SQLite file starts at.
+/// Connects; `root` is what the path of a SQLite file, of a certificate and of a key starts at. The tunnel must be kept for as long as
+/// the connection.
 ///
 /// # Errors
-/// Config, where the URL cannot be or nobody here speaks its dialect; outside, where the database does not answer or refuses us.
-pub async fn connect(connection: &Connection, root: &Path) -> Result<Connected> {
-    connect_for(Access::Write, connection, root).await
+/// Config, where the URL cannot be, nobody here speaks its dialect, or we are not let in; outside, where the database does not answer.
+pub async fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    connect_for(false, connection, tunnel, root).await
 }
 
-/// Connects as [`connect`] does, for what is to be done.
+/// Connects as [`connect`] does to a database of which nothing is to be changed: a SQLite file is opened so that it cannot be.
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_for(access: Access, connection: &Connection, root: &Path) -> Result<Connected> {
-    let wrong = |error: sqlx::Error| {
-        Error::config(format!("`{connection}` is no address of a database"))
-            .because(told(&error))
-            .hint("write `scheme://user:password@host:port/name`; in user and password `@`, `/`, `:`, `#`, `?` and `%` are written as `%40` and so on")
-    };
-    let url = plain(connection)?;
-    let connected = async {
-        match connection.dialect {
-            Dialect::Postgres => {
-                let options = PgConnectOptions::from_str(&url).map_err(wrong)?.application_name("etl-host").disable_statement_logging();
-                PgConnection::connect_with(&options).await.map(Connected::Postgres).map_err(|error| refused(connection, &error))
-            }
-            Dialect::Mysql => {
-                let options = MySqlConnectOptions::from_str(&url).map_err(wrong)?.disable_statement_logging();
-                MySqlConnection::connect_with(&options).await.map(Connected::Mysql).map_err(|error| refused(connection, &error))
-            }
-            Dialect::Sqlite => {
-                let file = sqlite_file(connection, root)?;
-                let options = SqliteConnectOptions::new().filename(&file).disable_statement_logging().read_only(access == Access::Read);
-                let failed = |error| refused(connection, &error);
-                SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(failed)
-            }
-            Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{connection}` is not reached without ODBC"))),
-        }
-    };
-    tokio::time::timeout(PATIENCE, connected).await.unwrap_or_else(|_| {
-        let message = format!("`{connection}` did not answer within {} s", PATIENCE.as_secs());
-        Err(Error::outside(message).hint("is the host right, and does a firewall let us through?"))
-    })
+pub async fn connect_to_read(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    connect_for(true, connection, tunnel, root).await
 }
 
-/// Says why a database does not take us, and what to do about it.
-fn refused(connection: &Connection, error: &sqlx::Error) -> Error {
-    let failed = Error::outside(format!("cannot connect to `{connection}`")).because(told(error));
-    let hint = match error {
-        sqlx::Error::Database(error) => match (connection.dialect, error.code().as_deref()) {
-            (Dialect::Postgres, Some("28P01" | "28000")) | (Dialect::Mysql, Some("28000")) => {
-                "are user and password right? in a URL `@`, `/`, `:`, `#`, `?` and `%` within them are written as `%40` and so on"
-            }
-            (Dialect::Postgres, Some("3D000")) | (Dialect::Mysql, Some("42000")) => {
-                "is the name of the database right, behind the last `/` of the URL, and may this user see it?"
-            }
-            (Dialect::Sqlite, Some("14")) => {
-                "is the file there? `sqlite:///data.db` is relative to the pipeline's folder, `sqlite:////data.db` is not"
-            }
-            (Dialect::Sqlite, Some("26")) => "the file is no SQLite database",
-            (Dialect::Postgres, Some("53300")) | (Dialect::Mysql, Some("08004")) => "the server has no free connection: try later",
-            _ => return failed,
-        },
-        sqlx::Error::Tls(_) => {
-            "the server offers no TLS, or none that we trust: `?sslmode=` says what is asked for, `&sslrootcert=` whom to trust"
+async fn connect_for(
+    reads_only: bool,
+    connection: &Connection,
+    tunnel: Option<&SshTunnel>,
+    root: &Path,
+) -> Result<(Connected, Option<Tunnel>)> {
+    let (reached, tunnel) = through(connection, tunnel, root).await?;
+    let connected = open(&reached, connection, root, reads_only).await.map_err(|error| match tunnel.as_ref().and_then(Tunnel::fault) {
+        Some(fault) => Error::outside(format!("cannot connect to `{connection}`")).because(anyhow::anyhow!(fault)),
+        None => error,
+    })?;
+    // The port is for this connection, not for whoever else is on this machine.
+    if let Some(tunnel) = &tunnel {
+        tunnel.close_door();
+    }
+    Ok((connected, tunnel))
+}
+
+/// Connects to `reached`, which a person knows as `named`.
+async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only: bool) -> Result<Connected> {
+    match reached.dialect {
+        Dialect::Postgres => {
+            let (options, patience) = options::postgres(reached, root)?;
+            in_time(patience, reached, named, PgConnection::connect_with(&options)).await.map(Connected::Postgres)
         }
-        sqlx::Error::Io(_) => "is the server running, and are host and port right?",
-        _ => return failed,
+        Dialect::Mysql => {
+            let (options, patience) = options::mysql(reached, root)?;
+            in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await.map(Connected::Mysql)
+        }
+        Dialect::Sqlite => {
+            let options = SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
+            SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(|error| refused(named, &error, reached != named))
+        }
+        Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}` is not reached without ODBC"))),
+    }
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    reached: &Connection,
+    named: &Connection,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(connected) => connected.map_err(|error| refused(named, &error, reached != named)),
+        Err(_) => Err(Error::outside(format!("`{named}` did not answer within {} s", patience.as_secs()))
+            .hint("`?connect_timeout=…` in its URL gives it more seconds")),
+    }
+}
+
+/// Whose fault it is that there is no connection: what we said of ourselves is wrong, or the database does not answer.
+fn refused(named: &Connection, error: &sqlx::Error, tunnelled: bool) -> Error {
+    let message = format!("cannot connect to `{named}`");
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    // User or password, database; of MySQL by their states.
+    let ours = ["28000", "28P01", "3D000", "42000"].contains(&code.as_str()) || matches!(error, sqlx::Error::Configuration(_));
+    let failed = if ours { Error::config(message) } else { Error::outside(message) };
+    let failed = match error {
+        sqlx::Error::Tls(_) if tunnelled => failed
+            .hint("behind an SSH tunnel no name can be compared with that in a certificate: write `verify-ca` where it says `verify-full`"),
+        sqlx::Error::Tls(_) => failed.hint("`sslmode` in its URL says what is asked: disable, prefer, require, verify-ca or verify-full"),
+        sqlx::Error::Io(_) => failed.hint("is the server running, and are host and port right?"),
+        _ => match (named.dialect, code.as_str()) {
+            (Dialect::Postgres | Dialect::Mysql, "28000" | "28P01") => {
+                failed.hint("are user and password right? signs in them such as `@`, `/`, `:` and `%` are written as `%40` and so on")
+            }
+            (Dialect::Postgres, "3D000") | (Dialect::Mysql, "42000") => {
+                failed.hint("is the database's name right, behind the last `/` of the URL, and may this user see it?")
+            }
+            (Dialect::Sqlite, "14") => failed.hint("is the file there? `sqlite:///data.db` starts at the pipeline's folder, `sqlite:////data.db` does not"),
+            (Dialect::Sqlite, "26") => failed.hint("the file is no SQLite database"),
+            _ => failed,
+        },
     };
-    failed.hint(hint)
+    failed.because(told(error))
 }
 
 /// The file of a SQLite database.
@@ -115,53 +127,6 @@ pub fn sqlite_file(connection: &Connection, root: &Path) -> Result<PathBuf> {
         Error::config(format!("`{connection}` names no file")).hint("write `sqlite:///data.db` or `sqlite:////var/lib/data.db`")
     })?;
     Ok(root.join(file))
-}
-
-/// The URL in the words of our drivers: `postgresql+psycopg2://` is `postgresql://`, and options of Python's drivers are ours.
-fn plain(connection: &Connection) -> Result<String> {
-    let Some((scheme, rest)) = connection.url.split_once("://") else { return Ok(connection.url.clone()) };
-    let scheme = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
-    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let mut options = Vec::new();
-    for (name, value) in query.split('&').filter(|option| !option.is_empty()).map(|option| option.split_once('=').unwrap_or((option, ""))) {
-        let plain = match (connection.dialect, name.to_ascii_lowercase().replace('_', "-").as_str()) {
-            // Texts are always UTF-8 on the way; how long to wait is ours to say.
-            (Dialect::Mysql, "charset" | "collation" | "use-unicode" | "autocommit") | (_, "connect-timeout" | "application-name") => {
-                continue;
-            }
-            (Dialect::Mysql, "ssl") => match value.to_ascii_lowercase().as_str() {
-                "true" | "1" => "ssl-mode=REQUIRED".into(),
-                _ => "ssl-mode=DISABLED".into(),
-            },
-            (Dialect::Mysql, "ssl-disabled") if value.eq_ignore_ascii_case("true") => "ssl-mode=DISABLED".into(),
-            (Dialect::Mysql, "ssl-disabled") => continue,
-            (Dialect::Mysql, "unix-socket") => format!("socket={value}"),
-            (Dialect::Mysql, "ssl-mode" | "sslmode") => format!("ssl-mode={}", value.to_ascii_uppercase().replace('-', "_")),
-            (Dialect::Mysql, known @ ("ssl-ca" | "ssl-cert" | "ssl-key" | "socket" | "timezone" | "time-zone")) => {
-                format!("{known}={value}")
-            }
-            (
-                Dialect::Postgres,
-                "sslmode" | "ssl-mode" | "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key"
-                | "host" | "hostaddr" | "port" | "dbname" | "user" | "password" | "options",
-            ) => format!("{name}={value}"),
-            (Dialect::Sqlite, _) => continue,
-            _ => {
-                let known = match connection.dialect {
-                    Dialect::Mysql => "`ssl`, `ssl-mode`, `ssl-ca`, `ssl-cert`, `ssl-key`, `charset`, `socket`, `timezone`",
-                    _ => {
-                        "`sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host`, `port`, `dbname`, `user`, `password`, `options`, `connect_timeout`"
-                    }
-                };
-                return Err(
-                    Error::config(format!("`{connection}` has the option `{name}`, which is not known")).hint(format!("known are {known}"))
-                );
-            }
-        };
-        options.push(plain);
-    }
-    let mark = if options.is_empty() { "" } else { "?" };
-    Ok(format!("{scheme}://{address}{mark}{}", options.join("&")))
 }
 
 /// What the database itself said, without what the driver wraps around it.

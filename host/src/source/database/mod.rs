@@ -40,11 +40,12 @@ use super::layout::{Layout, unique_names};
 use super::target::Target;
 use super::{Chunk, Chunks, ReadOptions, Since, Source, Split, Surroundings};
 use crate::batch::Position;
-use crate::config::database::{Connection, DatabaseSource, Dialect};
+use crate::config::database::{Connection, DatabaseSource, Dialect, SshTunnel};
 use crate::config::extract::{FileSource, Reading};
 use crate::config::query::{Query, WATERMARK};
 use crate::error::{Context as _, Error, Place, Result, did_you_mean};
-use crate::remote::database::{Access, Connected, connect_for};
+use crate::remote::database::{Connected, connect_to_read};
+use crate::remote::tunnel::Tunnel;
 use crate::remote::wait;
 
 /// Time between two looks at whether rows are still wanted.
@@ -58,6 +59,7 @@ pub(super) struct Database {
 /// What reads of it share.
 struct Shared {
     connection: Connection,
+    tunnel: Option<SshTunnel>,
     root: PathBuf,
     place: Place,
     timeout_seconds: Option<u64>,
@@ -87,9 +89,6 @@ impl Database {
     /// Config, where the query or what belongs to it cannot be; outside, where the database does not answer.
     pub(super) fn open(source: &DatabaseSource, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Self> {
         let DatabaseSource { query, params, cursor_field: _, statement_timeout, connection_string, ssh_tunnel, place } = source;
-        if ssh_tunnel.as_ref().is_some_and(|tunnel| tunnel.enabled) {
-            return Err(Error::config("`ssh_tunnel` is not built yet").at(place.clone()));
-        }
         let dialect = connection_string.dialect;
         let wrong = |message: String| Error::config(message).at(place.clone());
         let parsed = Query::parse(query, dialect).map_err(|what| wrong(format!("`query` {what}")))?;
@@ -103,7 +102,7 @@ impl Database {
         let title: Arc<str> = connection_string.to_string().into();
         let timeout_seconds = statement_timeout.map(std::num::NonZeroU64::get);
         let asked = Asked { dialect, title: &title, place, timeout_seconds };
-        let mut connected = wait(connect_for(Access::Read, connection_string, surroundings.root))?;
+        let (mut connected, _tunnel) = wait(connect_to_read(connection_string, ssh_tunnel.as_ref(), surroundings.root))?;
         let mut columns = wait(async {
             match &mut connected {
                 Connected::Postgres(connection) => postgres::describe(connection, &mut sql, &asked).await,
@@ -136,6 +135,7 @@ impl Database {
         let limit = [options.limit, reading.max_records].into_iter().flatten().min();
         let shared = Shared {
             connection: connection_string.clone(),
+            tunnel: ssh_tunnel.clone(),
             root: surroundings.root.to_owned(),
             place: place.clone(),
             timeout_seconds,
@@ -342,7 +342,7 @@ impl Shared {
 
     async fn read(&self, conditions: &[Condition], fill: &mut Fill) -> Result<()> {
         let (sql, binds) = self.sql.statement(&self.columns, self.key.as_ref(), conditions);
-        let mut connected = connect_for(Access::Read, &self.connection, &self.root).await?;
+        let (mut connected, tunnel) = connect_to_read(&self.connection, self.tunnel.as_ref(), &self.root).await?;
         let timeout_ms = self.timeout_seconds.map(|seconds| seconds.saturating_mul(1000));
         let read = match &mut connected {
             Connected::Postgres(connection) => postgres::rows(connection, &sql, binds, timeout_ms, fill).await,
@@ -351,7 +351,10 @@ impl Shared {
         };
         let title = &*self.reader.title;
         let asked = Asked { dialect: self.reader.dialect, title, place: &self.place, timeout_seconds: self.timeout_seconds };
-        read.map_err(|error| asked.failed(&sql, &error))
+        read.map_err(|error| match tunnel.as_ref().and_then(Tunnel::fault) {
+            Some(fault) => Error::outside(format!("`{title}` could not be read")).because(anyhow::anyhow!(fault)),
+            None => asked.failed(&sql, &error),
+        })
     }
 }
 
