@@ -11,6 +11,7 @@ pub mod grants;
 pub mod http;
 pub mod load;
 pub mod pipeline;
+pub mod query;
 pub mod schema;
 pub mod sets;
 pub mod settings;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::database::{password, password_option};
+use super::database::{password, password_option, percent_decoded};
 use super::problem::Findings;
 use super::scalar::resolve;
 use super::yaml::{Node, Value};
@@ -114,7 +114,11 @@ fn note_headers(http: &Node, secrets: &mut Secrets) {
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
     let passwords = [password(text), password_option(text)];
-    passwords.into_iter().flatten().for_each(|password| secrets.add(password));
+    for password in passwords.into_iter().flatten() {
+        secrets.add(password);
+        // As the other end would quote it.
+        secrets.add(&percent_decoded(password));
+    }
     if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));

@@ -142,6 +142,9 @@ fn run_opened(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
+    if opened.is_some() {
+        plan.resumable()?;
+    }
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {

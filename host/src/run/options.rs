@@ -10,7 +10,7 @@ use crate::artifact::Library;
 use crate::plan::Plan;
 use crate::sandbox::Network;
 use crate::sink::Mark;
-use crate::source::Surroundings;
+use crate::source::{Since, Surroundings};
 
 /// How a plan is run.
 #[derive(Clone, Debug)]
@@ -48,7 +48,8 @@ pub struct RunOptions {
 impl RunOptions {
     /// What the source of a plan is opened in.
     pub(super) fn surroundings<'a>(&'a self, plan: &'a Plan) -> Surroundings<'a> {
-        Surroundings { root: &plan.root, params: &plan.params, network: &self.network }
+        let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached: self.reached.as_deref() });
+        Surroundings { root: &plan.root, params: &plan.source_params, network: &self.network, since }
     }
 }
 

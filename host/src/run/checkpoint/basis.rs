@@ -72,6 +72,8 @@ impl Basis {
             timeout: _,
             incremental,
             params,
+            // The same under other names.
+            source_params: _,
             // Of files whose every part is looked at here.
             digest: _,
             secrets: _,
