@@ -78,6 +78,19 @@ pub(super) fn substitute(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secr
     }
 }
 
+/// The names of the variables in every text below a node.
+pub(super) fn used(node: &Node) -> BTreeSet<String> {
+    match &node.value {
+        Value::List(items) => items.iter().flat_map(used).collect(),
+        Value::Map(entries) => entries.iter().flat_map(|(_, value)| used(value)).collect(),
+        Value::Text(text) => {
+            let names = text.match_indices("${").map(|(at, _)| &text[at + 2..]);
+            names.map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
 /// Puts variables into `http` of every `grants` of a transform: nowhere else in it does `${…}` mean one. All values of headers are secret.
 pub(super) fn substitute_grants(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secrets, findings: &mut Findings) {
     match &mut node.value {

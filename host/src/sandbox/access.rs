@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::http::{Egress, Network};
+use super::http::Egress;
+use super::Network;
 use crate::error::Result;
 use crate::plan::Grants;
 

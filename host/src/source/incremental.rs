@@ -39,7 +39,7 @@ impl Newer {
     /// # Errors
     /// Config, where the source has no such column, or mark, value or lag do not fit its type.
     pub fn new(source: Arc<dyn Source>, incremental: &Incremental, mark: Option<&str>) -> Result<Self> {
-        let Incremental { cursor_field, initial_value, lag } = incremental;
+        let Incremental { cursor_field, initial_value, lag, param: _ } = incremental;
         let schema = source.schema();
         let Ok(field) = schema.field_with_name(cursor_field) else {
             let names = schema.fields().iter().map(|field| field.name().as_str());
@@ -268,7 +268,7 @@ mod tests {
     use crate::config::extract::{FileSource, Reading};
 
     fn incremental(initial_value: Option<&str>, lag: Option<Lag>) -> Incremental {
-        Incremental { cursor_field: "at".into(), initial_value: initial_value.map(ToOwned::to_owned), lag }
+        Incremental { cursor_field: "at".into(), initial_value: initial_value.map(ToOwned::to_owned), lag, param: None }
     }
 
     /// The rows of `at` that come, how many were left out and refused, and the mark afterwards.
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_a_row_is_read() {
         let message = |incremental: &Incremental, mark: Option<&str>| read(&["1", "2"], incremental, mark).unwrap_err().one_line();
-        assert!(message(&Incremental { cursor_field: "ad".into(), initial_value: None, lag: None }, None).contains("has no such column"));
+        assert!(message(&Incremental { cursor_field: "ad".into(), initial_value: None, lag: None, param: None }, None).contains("has no such column"));
         assert!(
             message(&incremental(Some("soon"), None), None).contains("`incremental.initial_value` `soon` is no value of the column `at`")
         );
