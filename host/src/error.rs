@@ -159,6 +159,13 @@ impl Error {
         self
     }
 
+    /// The same, with the world outside at fault.
+    #[must_use]
+    pub fn as_outside(mut self) -> Self {
+        self.0.fault = Fault::Outside;
+        self
+    }
+
     /// Says that trying again is no use: it was tried often enough where it happened.
     #[must_use]
     pub fn given_up(mut self) -> Self {

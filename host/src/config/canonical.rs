@@ -178,6 +178,7 @@ pub(super) fn files(node: &mut Node, findings: &mut Findings) {
 /// `type: http`.
 pub(super) fn http(node: &mut Node, findings: &mut Findings) {
     rename(node, HTTP, findings);
+    files(node, findings);
     within(node, "pagination", |pagination| {
         for (from, to, name) in PAGINATION {
             push_down(pagination, from, to, name, findings);

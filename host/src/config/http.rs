@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
+use super::extract::CsvOptions;
 use super::pagination::Pagination;
 use super::settings::Secret;
 use super::variables::is_secret;
@@ -40,6 +41,8 @@ pub struct HttpSource {
     /// MiB that a response may have, unpacked, where it must be held whole: JSON, XML and text. CSV and NDJSON are read as they come, whatever their
     /// size. Default: 64.
     pub max_response_mb: NonZeroU64,
+    /// How CSV is written.
+    pub csv_options: CsvOptions,
     /// When a request is tried again.
     pub retry: Retry,
     /// How long each part of a request may take.
@@ -66,7 +69,7 @@ impl HttpSource {
     pub fn places(&self) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = placeholders(&self.address()).into_iter().map(ToOwned::to_owned).collect();
         if let Some(body) = &self.body {
-            places_in(body, &mut |name| drop(names.insert(name.to_owned())));
+            places_in(body, &mut |name| names.extend([name.to_owned()]));
         }
         names
     }
@@ -95,6 +98,7 @@ impl Default for HttpSource {
             response_format: ResponseFormat::default(),
             response_path: None,
             max_response_mb: NonZeroU64::new(64).expect("64 is not zero"),
+            csv_options: CsvOptions::default(),
             retry: Retry::default(),
             timeout: Timeout::default(),
             rate_limit_delay: Duration::ZERO,

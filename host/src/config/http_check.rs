@@ -31,16 +31,22 @@ pub(super) fn check(source: &HttpSource, given: &Given<'_>, place: &Node, findin
         && matches!(source.method, Method::Get | Method::Delete)
     {
         let method = if source.method == Method::Get { "GET" } else { "DELETE" };
-        findings.wrong(body, format!("`body` is given, but `method` is {method}, which sends none")).hint = Some("write `method: POST`".into());
+        findings.wrong(body, format!("`body` is given, but `method` is {method}, which sends none")).hint =
+            Some("write `method: POST`".into());
     }
     let lines = matches!(source.response_format, ResponseFormat::Ndjson | ResponseFormat::Csv | ResponseFormat::Text);
     if let Some(path) = place.given("response_path").filter(|_| lines) {
         let message = "`response_path` leads into JSON or XML, but `response_format` is neither";
         findings.wrong(path, message).hint = Some("leave out `response_path`, or set `response_format: json`".into());
     }
-    if let Some(cap) = place.given("max_response_mb").filter(|_| matches!(source.response_format, ResponseFormat::Ndjson | ResponseFormat::Csv)) {
+    if let Some(cap) =
+        place.given("max_response_mb").filter(|_| matches!(source.response_format, ResponseFormat::Ndjson | ResponseFormat::Csv))
+    {
         let message = "`max_response_mb` is given, but CSV and NDJSON are read as they come, whatever their size";
         findings.wrong(cap, message).hint = Some("leave it out".into());
+    }
+    if let Some(options) = place.given("csv_options").filter(|_| source.response_format != ResponseFormat::Csv) {
+        findings.wrong(options, "`csv_options` is given, but `response_format` is not `csv`").hint = Some("leave it out".into());
     }
     if let Some(factor) = place.given("retry").and_then(|retry| retry.get("backoff_factor"))
         && !(1.0..=100.0).contains(&source.retry.backoff_factor)
@@ -84,7 +90,8 @@ fn check_params(source: &HttpSource, place: &Node, findings: &mut Findings) {
             _ => false,
         };
         if let Some(node) = params.get(name).filter(|_| nested) {
-            let message = format!("the parameter `{name}` is {}, but must be a text, a number, true, false, or a list of them", node.describe());
+            let message =
+                format!("the parameter `{name}` is {}, but must be a text, a number, true, false, or a list of them", node.describe());
             findings.wrong(node, message).hint = Some("write it as the text that the server wants to see".into());
         }
     }
@@ -160,8 +167,9 @@ fn check_offset(source: &HttpSource, pagination: &Pagination, node: &Node, findi
                 _ => None,
             });
             if found.is_none_or(|number| number == 0) {
-                findings.wrong(at, format!("the next offset is as far as the parameter `{name}` says, which `params` has not as a number")).hint =
-                    Some(format!("write `page_size: 100`, `params: {{{name}: 100}}` or `offset: {{increment_by: 100}}`"));
+                findings
+                    .wrong(at, format!("the next offset is as far as the parameter `{name}` says, which `params` has not as a number"))
+                    .hint = Some(format!("write `page_size: 100`, `params: {{{name}: 100}}` or `offset: {{increment_by: 100}}`"));
             }
         }
         _ => {}

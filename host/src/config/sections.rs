@@ -275,7 +275,8 @@ fn check_params(kind: &str, common: &extract::Common, written: &Node, findings: 
         }
     }
     if let Some(param) = written.given("incremental").and_then(|incremental| incremental.given("param")).filter(|_| !asked) {
-        findings.wrong(param, format!("`type: {kind}` takes no parameters, so `incremental.param` does nothing")).hint = Some("leave it out".into());
+        findings.wrong(param, format!("`type: {kind}` takes no parameters, so `incremental.param` does nothing")).hint =
+            Some("leave it out".into());
     }
 }
 

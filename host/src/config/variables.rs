@@ -25,6 +25,11 @@ impl Secrets {
         }
     }
 
+    /// Adds those of others.
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().cloned());
+    }
+
     /// Puts `***` in place of every secret within a text.
     pub fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();
@@ -128,6 +133,8 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
     if let Some(password) = password(text) {
         secrets.add(password);
+    } else if node.path.ends_with("auth.api_key.value") {
+        secrets.add(text);
     } else if is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));

@@ -90,7 +90,7 @@ impl Node {
         }
     }
 
-    /// The value of a key.
+    /// The items of a list.
     pub(super) fn items(&self) -> Option<&[Node]> {
         if let Value::List(items) = &self.value { Some(items) } else { None }
     }

@@ -22,7 +22,8 @@ pub struct ExtractStream {
 
 impl ExtractStream {
     pub(super) fn open(plan: &Plan, network: &Network) -> Result<Self> {
-        let surroundings = Surroundings { root: &plan.root, params: &plan.params, network };
+        let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), None)?;
+        let surroundings = Surroundings { root: &plan.root, params, secrets: &plan.secrets, network };
         let read = ReadOptions {
             batch_rows: plan.reading.batch_size,
             exact: true,
