@@ -14,6 +14,7 @@ mod evil;
 mod examples;
 mod grants;
 mod history;
+mod http_source;
 mod jsonata;
 mod jsonata_suite;
 mod list;
