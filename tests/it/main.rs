@@ -15,6 +15,7 @@ mod examples;
 mod flatten;
 mod grants;
 mod history;
+mod http_source;
 mod jsonata;
 mod jsonata_suite;
 mod list;

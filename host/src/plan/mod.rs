@@ -52,7 +52,7 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// The run's parameters, typed, those with a default included.
     pub params: BTreeMap<String, Value>,
-    /// The parameters under the names by which the source knows them.
+    /// Those that the source gets, by the names under which it does.
     pub source_params: BTreeMap<String, Value>,
     /// SHA-256 of the configuration files, as they were written.
     pub digest: String,
@@ -228,7 +228,7 @@ impl Plan {
             sink: pipeline.load.sink.clone(),
             dead_letters,
             limit,
-            source_params: params::for_source(pipeline, &params),
+            source_params: pipeline.extract.source_params(&params),
             params,
             digest: pipeline.digest.clone(),
             secrets,

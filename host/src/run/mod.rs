@@ -75,7 +75,8 @@ pub struct Resolved {
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
     let components = Components::load(plan, &options.library, sandbox)?;
-    let source = open_source(plan, options, components.see_batches(), 1 << 20)?.schema();
+    // A row is enough to be shown of what columns it is, where each page costs a request.
+    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -156,7 +157,9 @@ fn run_opened(
         sink::open(&plan.sink, &plan.root, &name, options.mark.as_ref())
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let learned = from.as_ref().and_then(|from| from.learned.clone());
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
+        .map_err(|error| error.in_phase(PhaseName::Extract))?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -280,17 +283,25 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Arc<dyn Source>> {
+fn open_source(
+    plan: &Plan,
+    options: &RunOptions,
+    see_batches: bool,
+    chunk_bytes: usize,
+    limit: Option<u64>,
+    learned: Option<String>,
+) -> Result<Arc<dyn Source>> {
     let read = ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
-        limit: plan.limit,
+        limit,
         converted: plan.converted.clone(),
         as_text: plan.as_text.clone(),
         columns: None,
+        learned,
     };
-    source::open(&plan.source, &plan.reading, read, &options.surroundings(plan)).map(Arc::from)
+    options.open_source(plan, read).map(Arc::from)
 }
 
 /// Everything a run works with.
@@ -391,7 +402,7 @@ impl Work<'_> {
                 }
                 letters.keep(&session.make_mark()?)?;
                 letters.resume(&from.letters)?;
-                session.begin(basis, &from.splits);
+                session.begin(basis, &from.splits, self.source.learned());
                 let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
                 committing = phase == At::Committing;
                 if let Some((newer, mark)) = self.newer.zip(totals.mark.as_ref()) {
@@ -408,7 +419,7 @@ impl Work<'_> {
                 }
             } else {
                 splits = self.splits()?;
-                session.begin(basis, &splits);
+                session.begin(basis, &splits, self.source.learned());
                 let mark = session.make_mark()?;
                 crash::at("run.marked");
                 self.sink.keep(&mark)?;

@@ -6,6 +6,7 @@ mod database;
 mod excel;
 mod file;
 mod given;
+mod http;
 mod incremental;
 mod input;
 mod json;
@@ -30,7 +31,7 @@ mod formats;
 mod testing;
 
 pub use given::{Given, given};
-pub use incremental::Newer;
+pub use incremental::{Newer, with_mark};
 pub use lines::read_lines;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ use serde_json::Value;
 
 use crate::batch::{Batch, Position, Reject};
 use crate::config::extract::{FileSource, Incremental, Reading, Source as SourceConfig};
+use crate::config::variables::Secrets;
 use crate::error::{Error, Result};
 use crate::sandbox::Network;
 
@@ -51,8 +53,10 @@ use crate::sandbox::Network;
 pub struct Surroundings<'a> {
     /// The folder that relative paths start at.
     pub root: &'a Path,
-    /// The run's parameters, by the names that the source knows.
+    /// The run's parameters, by the names under which the source gets them.
     pub params: &'a BTreeMap<String, Value>,
+    /// Values that must not be printed.
+    pub secrets: &'a Secrets,
     /// What the operator allows on the network.
     pub network: &'a Network,
     /// What earlier runs have loaded, where only newer rows are taken: a source may leave out the others, and need not.
@@ -76,6 +80,7 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
     match source {
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
         SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
+        SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),
         other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
     }
 }
@@ -101,6 +106,11 @@ pub trait Source: Send + Sync {
     /// The files on this machine that it reads, each once.
     fn inputs(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// What opening found out, for whoever opens it once more to go on; none where looking again costs little.
+    fn learned(&self) -> Option<String> {
+        None
     }
 
     /// Reads a split from its start or from a position that an earlier read of it gave.
@@ -165,6 +175,8 @@ pub struct ReadOptions {
     pub as_text: Vec<String>,
     /// Columns that are needed; `None` = all. Others may be left out where that is cheaper.
     pub columns: Option<Vec<String>>,
+    /// What [`Source::learned`] answered when the run began, where it goes on.
+    pub learned: Option<String>,
 }
 
 impl Default for ReadOptions {
@@ -177,6 +189,7 @@ impl Default for ReadOptions {
             converted: Vec::new(),
             as_text: Vec::new(),
             columns: None,
+            learned: None,
         }
     }
 }
