@@ -97,7 +97,7 @@ impl Sink for FileOutput {
     fn has_output(&self) -> bool {
         let target = self.output.folder.join(self.output.name());
         match &self.bucket {
-            None => target.exists(),
+            None => self.output.is_there(),
             // Where it cannot be told, nothing is replaced.
             Some(bucket) if matches!(self.output.layout, Layout::One) => bucket.is_there(&target).unwrap_or(true),
             Some(bucket) => bucket.existing(&self.output).map_or(true, |existing| !existing.is_empty()),

@@ -133,7 +133,7 @@ impl Source for Files {
     }
 
     fn inputs(&self) -> Vec<Asset> {
-        let mut assets: Vec<Asset> = self.shared.inputs.iter().map(|input| input.place.asset()).collect();
+        let mut assets: Vec<Asset> = self.shared.inputs.iter().filter_map(|input| input.place.asset()).collect();
         // Members of one archive come one after the other.
         assets.dedup();
         assets
@@ -226,7 +226,8 @@ impl SplitChunks {
     }
 }
 
-fn encoding(key: &str, label: Option<&str>) -> Result<Option<&'static Encoding>> {
+/// The encoding of a label.
+pub(super) fn encoding(key: &str, label: Option<&str>) -> Result<Option<&'static Encoding>> {
     label
         .map(|label| {
             Encoding::for_label(label.trim().to_ascii_lowercase().replace('_', "-").as_bytes()).ok_or_else(|| {

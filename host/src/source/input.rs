@@ -1,5 +1,6 @@
 //! One file as a stream of bytes: decompressed, in UTF-8, from any offset.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -28,6 +29,12 @@ pub(super) struct Input {
     pub(super) layers: Vec<Layer>,
     /// Bytes on disk, to balance splits.
     pub(super) bytes: u64,
+}
+
+/// What a server answers.
+pub(super) trait Content: fmt::Debug + Send + Sync {
+    /// Opens it at its start.
+    fn open(&self) -> Result<Box<dyn Read + Send>>;
 }
 
 /// What a file is packed in.
@@ -59,10 +66,11 @@ pub(super) struct Member {
 impl Input {
     /// Opens the stream at an offset of the decoded bytes.
     pub(super) fn open(&self, encoding: Option<&'static Encoding>, offset: u64) -> Result<Stream> {
-        if self.layers.is_empty() {
-            return self.open_plain(encoding, offset);
-        }
-        let mut reader = self.unpack()?;
+        let mut reader = match &self.place {
+            Place::Answer(content) => content.open()?,
+            _ if self.layers.is_empty() => return self.open_plain(encoding, offset),
+            _ => self.unpack()?,
+        };
         let mut head = Vec::with_capacity(4);
         let mut stream = Stream { reader: Box::new(io::empty()), name: self.name.clone(), offset: 0, packed: true };
         reader.by_ref().take(3).read_to_end(&mut head).map_err(|error| stream.blame(error))?;
@@ -100,6 +108,7 @@ impl Input {
             return match &self.place {
                 Place::File(path) => Positioned::new(open_file(path, &self.name)?).outside(unreadable),
                 Place::Object(store, object) => Ok(Positioned::of_object(store.clone(), Object::clone(object))),
+                Place::Answer(_) => Err(Error::bug(format!("`{}` is read from its start only", self.name))),
             };
         }
         let mut file = tempfile::tempfile().outside(|| format!("could not make a temporary file to unpack `{}`", self.name))?;
@@ -199,6 +208,11 @@ impl Stream {
     }
 
     fn blame(&self, error: io::Error) -> Error {
+        // What reads from elsewhere says itself what is wrong.
+        let error = match error.downcast::<Error>() {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
         let Self { name, offset, packed, .. } = self;
         let error = match ours(error) {
             Ok(error) => return error,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Asset;
-use super::input::open_file;
-use crate::error::{Context, Result};
+use super::input::{Content, open_file};
+use crate::error::{Context, Error, Result};
 use crate::remote::store::{Object, ObjectReader, Store};
 
 /// Where the bytes of a file are.
@@ -16,6 +16,8 @@ pub(super) enum Place {
     File(PathBuf),
     /// In a cloud storage.
     Object(Store, Arc<Object>),
+    /// With a server that answers once, from the start on.
+    Answer(Arc<dyn Content>),
 }
 
 /// Reads from any place in it.
@@ -29,6 +31,7 @@ impl Place {
         Ok(match self {
             Self::File(path) => Box::new(open_file(path, name)?),
             Self::Object(store, object) => Box::new(ObjectReader::new(store.clone(), Object::clone(object), 0)),
+            Self::Answer(_) => return Err(Error::bug(format!("`{name}` is read from its start only"))),
         })
     }
 
@@ -44,18 +47,20 @@ impl Place {
         match self {
             Self::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
             Self::Object(_, object) => object.bytes,
+            Self::Answer(_) => 0,
         }
     }
 
-    /// What a run depends on, where it reads this.
-    pub(super) fn asset(&self) -> Asset {
-        match self {
+    /// What a run depends on, where it reads this; nothing that can be looked at again of an answer.
+    pub(super) fn asset(&self) -> Option<Asset> {
+        Some(match self {
+            Self::Answer(_) => return None,
             Self::File(path) => Asset::File(path.clone()),
             Self::Object(store, object) => {
                 let Object { key, bytes, etag, modified } = &**object;
                 Asset::Object { url: store.url(key), bytes: *bytes, etag: etag.clone().unwrap_or_default(), modified: *modified }
             }
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod azure;
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
+pub(crate) mod sshd;
 pub(crate) mod s3;
 
 use std::net::{TcpListener, TcpStream};
@@ -52,6 +53,11 @@ impl Daemon {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         daemon
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Sends a signal, and waits for its end.
