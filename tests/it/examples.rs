@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::servers::s3::Bucket;
 use crate::support::{answer, build, guests, program, root};
 
 fn copy(from: &Path, to: &Path) {
@@ -106,4 +107,36 @@ fn custom_transform() {
             fs::copy(target.join(release).join(component), copied.join("target").join(release).join(component)).unwrap();
         }
     });
+}
+
+/// From a bucket and back, with all that it takes to reach one in the environment.
+#[test]
+fn s3_to_parquet() {
+    let example = root().join("examples/s3_to_parquet");
+    let bucket = Bucket::new();
+    for entry in fs::read_dir(example.join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        bucket.put(&format!("orders/{}", path.file_name().unwrap().to_str().unwrap()), fs::read(&path).unwrap());
+    }
+    let folder = TempDir::new().unwrap();
+    let copied = folder.path().join("s3_to_parquet");
+    copy(&example, &copied);
+    let run = |arguments: &[&str]| {
+        let mut command = program();
+        command.envs(bucket.environment()).env("BUCKET", &bucket.name).arg("run").arg(&copied).arg("--quiet").args(arguments);
+        let ran = answer(&mut command);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    };
+    run(&[]);
+    fs::write(copied.join("back.yaml"), "path: s3://${BUCKET}/lake/orders/**/*.parquet\n").unwrap();
+    fs::write(copied.join("lines.yaml"), "path: output/orders.jsonl\n").unwrap();
+    fs::write(copied.join("nothing.yaml"), "sort: [id]\n").unwrap();
+    let file = |name: &str| copied.join(name).to_str().unwrap().to_owned();
+    run(&["--extract", &file("back.yaml"), "--transform", &file("nothing.yaml"), "--load", &file("lines.yaml")]);
+    assert_eq!(
+        fs::read_to_string(copied.join("output/orders.jsonl")).unwrap(),
+        fs::read_to_string(example.join("expected/orders.jsonl")).unwrap()
+    );
+    assert_eq!(bucket.names().iter().filter(|name| name.starts_with("lake/orders/country=")).count(), 3);
+    assert!(rejects(&copied).contains("cannot convert `three`"));
 }

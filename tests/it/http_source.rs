@@ -3,6 +3,7 @@
 mod api;
 mod auth;
 mod failures;
+mod files;
 mod formats;
 mod pages;
 mod params;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::cloud::CloudSource;
 use super::database::DatabaseSource;
-use super::http::HttpSource;
+use super::http::{HttpSource, shown};
 use super::settings::{DeadLetters, Limits};
 use super::validate::Validation;
 
@@ -91,6 +91,7 @@ impl Source {
     /// Where rows come from, for a person; without passwords.
     pub fn title(&self) -> String {
         match self {
+            Self::File(files) if files.is_web() => shown(&files.path),
             Self::File(files) => files.path.clone(),
             Self::Http(http) => http.title(),
             Self::Database(database) => database.connection_string.to_string(),
@@ -318,7 +319,8 @@ pub(super) struct ExtractValidation {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// File to read, relative to the contract directory; `*`, `?`, `[…]` and `**` match several.
+    /// File to read, relative to the contract directory; `*`, `?`, `[…]` and `**` match several. Or a URL: `https://…` is fetched, and `s3://bucket/…`,
+    /// `gs://…`, `az://…` and `abfss://…` are objects, as `type: cloud_storage` has them.
     pub path: String,
     /// Format of the files. Default: from the extension, `.gz`, `.zst` and `.zip` aside.
     pub format: Option<Format>,
@@ -347,6 +349,11 @@ pub struct FileSource {
 }
 
 impl FileSource {
+    /// Whether the path is a URL, from where the file is to be fetched.
+    pub fn is_web(&self) -> bool {
+        ["http://", "https://"].iter().any(|scheme| self.path.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+    }
+
     /// One file or pattern, everything else as by default.
     pub fn of(path: impl Into<String>) -> Self {
         Self {

@@ -144,6 +144,7 @@ pub enum ContractKind {
 #[serde(deny_unknown_fields)]
 pub struct FileSink {
     /// File to write, relative to the contract directory; with `partition_by` or `max_rows_per_file`, a folder, or a file whose name the parts are made from.
+    /// `s3://bucket/…`, `gs://…`, `az://…` and `abfss://…` are objects, as `type: cloud_storage` has them.
     pub path: String,
     /// Format. Default: from the extension, `.gz` and `.zst` aside.
     pub format: Option<Format>,

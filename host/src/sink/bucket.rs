@@ -12,6 +12,8 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -152,7 +154,10 @@ impl Bucket {
         self.take_turn(&note).inspect_err(|_| self.give_up_all(note.steps.iter().map(|step| &step.upload)))?;
         crash::at("commit.noted");
         self.complete(&note, Some(workspace)).map_err(|error| {
-            error.while_doing(format!("the commit to `{}` was begun and is not complete: the next run that writes there completes it", self.note_url()))
+            error.while_doing(format!(
+                "the commit to `{}` was begun and is not complete: the next run that writes there completes it",
+                self.note_url()
+            ))
         })
     }
 
@@ -182,7 +187,11 @@ impl Bucket {
         let Some(text) = self.store.read_whole(&self.note, NOTE_BYTES)? else { return Ok(()) };
         let unreadable = || format!("the note `{}` of a commit that was interrupted cannot be read", self.note_url());
         let note: Note = serde_json::from_slice(&text).outside(unreadable)?;
-        tracing::warn!(run = note.run_id, note = self.note_url(), "an earlier run was interrupted while it committed, its commit is completed");
+        tracing::warn!(
+            run = note.run_id,
+            note = self.note_url(),
+            "an earlier run was interrupted while it committed, its commit is completed"
+        );
         self.complete(&note, workspace.filter(|_| note.run_id == self.run_id))
     }
 
@@ -198,12 +207,7 @@ impl Bucket {
             }
         }
         for (step, error, refused) in gone {
-            // An upload that the storage does not know is completed already, by this run or by another that was at the same.
-            let there = self.store.find(&step.upload.key)?;
-            let is_new = |object: &Object| object.bytes == step.bytes && (!refused || step.replaces.as_ref().is_none_or(|old| differs(old, object)));
-            if !there.as_ref().is_some_and(is_new) && self.store.find(&self.note)?.is_some() {
-                return Err(error);
-            }
+            self.find_completed(step, refused, error)?;
         }
         crash::at("commit.placed");
         // Whoever has completed it before us has removed the note too, and what is there now may be of a later commit.
@@ -217,6 +221,21 @@ impl Bucket {
         self.store.remove(&self.note)?;
         crash::at("commit.ended");
         Ok(())
+    }
+
+    /// Makes sure that an upload which the storage does not know is completed: by a run that was killed, or by another that is at the same.
+    fn find_completed(&self, step: &Step, refused: bool, error: Error) -> Result<()> {
+        for patience_ms in [100, 200, 400, 800, 1600, 0] {
+            let there = self.store.find(&step.upload.key)?;
+            let is_new =
+                |object: &Object| object.bytes == step.bytes && (!refused || step.replaces.as_ref().is_none_or(|old| differs(old, object)));
+            if there.as_ref().is_some_and(is_new) || self.store.find(&self.note)?.is_none() {
+                return Ok(());
+            }
+            // The storage may still be at it, for one who is gone.
+            thread::sleep(Duration::from_millis(patience_ms));
+        }
+        Err(error)
     }
 
     /// Gives up the uploads of dead runs that cannot be resumed.

@@ -11,7 +11,6 @@ use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use super::place::{Place, ours};
 use super::positioned::Positioned;
 use crate::error::{Context, Error, Result};
-use crate::remote::store::Object;
 
 /// Bytes read at once where the reader needs a buffer of its own.
 const BUFFER: usize = 128 << 10;
@@ -103,13 +102,8 @@ impl Input {
 
     /// Opens the file so that it can be read in any order; a packed one is unpacked to a nameless temporary file.
     pub(super) fn open_positioned(&self) -> Result<Positioned> {
-        let unreadable = || format!("could not read `{}`", self.name);
         if self.layers.is_empty() {
-            return match &self.place {
-                Place::File(path) => Positioned::new(open_file(path, &self.name)?).outside(unreadable),
-                Place::Object(store, object) => Ok(Positioned::of_object(store.clone(), Object::clone(object))),
-                Place::Answer(_) => Err(Error::bug(format!("`{}` is read from its start only", self.name))),
-            };
+            return self.place.positioned(&self.name);
         }
         let mut file = tempfile::tempfile().outside(|| format!("could not make a temporary file to unpack `{}`", self.name))?;
         let copied = io::copy(&mut self.open_bytes()?.take(SPOOL_LIMIT), &mut file);
@@ -118,7 +112,7 @@ impl Input {
             return Err(Error::data(format!("`{}` unpacks to more than {} GiB", self.name, SPOOL_LIMIT >> 30))
                 .hint("this format cannot be read while it is unpacked: unpack the file first"));
         }
-        Positioned::new(file).outside(unreadable)
+        Positioned::new(file).outside(|| format!("could not read `{}`", self.name))
     }
 
     /// Opens its bytes, unpacked.

@@ -83,6 +83,9 @@ pub struct Since<'a> {
 /// Outside, where it is not there or cannot be read; config, where options do not fit it; data, where it is damaged.
 pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Box<dyn Source>> {
     match source {
+        SourceConfig::File(source) if source.is_web() => {
+            Ok(Box::new(file::Files::open(source, reading, &options, paths::fetch(source, surroundings)?)?))
+        }
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
         SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
         SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),

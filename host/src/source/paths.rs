@@ -12,6 +12,7 @@ use zip::result::ZipError;
 
 use super::input::{Input, Layer, Member};
 use super::place::{Place, Seekable, ours};
+use super::{Asset, Surroundings, http};
 use crate::config::extract::{FileSource, Format};
 use crate::error::{Context, Error, Result};
 
@@ -51,15 +52,13 @@ pub(super) fn resolve(source: &FileSource, found: Found) -> Result<(Vec<Input>, 
         }
     }
     if inputs.is_empty() && source.fail_on_empty {
-        return Err(
-            Error::outside(format!("`{path}` matches no {noun}")).hint("`fail_on_empty: false` takes that as an empty source")
-        );
+        return Err(Error::outside(format!("`{path}` matches no {noun}")).hint("`fail_on_empty: false` takes that as an empty source"));
     }
     if inputs.is_empty() {
         tracing::warn!(path, "no {noun} matches, so that there is nothing to read; `fail_on_empty: true` makes that an error");
     }
     let lines = source.json_options.lines;
-    let format = match format.or_else(|| format_of(&source.path)) {
+    let format = match format.or_else(|| format_of(&path)) {
         Some(Format::Json) if lines == Some(true) => Some(Format::Jsonl),
         Some(Format::Jsonl) if lines == Some(false) => Some(Format::Json),
         format => format,
@@ -71,6 +70,15 @@ pub(super) fn resolve(source: &FileSource, found: Found) -> Result<(Vec<Input>, 
 pub(super) fn find(source: &FileSource, root: &Path) -> Result<Found> {
     let places = paths(source, root)?.into_iter().map(|path| (display(&path, root), Place::File(path))).collect();
     Ok(Found { path: source.path.clone(), noun: "file", places })
+}
+
+/// The file that is behind the source's URL, fetched.
+pub(super) fn fetch(source: &FileSource, surroundings: &Surroundings<'_>) -> Result<Found> {
+    let download = http::download(&source.path, surroundings)?;
+    let Asset::Object { url, .. } = download.asset.clone() else { return Err(Error::bug("what was fetched is no file of this machine")) };
+    // What stands behind the `?` says nothing of the format.
+    let name = url.split(['?', '#']).next().unwrap_or(&url).to_owned();
+    Ok(Found { path: url, noun: "file", places: vec![(name, Place::Web(Arc::new(download)))] })
 }
 
 fn paths(source: &FileSource, root: &Path) -> Result<Vec<PathBuf>> {

@@ -1,11 +1,13 @@
-//! Where the bytes of a file are: on this machine's disk, or in a cloud storage.
+//! Where the bytes of a file are: on this machine's disk, in a cloud storage, or behind a URL.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Asset;
+use super::http::Download;
 use super::input::{Content, open_file};
+use super::positioned::Positioned;
 use crate::error::{Context, Error, Result};
 use crate::remote::store::{Object, ObjectReader, Store};
 
@@ -16,6 +18,8 @@ pub(super) enum Place {
     File(PathBuf),
     /// In a cloud storage.
     Object(Store, Arc<Object>),
+    /// Behind a URL, from where it was fetched.
+    Web(Arc<Download>),
     /// With a server that answers once, from the start on.
     Answer(Arc<dyn Content>),
 }
@@ -31,6 +35,7 @@ impl Place {
         Ok(match self {
             Self::File(path) => Box::new(open_file(path, name)?),
             Self::Object(store, object) => Box::new(ObjectReader::new(store.clone(), Object::clone(object), 0)),
+            Self::Web(download) => Box::new(open_file(download.file.path(), name)?),
             Self::Answer(_) => return Err(Error::bug(format!("`{name}` is read from its start only"))),
         })
     }
@@ -47,7 +52,18 @@ impl Place {
         match self {
             Self::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
             Self::Object(_, object) => object.bytes,
+            Self::Web(download) => download.bytes,
             Self::Answer(_) => 0,
+        }
+    }
+
+    /// The place as one that is read by offset.
+    pub(super) fn positioned(&self, name: &str) -> Result<Positioned> {
+        match self {
+            Self::File(path) => Positioned::new(open_file(path, name)?).outside(|| format!("could not read `{name}`")),
+            Self::Object(store, object) => Ok(Positioned::of_object(store.clone(), Object::clone(object))),
+            Self::Web(download) => Positioned::new(open_file(download.file.path(), name)?).outside(|| format!("could not read `{name}`")),
+            Self::Answer(_) => Err(Error::bug(format!("`{name}` is read from its start only"))),
         }
     }
 
@@ -56,6 +72,7 @@ impl Place {
         Some(match self {
             Self::Answer(_) => return None,
             Self::File(path) => Asset::File(path.clone()),
+            Self::Web(download) => download.asset.clone(),
             Self::Object(store, object) => {
                 let Object { key, bytes, etag, modified } = &**object;
                 Asset::Object { url: store.url(key), bytes: *bytes, etag: etag.clone().unwrap_or_default(), modified: *modified }

@@ -6,8 +6,8 @@
 pub(crate) mod azure;
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
-pub(crate) mod sshd;
 pub(crate) mod s3;
+pub(crate) mod sshd;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;

@@ -144,6 +144,17 @@ impl Bucket {
         self.server.credentials()
     }
 
+    /// What the environment says to reach it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ACCESS_KEY_ID", KEY.into()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET.into()),
+            ("AWS_REGION", "us-east-1".into()),
+            ("AWS_ENDPOINT_URL", self.server.url()),
+            ("AWS_ALLOW_HTTP", "true".into()),
+        ]
+    }
+
     /// The objects, with their bytes.
     pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         self.server.objects(&self.name)
@@ -224,7 +235,9 @@ async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<F
     if request.headers().get("x-goog-if-generation-match").is_some_and(|generation| generation == "0") {
         request.headers_mut().insert("if-none-match", http::HeaderValue::from_static("*"));
     }
-    let response = service.call(request.map(s3s::Body::from)).await.unwrap_or_else(|error| {
+    // A storage does not stop half-way where who has asked is gone, as hyper would.
+    let asked = tokio::spawn(async move { service.call(request.map(s3s::Body::from)).await });
+    let response = asked.await.map_err(std::io::Error::other)?.unwrap_or_else(|error| {
         let mut response = Response::new(s3s::Body::from(format!("{error:?}")));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response

@@ -34,9 +34,9 @@ pub(super) fn is_missing(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !text(error).contains("NoSuchBucket") && !text(error).contains("ContainerNotFound")
 }
 
-/// Whether it says that there is no such upload.
+/// Whether it says that there is no such upload; of Azure, that its blocks are gone, which become part of the blob.
 pub(super) fn is_gone(error: &StoreError) -> bool {
-    is_missing(error) || text(error).contains("NoSuchUpload") || text(error).contains("status code: 404")
+    is_missing(error) || ["NoSuchUpload", "InvalidBlockList", "status code: 404"].iter().any(|sign| text(error).contains(sign))
 }
 
 /// Whether it says that this may not be done.
@@ -121,11 +121,18 @@ fn mask(mut text: String, secrets: &[String]) -> String {
 fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
     let code = said.code.as_deref().unwrap_or_default();
     Some(match code {
-        "NoSuchBucket" | "ContainerNotFound" => "is the bucket's name right, and does it stand in this account and region? it is not made here",
+        "NoSuchBucket" | "ContainerNotFound" => {
+            "is the bucket's name right, and does it stand in this account and region? it is not made here"
+        }
         "AccessDenied" | "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "Forbidden" => {
             "the credentials are known but may not do this: give them leave to list, read and, for a sink, write and delete in this bucket"
         }
-        "InvalidAccessKeyId" | "NotSignedUp" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "InvalidToken" | "InvalidAuthenticationInfo" => {
+        "InvalidAccessKeyId"
+        | "NotSignedUp"
+        | "SignatureDoesNotMatch"
+        | "AuthenticationFailed"
+        | "InvalidToken"
+        | "InvalidAuthenticationInfo" => {
             "the key or the secret is wrong: look at `storage.credentials`, and at the environment, which is asked where they are absent"
         }
         "ExpiredToken" | "TokenRefreshRequired" => "the session token has run out: get a new one",
@@ -146,7 +153,9 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         return Some("the bucket stands in another region: set `region` under `storage.credentials`");
     }
     if text.contains("169.254.169.254") || text.contains("metadata.google.internal") {
-        return Some("no credentials were found, so that those of a cloud machine were asked for: give them under `storage.credentials` or in the environment");
+        return Some(
+            "no credentials were found, so that those of a cloud machine were asked for: give them under `storage.credentials` or in the environment",
+        );
     }
     if text.contains("URL scheme is not allowed") {
         return Some("the endpoint is without TLS: `allow_http: true` under `storage.credentials` says that this is meant");
@@ -155,9 +164,9 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         StoreError::PermissionDenied { .. } => {
             Some("the credentials may not do this: give them leave to list, read and, for a sink, write and delete in this bucket")
         }
-        StoreError::Unauthenticated { .. } => {
-            Some("the credentials are not accepted: look at `storage.credentials`, and at the environment, which is asked where they are absent")
-        }
+        StoreError::Unauthenticated { .. } => Some(
+            "the credentials are not accepted: look at `storage.credentials`, and at the environment, which is asked where they are absent",
+        ),
         StoreError::NotFound { .. } => None,
         _ if [" 500 ", " 502 ", " 503 ", " 504 ", " 429 "].iter().any(|status| said.message.contains(status)) => {
             Some("the storage is overloaded or down: run it again later")

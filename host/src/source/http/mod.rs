@@ -28,6 +28,7 @@ use self::chunks::PageChunks;
 use self::format::Format;
 use self::pages::{Pages, Turn};
 use self::send::{Caller, Hold};
+pub(super) use self::send::{Download, download};
 use super::layout::Layout;
 use super::target::Members;
 use super::{Chunks, ReadOptions, Source, Split, Surroundings};

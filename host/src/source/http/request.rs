@@ -111,6 +111,11 @@ impl Request {
         Ok(url)
     }
 
+    /// The URL, without a page.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// A URL as it may be shown.
     pub(super) fn shown(&self, url: &Url) -> String {
         let mut shown = url.clone();

@@ -1,5 +1,9 @@
 //! Sends requests: with credentials, through redirects, again where that may help.
 
+mod download;
+
+pub(in crate::source) use download::{Download, download};
+
 use std::sync::Arc;
 use std::time::Duration;
 
