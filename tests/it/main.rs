@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod custom;
 mod dlq;
+mod database_sink;
 mod duckdb;
 mod evil;
 mod examples;

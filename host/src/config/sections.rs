@@ -126,7 +126,7 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
     let common = typed::<load::Common>(common, findings);
     let (kind, sign) = kind?;
     let sign = if sign.is_null() { &node } else { &sign };
-    if kind != "file" {
+    if matches!(kind, "cloud_storage" | "mssql" | "oracle") {
         findings.not_built(sign, &format!("load.type: {kind}"));
     }
     let path = node.path.clone();

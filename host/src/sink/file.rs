@@ -18,7 +18,7 @@ use super::parts::{Begun, PartsEncode, PartsLoad};
 use super::single::{ParquetLoad, TextLoad};
 use super::text::{Syntax, TextEncode, TextFormat};
 use super::workspace::{Workspace, cannot};
-use super::{Committed, Flushed, Load, Mark, RunName, Sink, Staged, StagedPart};
+use super::{Committed, Flushed, Load, FileMark, RunName, Sink, Staged, StagedPart};
 use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ struct FileOutput {
     run: RunName,
     workspace: Workspace,
     /// What the commit leaves beside the output.
-    mark: Option<Mark>,
+    mark: Option<FileMark>,
     /// Text that is there and that rows are added to.
     old_text: Option<OldText>,
     /// The schema of a Parquet file that is there and that rows are added to.
@@ -38,7 +38,7 @@ struct FileOutput {
 }
 
 /// Opens the sink.
-pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&FileMark>) -> Result<Box<dyn Sink>> {
     let output = Arc::new(Output::new(sink, root)?);
     let name = output.name();
     let workspace = Workspace::open(&output.folder, &name, &run.run_id)?;
@@ -158,7 +158,7 @@ impl Sink for FileOutput {
         if nulled > 0 {
             tracing::warn!(values = nulled, "numbers that are NaN or infinite were written as null: JSON has none such");
         }
-        Ok(Committed { files, rows, bytes, nulled })
+        Ok(Committed { files, rows, bytes, nulled, ..Committed::default() })
     }
 
     fn keep(&self, while_there: &Path) -> Result<()> {
@@ -168,7 +168,7 @@ impl Sink for FileOutput {
     fn committed(&self) -> Result<Option<Committed>> {
         let Some(files) = self.workspace.committed()? else { return Ok(None) };
         let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
-        Ok(Some(Committed { files, rows: 0, bytes, nulled: 0 }))
+        Ok(Some(Committed { files, bytes, ..Committed::default() }))
     }
 
     fn abort(&self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod commit;
 mod conform;
+mod database;
 pub mod dead_letters;
 mod excel;
 mod file;
@@ -27,7 +28,8 @@ mod conformance;
 
 pub use flushed::Flushed;
 pub(crate) use join::join;
-pub use mark::Mark;
+pub use mark::{FileMark, Mark};
+pub use database::{Chunk, TableMark};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Batch, Reject};
 use crate::config::load::Sink as SinkConfig;
 use crate::error::{Error, Result};
+use crate::report::{PublishReport, TableReport};
 
 /// What a sink must know of the run that writes to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +63,8 @@ pub struct RunName {
 /// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
 pub fn open(sink: &SinkConfig, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
     match sink {
-        SinkConfig::File(sink) => file::open(sink, root, run, mark),
+        SinkConfig::File(sink) => file::open(sink, root, run, mark.and_then(Mark::file)),
+        SinkConfig::Database(sink) => Ok(Box::new(database::TableSink::open(sink, root, run, mark.and_then(Mark::table))?)),
         other => Err(unbuilt(other)),
     }
 }
@@ -75,7 +79,10 @@ fn unbuilt(sink: &SinkConfig) -> Error {
 /// As [`check`].
 pub fn open_nothing(sink: &SinkConfig, root: &Path) -> Result<Box<dyn Sink>> {
     check(sink, root)?;
-    Ok(Box::new(nothing::Nothing))
+    Ok(match sink {
+        SinkConfig::Database(sink) => Box::new(database::Rehearsal::open(sink, root)?),
+        _ => Box::new(nothing::Nothing),
+    })
 }
 
 /// Checks a sink; looks at no more of the disk than whether its path is a folder.
@@ -85,6 +92,7 @@ pub fn open_nothing(sink: &SinkConfig, root: &Path) -> Result<Box<dyn Sink>> {
 pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
     match sink {
         SinkConfig::File(sink) => output::Output::new(sink, root).map(|_| ()),
+        SinkConfig::Database(sink) => database::check(sink),
         other => Err(unbuilt(other)),
     }
 }
@@ -184,6 +192,8 @@ pub enum Payload {
     RowGroups(Vec<Vec<::parquet::arrow::arrow_writer::ArrowColumnChunk>>),
     /// Rows as they are, for sinks that must write in one thread.
     Rows(Vec<Batch>),
+    /// Rows that fit a table.
+    Table(Box<Chunk>),
 }
 
 /// What one split has staged: plain data, so that another process can commit it.
@@ -213,7 +223,7 @@ pub struct StagedPart {
 }
 
 /// What a commit made visible.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Committed {
     /// Files, in order.
     pub files: Vec<PathBuf>,
@@ -223,4 +233,8 @@ pub struct Committed {
     pub bytes: u64,
     /// Numbers that were written as null, since the format has none that is not finite.
     pub nulled: u64,
+    /// Tables, with what became of their rows.
+    pub tables: Vec<TableReport>,
+    /// What was brought up to date afterwards.
+    pub published: Vec<PublishReport>,
 }
