@@ -55,15 +55,19 @@ impl Chunk {
 #[derive(Debug)]
 pub(super) struct TableEncode {
     pub(super) fit: Fit,
-    /// How rows are written as text; absent where the database takes values.
-    pub(super) copy: Option<Copy>,
+    pub(super) form: Form,
 }
 
-/// How rows are written for COPY.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Copy {
-    /// Whether each line ends with the row's number in its chunk.
-    pub(super) numbered: bool,
+/// In what form a database takes rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As values.
+    Values,
+    /// As lines for COPY.
+    Copy {
+        /// Whether each line ends with the row's number in its chunk.
+        numbered: bool,
+    },
 }
 
 struct TableEncoder {
@@ -84,9 +88,10 @@ impl Encode for Shared {
 impl Encoder for TableEncoder {
     fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>> {
         let (fitted, rejects) = self.encode.fit.fit(batch)?;
-        if let Some(copy) = self.encode.copy {
-            self.copy(&fitted, copy);
+        if let Form::Copy { numbered } = self.encode.form {
+            self.copy(&fitted, numbered);
         }
+        self.look_for_repeats(&fitted);
         self.chunk.rows += fitted.rows();
         self.chunk.fitted.push(fitted);
         Ok(rejects)
@@ -98,15 +103,14 @@ impl Encoder for TableEncoder {
 }
 
 impl TableEncoder {
-    fn copy(&mut self, fitted: &Fitted, copy: Copy) {
-        let Self { encode, chunk, keys } = self;
+    fn copy(&mut self, fitted: &Fitted, numbered: bool) {
+        let Self { encode, chunk, .. } = self;
         let columns = &encode.fit.columns;
-        let cells: Vec<(Form, Cell)> = columns
+        let cells: Vec<(Text, Cell)> = columns
             .iter()
             .zip(&fitted.columns)
-            .map(|(fitting, column)| (Form::new(column, fitting.to.holds), Cell::new(column, Style::default())))
+            .map(|(fitting, column)| (Text::new(column, fitting.to.holds), Cell::new(column, Style::default())))
             .collect();
-        let key: Vec<&Cell> = columns.iter().zip(&cells).filter(|(fitting, _)| fitting.key && copy.numbered).map(|(_, (_, cell))| cell).collect();
         let (mut value, mut number) = (Vec::new(), itoa::Buffer::new());
         let out = &mut chunk.text;
         for row in 0..fitted.rows() {
@@ -119,32 +123,32 @@ impl TableEncoder {
                     continue;
                 }
                 match form {
-                    Form::Plain => cell.write_text(row, out),
-                    Form::Number(truth) => out.push(if truth.as_boolean().value(row) { b'1' } else { b'0' }),
-                    Form::Text => {
+                    Text::Plain => cell.write_text(row, out),
+                    Text::Number(truth) => out.push(if truth.as_boolean().value(row) { b'1' } else { b'0' }),
+                    Text::Text => {
                         value.clear();
                         cell.write_text(row, &mut value);
                         escape(&value, out);
                     }
-                    Form::Json => {
+                    Text::Json => {
                         value.clear();
                         cell.write_json(row, &mut value);
                         escape(&value, out);
                     }
-                    Form::Bytes(bytes) => {
+                    Text::Bytes(bytes) => {
                         out.extend_from_slice(b"\\\\x");
                         for byte in bytes_at(bytes, row) {
                             out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
                         }
                     }
-                    Form::Array(list) => {
+                    Text::Array(list) => {
                         value.clear();
                         array_literal(list, row, &mut value);
                         escape(&value, out);
                     }
                 }
             }
-            if copy.numbered {
+            if numbered {
                 if !cells.is_empty() {
                     out.push(b'\t');
                 }
@@ -152,16 +156,27 @@ impl TableEncoder {
             }
             out.push(b'\n');
             chunk.ends.push(out.len());
-            if !key.is_empty() && !chunk.repeats {
-                let mut hasher = DefaultHasher::new();
-                for cell in &key {
-                    value.clear();
-                    cell.write_text(row, &mut value);
-                    hasher.write(&value);
-                    hasher.write_u8(0xff);
-                }
-                chunk.repeats = !keys.insert(hasher.finish());
+        }
+    }
+
+    /// Notes whether a key may be there twice.
+    fn look_for_repeats(&mut self, fitted: &Fitted) {
+        let Self { encode, chunk, keys } = self;
+        let of_key = encode.fit.columns.iter().zip(&fitted.columns).filter(|(fitting, _)| fitting.key);
+        let key: Vec<Cell> = of_key.map(|(_, column)| Cell::new(column, Style::default())).collect();
+        let mut value = Vec::new();
+        for row in 0..fitted.rows() {
+            if key.is_empty() || chunk.repeats {
+                return;
             }
+            let mut hasher = DefaultHasher::new();
+            for cell in &key {
+                value.clear();
+                cell.write_text(row, &mut value);
+                hasher.write(&value);
+                hasher.write_u8(0xff);
+            }
+            chunk.repeats = !keys.insert(hasher.finish());
         }
     }
 }
@@ -169,7 +184,7 @@ impl TableEncoder {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// How the values of a column are written for COPY.
-enum Form {
+enum Text {
     /// Text in which nothing has a meaning of its own.
     Plain,
     /// Truth as a number.
@@ -180,7 +195,7 @@ enum Form {
     Array(ArrayRef),
 }
 
-impl Form {
+impl Text {
     fn new(column: &ArrayRef, holds: Holds) -> Self {
         use DataType as T;
         match (column.data_type(), holds) {

@@ -166,6 +166,12 @@ fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(Arra
             Ok((Arc::new(texts.iter().map(|text| text.map(str::as_bytes)).collect::<BinaryArray>()), None))
         }
         (T::Utf8, Holds::Decimal(scale)) => Ok((column.clone(), digits(column, scale, asks_server))),
+        // `yesterday` would be another day tomorrow.
+        (T::Utf8, Holds::Date | Holds::Time | Holds::Timestamp(_)) if asks_server => {
+            let word = |text: &str| !text.bytes().any(|byte| byte.is_ascii_digit()) && !text.trim().ends_with("infinity");
+            let unfit = column.as_string::<i32>().iter().map(|text| text.is_some_and(word)).collect();
+            Ok((column.clone(), either(some(unfit), without_nul(column))))
+        }
         (T::Utf8, _) if asks_server => Ok((column.clone(), without_nul(column))),
         (T::Utf8, holds) => {
             let to = carrier(holds);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_schema::SchemaRef;
 
-use super::encode::{Copy, Shared as Encoding, TableEncode};
+use super::encode::{Form, Shared as Encoding, TableEncode};
 use super::said::Why;
 use super::session::{Session, Shared};
 use super::target::{Doing, prepare};
@@ -42,7 +42,7 @@ impl TableSink {
             config: config.clone(),
             root: root.to_owned(),
             run_id: mark.map_or_else(|| run.run_id.clone(), |mark| mark.token.clone()),
-            session: Shared::new(connect(config, root)?, begin),
+            session: Shared::new(connect(config, root, Doing::Load)?, begin),
             tokens: Tokens::of(config),
             by_checkpoint: AtomicBool::new(false),
             marked: mark.is_some(),
@@ -72,7 +72,7 @@ impl TableSink {
             return Err(error);
         }
         // The answer may be lost and the work done: the token tells, on another connection.
-        let mut fresh = connect(&self.config, &self.root).map_err(|_| error)?;
+        let mut fresh = connect(&self.config, &self.root, Doing::Load).map_err(|_| error)?;
         let found = self.tokens.find(fresh.as_mut(), &self.run_id)?;
         session.backend = fresh;
         if found == Some(token) {
@@ -103,7 +103,7 @@ impl Sink for TableSink {
         if dialect != Dialect::Mysql {
             session.transaction()?;
         }
-        let (shape, fit) = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Load)?;
+        let shape = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Load)?;
         let backend = session.transaction()?;
         if from.is_none() && shape.method == WriteMethod::TruncateAndLoad && !backend.columns(&shape.table).unwrap_or_default().is_empty() {
             let empty = if dialect == Dialect::Postgres { "TRUNCATE" } else { "DELETE FROM" };
@@ -111,8 +111,8 @@ impl Sink for TableSink {
             backend.execute(&sql).map_err(|said| said.error(format!("cannot empty the table `{}`", shape.table.shown())))?;
         }
         let merges = !matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad);
-        let copy = (dialect == Dialect::Postgres).then_some(Copy { numbered: merges });
-        let encode = Arc::new(TableEncode { fit, copy });
+        let form = if dialect == Dialect::Postgres { Form::Copy { numbered: merges } } else { Form::Values };
+        let encode = Arc::new(TableEncode { fit: shape.fit.clone(), form });
         Ok(Box::new(TableLoad { split, schema, session: self.session.clone(), encode, shape }))
     }
 
@@ -159,7 +159,7 @@ impl Sink for TableSink {
         let undone = session.rollback();
         if undone.as_ref().is_err_and(|said| said.why == Why::Lost) {
             // The server undoes what was on a connection that is gone.
-            session.backend = connect(&self.config, &self.root)?;
+            session.backend = connect(&self.config, &self.root, Doing::Load)?;
         } else {
             undone.map_err(|said| said.error("cannot undo what was not committed"))?;
         }
@@ -226,7 +226,7 @@ impl Rehearsal {
     /// Connects.
     pub(in crate::sink) fn open(config: &DatabaseSink, root: &Path) -> Result<Self> {
         check(config)?;
-        Ok(Self { config: config.clone(), session: Shared::new(connect(config, root)?, "BEGIN") })
+        Ok(Self { config: config.clone(), session: Shared::new(connect(config, root, Doing::Rehearse)?, "BEGIN") })
     }
 }
 
@@ -240,8 +240,8 @@ impl Sink for Rehearsal {
     }
 
     fn begin(&self, split: usize, schema: SchemaRef, _from: Option<&Flushed>) -> Result<Box<dyn Load>> {
-        let (_, fit) = prepare(self.session.lock().backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
-        Ok(Box::new(Rehearsed { split, rows: 0, schema, encode: Arc::new(TableEncode { fit, copy: None }) }))
+        let Shape { fit, .. } = prepare(self.session.lock().backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        Ok(Box::new(Rehearsed { split, rows: 0, schema, encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
     }
 
     fn keep(&self, _while_there: &Path) -> Result<()> {

@@ -9,12 +9,15 @@ mod columns;
 mod encode;
 mod fit;
 mod load;
+mod mysql;
 mod narrow;
 mod postgres;
 mod said;
 mod session;
+mod sqlite;
 mod target;
 mod tokens;
+mod values;
 
 pub use encode::Chunk;
 pub(super) use load::{Rehearsal, TableSink};
@@ -25,7 +28,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use self::columns::{Column, Table, quoted};
+use self::fit::Fit;
 use self::said::Said;
+use self::target::Doing;
 use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
 use crate::error::{Error, Result};
 
@@ -61,6 +66,8 @@ struct Shape {
     method: WriteMethod,
     /// Whether there are unique indexes beside that of the key.
     others_unique: bool,
+    /// How rows were made to fit.
+    fit: Fit,
 }
 
 impl Shape {
@@ -94,12 +101,15 @@ impl Counts {
     }
 }
 
-/// Connects.
-fn connect(sink: &DatabaseSink, root: &Path) -> Result<Box<dyn Backend>> {
+/// Connects; a database in a file is made only where it is to be written.
+fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Backend>> {
     let connection = &sink.connection_string;
     Ok(match connection.dialect {
         Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, root)?),
-        _ => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),
+        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, root)?),
+        Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
+        Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
+        Dialect::Mssql | Dialect::Oracle => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),
     })
 }
 
@@ -109,6 +119,9 @@ fn connect(sink: &DatabaseSink, root: &Path) -> Result<Box<dyn Backend>> {
 /// Config.
 pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
     let method = sink.method();
+    if sink.connection_string.dialect == Dialect::Sqlite {
+        sqlite::check(&sink.connection_string)?;
+    }
     if sink.key().is_empty() && matches!(method, WriteMethod::Upsert | WriteMethod::Replace | WriteMethod::Update | WriteMethod::Delete) {
         return Err(Error::config(format!("`write_method: {}` needs to know which rows are the same, but there is no `primary_key`", method.name()))
             .hint("name the columns that tell rows apart: `primary_key: [id]`"));

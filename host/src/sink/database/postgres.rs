@@ -102,10 +102,10 @@ impl Postgres {
         let mut refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, STAGE, chunk.lines(rows))))?;
         let mut counts = Counts::default();
         let later = narrow(chunk.rows, &mut |rows| {
-            let merged = self.attempt(|backend| backend.merge_rows(shape, rows.clone(), chunk.repeats));
+            let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
             // Keys that differ as texts may be equal to the database.
             let merged = match merged {
-                Err(said) if said.why == REPEATED => self.attempt(|backend| backend.merge_rows(shape, rows.clone(), true)),
+                Err(said) if said.why == REPEATED => self.attempt(|backend| backend.merge_range(shape, rows.clone(), true)),
                 merged => merged,
             };
             counts.add(&merged?);
@@ -116,19 +116,40 @@ impl Postgres {
         Ok(Written { counts, refused })
     }
 
-    /// Merges rows of the temporary table; where a key comes twice, the last row wins.
-    fn merge_rows(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
+    /// Merges rows of the temporary table as if they came one by one.
+    fn merge_range(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
+        let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
+        let keys = quoted(Dialect::Postgres, &shape.key);
+        if !repeats {
+            return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
+        }
+        // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
+        if shape.method != WriteMethod::Upsert || shape.update.len() + shape.key.len() == shape.columns.len() {
+            let last = format!("(SELECT DISTINCT ON ({keys}) * FROM pg_temp.{STAGE} WHERE {within} ORDER BY {keys}, {ROW} DESC) AS s");
+            return self.merge_from(shape, &last, true);
+        }
+        let most = self.texts(&format!(
+            "SELECT max(n) FROM (SELECT count(*) AS n FROM pg_temp.{STAGE} WHERE {within} GROUP BY {keys}) AS repeats"
+        ))?;
+        let most: u64 = most.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
+        let mut counts = Counts::default();
+        for turn in 1..=most {
+            let from = format!(
+                "(SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY {ROW}) AS etl_host_turn FROM pg_temp.{STAGE} \
+                 WHERE {within}) AS turns WHERE etl_host_turn = {turn}) AS s"
+            );
+            counts.add(&self.merge_from(shape, &from, true)?);
+        }
+        Ok(counts)
+    }
+
+    /// Merges rows of which no two have the same key.
+    fn merge_from(&mut self, shape: &Shape, from: &str, repeats: bool) -> Result<Counts, Said> {
         let Shape { table, columns, key, update, method, .. } = shape;
         let pg = Dialect::Postgres;
         let (target, all, keys) = (table.sql(), quoted(pg, columns), quoted(pg, key));
-        let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
-        let from = if repeats {
-            format!("(SELECT DISTINCT ON ({keys}) * FROM pg_temp.{STAGE} WHERE {within} ORDER BY {keys}, {ROW} DESC) AS s")
-        } else {
-            format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s")
-        };
         let same = key.iter().map(|name| format!("t.{0} = s.{0}", quote(pg, name))).collect::<Vec<_>>().join(" AND ");
-        // The order is theirs already where none was left out.
+        // Rows stand in their order already where none was left out.
         let order = if repeats { format!(" ORDER BY {ROW}") } else { String::new() };
         let insert = format!("INSERT INTO {target} ({all}) OVERRIDING SYSTEM VALUE SELECT {all} FROM {from}{order}");
         let delete = format!("DELETE FROM {target} AS t USING {from} WHERE {same}");

@@ -20,7 +20,7 @@ pub(super) enum Doing {
 ///
 /// # Errors
 /// Config, where the method and the table do not go together; data, where rows cannot fit; outside.
-pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &SchemaRef, doing: Doing) -> Result<(Shape, Fit)> {
+pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &SchemaRef, doing: Doing) -> Result<Shape> {
     let dialect = sink.connection_string.dialect;
     let table = Table::new(dialect, sink.schema_name.as_deref(), &sink.table);
     let key = sink.key().to_vec();
@@ -68,9 +68,27 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
         method: sink.method(),
         others_unique: false,
         table,
+        fit: Fit { dialect, columns: fittings, lacking, policy },
     };
-    let shape = if columns.is_empty() { shape } else { check_key(backend, sink, shape, doing)? };
-    Ok((shape, Fit { dialect, columns: fittings, lacking, policy }))
+    if columns.is_empty() || schema.fields().is_empty() {
+        return Ok(shape);
+    }
+    check_filled(&shape, &columns)?;
+    check_key(backend, sink, shape, doing)
+}
+
+/// Checks that every column has a value that needs one.
+fn check_filled(shape: &Shape, columns: &[Column]) -> Result<()> {
+    let needs = |column: &&Column| !(column.nullable || column.filled || column.generated) && shape.left_out.contains(&column.name);
+    match columns.iter().find(needs) {
+        Some(column) if !matches!(shape.method, WriteMethod::Update | WriteMethod::Delete) => Err(Error::config(format!(
+            "column `{}` of `{}` must not be null and has no default, but the rows have no such column",
+            column.name,
+            shape.table.shown()
+        ))
+        .hint("add it in transform.yaml, or give it a default in the database")),
+        _ => Ok(()),
+    }
 }
 
 fn look(backend: &mut dyn Backend, table: &Table) -> Result<Vec<Column>> {
