@@ -55,7 +55,7 @@ use crate::error::{Error, PhaseName, Result};
 use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
-use crate::sink::{self, RunName, Sink};
+use crate::sink::{self, Committed, RunName, Sink};
 use crate::source::{self, Asset, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
@@ -148,7 +148,8 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+    let name =
+        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
         Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
@@ -208,7 +209,12 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+        let name = RunName {
+            run_id: options.run_id.clone(),
+            started: options.started,
+            pipeline: plan.name.clone(),
+            max_retries: plan.max_retries,
+        };
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -288,8 +294,7 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
     let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
     match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
-            .hint(hint)),
+        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
         None => Ok(()),
     }
 }
@@ -313,6 +318,12 @@ fn open_source(
         learned,
     };
     options.open_source(plan, read).map(Arc::from)
+}
+
+/// What a commit has shown, as the report tells it.
+fn shown(committed: Committed) -> OutputReport {
+    let Committed { files, rows: _, bytes, nulled, tables, published } = committed;
+    OutputReport { files, bytes, nulled, tables, published }
 }
 
 /// Everything a run works with.
@@ -422,11 +433,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
-                    return self.over(
-                        ledger,
-                        OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled },
-                        true,
-                    );
+                    return self.over(ledger, shown(committed), true);
                 }
             } else {
                 splits = self.splits()?;
@@ -487,7 +494,7 @@ impl Work<'_> {
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
-        self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled }, false)
+        self.over(ledger, shown(committed), false)
     }
 
     /// Ends a run: what is kept to go on with it goes.
