@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use encoding_rs::Encoding;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Response, StatusCode, Url};
 use tokio::time::timeout;
 
@@ -132,12 +132,14 @@ impl Caller {
                 return Err(error.given_up());
             }
             if attempt >= self.retry.max_attempts.get() {
-                let attempts = if attempt == 1 { String::new() } else { format!(" ({attempt} attempts)") };
-                return Err(match attempts.as_str() {
-                    "" => error,
-                    attempts => Error::outside(format!("{error}{attempts}")).hint(error.find_hint().unwrap_or_default().to_owned()),
+                if attempt == 1 {
+                    return Err(error.given_up());
                 }
-                .given_up());
+                let told = Error::outside(format!("{error} ({attempt} attempts)")).given_up();
+                return Err(match error.find_hint() {
+                    Some(hint) => told.hint(hint),
+                    None => told,
+                });
             }
             if let Some(asked) = wait.filter(|asked| *asked > LONGEST_ASKED) {
                 let message = format!(
@@ -164,12 +166,19 @@ impl Caller {
         self.request.shown(url)
     }
 
+    /// A text without what must not be printed, tokens that were fetched among it.
+    fn mask(&self, text: &str) -> String {
+        self.proof.mask(&self.request.mask(text))
+    }
+
     fn attempt(&self, turn: &Turn, url: &Url, format: &Format) -> Result<Page, Failure> {
         remote::wait(async {
-            if let Some(credentials) = self.proof.wanting() {
-                self.proof.keep(self.token(credentials).await?);
-            }
-            let (mut response, answered) = self.send(url).await?;
+            let proof = match self.proof.wanting() {
+                // One that is over at once is good for this request.
+                Some(credentials) => Some(self.proof.keep(self.token(credentials).await?)),
+                None => self.proof.header(),
+            };
+            let (mut response, answered) = self.send(url, proof).await?;
             let status = response.status();
             let name = self.shown(url);
             if !status.is_success() {
@@ -192,15 +201,15 @@ impl Caller {
                     .hint("raise `timeout.total`, or ask for smaller pages"))
             });
             let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
-            let body = format.whole(body).map_err(|what| {
-                Failure::last(not_of_format(&name, format, what.kind, &self.request.mask(&failure::beginning(&what.body))))
-            })?;
+            let body = format
+                .whole(body)
+                .map_err(|what| Failure::last(not_of_format(&name, format, what.kind, &self.mask(&failure::beginning(&what.body)))))?;
             Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
         })
     }
 
     /// Sends the request, and follows redirects; answers the URL that answered, too.
-    async fn send(&self, url: &Url) -> Result<(Response, Url), Failure> {
+    async fn send(&self, url: &Url, proof: Option<(HeaderName, HeaderValue)>) -> Result<(Response, Url), Failure> {
         let (mut url, mut method, mut body) = (url.clone(), self.request.method.clone(), self.request.body.clone());
         let mut home = true;
         for _ in 0..=MAX_REDIRECTS {
@@ -208,7 +217,7 @@ impl Caller {
             let mut headers = HeaderMap::new();
             if home {
                 headers.clone_from(&self.request.headers);
-                headers.extend(self.proof.header());
+                headers.extend(proof.clone());
             } else if let Some(accept) = self.request.headers.get(ACCEPT) {
                 headers.insert(ACCEPT, accept.clone());
             }
@@ -295,7 +304,7 @@ impl Caller {
             }
         };
         timeout(REFUSAL_TIME, read).await.ok();
-        self.request.mask(&failure::beginning(&body))
+        self.mask(&failure::beginning(&body))
     }
 
     /// Fetches a token: with the credentials in the body, and where that is refused in the header, as servers differ.
