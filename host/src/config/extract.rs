@@ -46,12 +46,18 @@ pub struct Extract {
 impl Extract {
     /// The parameters of a run under the names by which the source gets them.
     pub fn source_params(&self, params: &BTreeMap<String, serde_json::Value>) -> BTreeMap<String, serde_json::Value> {
-        let places = if let Source::Http(http) = &self.source { Some(http.places()) } else { None };
+        let Source::Http(http) = &self.source else {
+            // One that the run may have and has not is null.
+            let named = |name: &String| self.param_mapping.get(name).unwrap_or(name).clone();
+            let known = self.input_params.0.iter();
+            return known.map(|(name, _)| (named(name), params.get(name).cloned().unwrap_or_default())).collect();
+        };
+        let places = http.places();
         let named = params.iter().filter_map(|(name, value)| {
             let mapped = self.param_mapping.get(name);
             let own = mapped.unwrap_or(name);
             // A request would send it a second time.
-            let is_said = mapped.is_none() && self.variables.contains(name) && places.as_ref().is_some_and(|places| !places.contains(own));
+            let is_said = mapped.is_none() && self.variables.contains(name) && !places.contains(own);
             (!is_said).then(|| (own.clone(), value.clone()))
         });
         named.collect()

@@ -12,6 +12,7 @@ pub mod http;
 pub mod load;
 pub mod pagination;
 pub mod pipeline;
+pub mod query;
 pub mod schema;
 pub mod sets;
 pub mod settings;

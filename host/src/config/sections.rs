@@ -13,9 +13,11 @@ use super::http::HttpSource;
 use super::http_check::{self, Given};
 use super::load::{self, FileSink, Load, Sink};
 use super::problem::{Findings, suggest};
+use super::query::{Query, WATERMARK};
 use super::settings::{DeadLetterBackend, DeadLetters, Limits, Settings};
 use super::validate::{Spot, validation};
 use super::yaml::{Node, Value};
+use crate::error::did_you_mean;
 
 /// The types of `extract.yaml`.
 pub(super) const SOURCES: [&str; 4] = ["file", "http", "database", "cloud_storage"];
@@ -48,7 +50,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     let reading = typed::<Reading>(reading, findings);
     let common = typed::<extract::Common>(common, findings);
     let (kind, sign) = kind?;
-    if !matches!(kind, "file" | "http") {
+    if kind == "cloud_storage" {
         let sign = if sign.is_null() { &node } else { &sign };
         findings.not_built(sign, &format!("extract.type: {kind}"));
     }
@@ -77,7 +79,15 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             canonical::rename(&mut node, canonical::DATABASE_SOURCE, findings);
             let dialect = canonical::database(&mut node, findings);
             check_dialect(dialect.as_ref(), &node, findings);
-            typed_beside::<DatabaseSource>(node, &beside(kind), findings).map(Source::Database)
+            let (query, params) = (node.given("query").cloned(), node.given("params").cloned());
+            let source = typed_beside::<DatabaseSource>(node, &beside(kind), findings);
+            source.map(|mut source| {
+                if let (Some(query), Some(common)) = (query, &common) {
+                    source.place = findings.place(&query);
+                    check_query(&source, (&query, params.as_ref()), common, findings);
+                }
+                Source::Database(source)
+            })
         }
         _ => {
             canonical::cloud(&mut node, findings);
@@ -255,6 +265,36 @@ fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
     if Dialect::parse(scheme).is_some_and(|dialect| dialect != said) {
         let message = format!("the type is `{}`, but the URL's scheme is `{scheme}`", kind.text().unwrap_or_default());
         findings.wrong(connection, message);
+    }
+}
+
+/// Checks that a query is one statement, that its parameters have values and that the values have parameters.
+fn check_query(source: &DatabaseSource, (query, params): (&Node, Option<&Node>), common: &extract::Common, findings: &mut Findings) {
+    let parsed = match Query::parse(&source.query, source.connection_string.dialect) {
+        Ok(parsed) => parsed,
+        Err(wrong) => {
+            findings.wrong(query, format!("`query` {wrong}"));
+            return;
+        }
+    };
+    let used = parsed.names();
+    let given = source.params.keys().map(String::as_str);
+    let of_run = common.input_params.0.iter().map(|(name, _)| common.param_mapping.get(name).unwrap_or(name).as_str());
+    let mut known: Vec<&str> = given.chain(of_run).collect();
+    if common.incremental.is_some() {
+        known.push(WATERMARK);
+    }
+    for name in used.iter().filter(|name| !known.contains(name)) {
+        let hint = match did_you_mean(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `:{near}`?"),
+            None if *name == WATERMARK => "`:watermark` is the mark of an incremental run: add `incremental: {cursor_field: …}`".into(),
+            None => format!("give it under `params` or `input_params`; where `:{name}` is no parameter, write `\\:{name}`"),
+        };
+        findings.wrong(query, format!("`query` has the parameter `:{name}`, which has no value")).hint = Some(hint);
+    }
+    for (key, value) in params.map_or(&[][..], Node::entries).iter().filter(|(key, _)| !used.contains(&key.name.as_str())) {
+        let hint = suggest(&key.name, &used, "parameters of the query are");
+        findings.wrong_key(key, value, format!("`query` has no parameter `:{}`", key.written)).hint = hint;
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::database::password;
+use super::database::{password, password_option, percent_decoded};
 use super::problem::Findings;
 use super::scalar::resolve;
 use super::yaml::{Node, Value};
@@ -131,11 +131,15 @@ fn note_headers(http: &Node, secrets: &mut Secrets) {
 /// Notes a value whose key says that it is secret, and the password within a URL.
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
-    if let Some(password) = password(text) {
+    let passwords = [password(text), password_option(text)];
+    for password in passwords.into_iter().flatten() {
         secrets.add(password);
-    } else if node.path.ends_with("auth.api_key.value") {
+        // As the other end would quote it.
+        secrets.add(&percent_decoded(password));
+    }
+    if node.path.ends_with("auth.api_key.value") {
         secrets.add(text);
-    } else if is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
+    } else if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));
     }

@@ -134,6 +134,17 @@ fn spell(value: &ArrayRef) -> Result<String> {
     Ok(text.bug(|| "a cursor as text".into())?.as_string::<i32>().value(0).to_owned())
 }
 
+/// What rows must be above, as text; none where all are new.
+///
+/// # Errors
+/// Config, where the lag does not fit the cursor, whose type this is.
+pub(super) fn start(incremental: &Incremental, reached: Option<&str>, kind: &DataType) -> Result<Option<String>> {
+    match reached {
+        Some(mark) => before(mark, incremental.lag.as_ref(), kind).map(Some),
+        None => Ok(incremental.initial_value.clone()),
+    }
+}
+
 /// The mark less the lag, as text.
 fn before(mark: &str, lag: Option<&Lag>, kind: &DataType) -> Result<String> {
     let wrong = |needs: &str| {
@@ -193,6 +204,10 @@ impl Source for Arc<Newer> {
 
     fn splits(&self, target: std::num::NonZeroUsize) -> Result<Vec<Split>> {
         self.source.splits(target)
+    }
+
+    fn stop(&self) {
+        self.source.stop();
     }
 
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {

@@ -2,6 +2,7 @@
 
 mod csv;
 mod cut;
+mod database;
 mod excel;
 mod file;
 mod given;
@@ -42,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::batch::{Batch, Position, Reject};
-use crate::config::extract::{FileSource, Reading, Source as SourceConfig};
+use crate::config::extract::{FileSource, Incremental, Reading, Source as SourceConfig};
 use crate::config::variables::Secrets;
 use crate::error::{Error, Result};
 use crate::sandbox::Network;
@@ -58,6 +59,17 @@ pub struct Surroundings<'a> {
     pub secrets: &'a Secrets,
     /// What the operator allows on the network.
     pub network: &'a Network,
+    /// What earlier runs have loaded, where only newer rows are taken: a source may leave out the others, and need not.
+    pub since: Option<Since<'a>>,
+}
+
+/// Which rows are new.
+#[derive(Clone, Copy, Debug)]
+pub struct Since<'a> {
+    /// How it is told.
+    pub incremental: &'a Incremental,
+    /// What earlier runs have reached; absent = nothing yet.
+    pub reached: Option<&'a str>,
 }
 
 /// Opens a source: finds out what is there to be read and of what columns it is.
@@ -67,6 +79,7 @@ pub struct Surroundings<'a> {
 pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Box<dyn Source>> {
     match source {
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
+        SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
         SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),
         other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
     }
@@ -102,6 +115,9 @@ pub trait Source: Send + Sync {
 
     /// Reads a split from its start or from a position that an earlier read of it gave.
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
+
+    /// Ends reads that wait for somebody else, on whatever thread; they and later ones fail.
+    fn stop(&self) {}
 }
 
 /// A part of the input: plain data, without secrets, the same on every machine.
