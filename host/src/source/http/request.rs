@@ -77,7 +77,7 @@ impl Request {
         if let Some(Auth { bearer, basic, oauth2_cc, .. }) = &source.auth {
             bearer.iter().for_each(|bearer| mask.add(&bearer.token.0));
             oauth2_cc.iter().for_each(|credentials| mask.add(&credentials.client_secret.0));
-            for Basic { username, password } in basic {
+            if let Some(Basic { username, password }) = basic {
                 mask.add(&password.0);
                 mask.add(&BASE64_STANDARD.encode(format!("{username}:{}", password.0)));
             }
