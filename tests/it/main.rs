@@ -21,6 +21,7 @@ mod jsonata_suite;
 mod list;
 mod many;
 mod modes;
+mod object;
 mod params;
 mod preview;
 mod progress;

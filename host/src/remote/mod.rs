@@ -4,6 +4,7 @@ mod address;
 pub mod database;
 mod options;
 pub mod tunnel;
+pub mod store;
 mod wait;
 
 pub use address::Address;

@@ -5,16 +5,24 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::bucket::Bucket;
 use super::commit::Move;
 use super::output::Output;
 use super::workspace::{Workspace, cannot, sync_dir};
 use crate::config::load::Sink;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::remote::store::Store;
+
+/// How often a request that asks for a mark is tried again.
+const RETRIES: u32 = 3;
 
 /// A hidden file beside the target, which a commit shows together with the output, all or nothing: plain data, to be kept by whoever will ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
+    /// Whether it is in a bucket, which the pipeline's own sink then says how to reach.
+    #[serde(default)]
+    in_bucket: bool,
     /// The folder of the target.
     folder: PathBuf,
     /// The target's name.
@@ -29,17 +37,27 @@ impl Mark {
     /// # Errors
     /// Config, where options of the sink cannot be.
     pub fn new(sink: &Sink, root: &Path, token: &str) -> Result<Self> {
-        let Sink::File(sink) = sink else { return Err(super::unbuilt(sink)) };
-        let output = Output::new(sink, root)?;
-        let folder = std::path::absolute(&output.folder).map_err(|error| cannot("find", &output.folder, error))?;
-        Ok(Self { folder, name: output.name(), token: token.to_owned() })
+        let (output, in_bucket) = match sink {
+            Sink::File(sink) => (Output::new(sink, root)?, false),
+            Sink::CloudStorage(sink) => (Output::of_objects(sink)?, true),
+            other => return Err(super::unbuilt(other)),
+        };
+        let folder = match in_bucket {
+            false => std::path::absolute(&output.folder).map_err(|error| cannot("find", &output.folder, error))?,
+            true => output.folder.clone(),
+        };
+        Ok(Self { in_bucket, folder, name: output.name(), token: token.to_owned() })
     }
 
-    /// Whether the commit was done. One that was interrupted is undone first, and can never be done later.
+    /// Whether the commit to a sink was done. One that was interrupted is undone or completed first, and can never be done later.
     ///
     /// # Errors
-    /// Outside, where the folder cannot be read or a run is writing the target.
-    pub fn is_done(&self) -> Result<bool> {
+    /// Outside, where it cannot be told or a run is writing the target.
+    pub fn is_done(&self, sink: &Sink, root: &Path) -> Result<bool> {
+        if let Some((store, output)) = self.bucket(sink, root)? {
+            Bucket::look(store.clone(), &output).settle(None)?;
+            return Ok(store.find(&self.path().to_string_lossy())?.is_some());
+        }
         if !self.folder.exists() {
             return Ok(false);
         }
@@ -51,11 +69,24 @@ impl Mark {
     ///
     /// # Errors
     /// Outside.
-    pub fn remove(&self) -> Result<()> {
+    pub fn remove(&self, sink: &Sink, root: &Path) -> Result<()> {
+        if let Some((store, _)) = self.bucket(sink, root)? {
+            return store.remove(&self.path().to_string_lossy());
+        }
         match fs::remove_file(self.path()) {
             Ok(()) => sync_dir(&self.folder),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(cannot("remove", &self.path(), error)),
+        }
+    }
+
+    /// The bucket that it is in.
+    fn bucket(&self, sink: &Sink, root: &Path) -> Result<Option<(Store, Output)>> {
+        match sink {
+            _ if !self.in_bucket => Ok(None),
+            Sink::CloudStorage(sink) => Ok(Some((Store::open(&sink.storage, root, RETRIES)?, Output::of_objects(sink)?))),
+            _ => Err(Error::config("rows of an earlier replay are on their way to a cloud storage, which the pipeline does not write to any more")
+                .hint("put the sink back as it was, run `etl-host dlq retry` once, and change it then")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where rows go to: the traits, and `open`.
 
+mod bucket;
 mod commit;
 mod conform;
 pub mod dead_letters;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Batch, Reject};
 use crate::config::load::Sink as SinkConfig;
 use crate::error::{Error, Result};
+use crate::remote::store::Store;
 
 /// What a sink must know of the run that writes to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
+    /// How often a request to another machine is tried again.
+    pub max_retries: u32,
 }
 
 /// Opens the sink of a run; `root` is the folder that relative paths are relative to.
@@ -61,6 +65,7 @@ pub struct RunName {
 pub fn open(sink: &SinkConfig, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
     match sink {
         SinkConfig::File(sink) => file::open(sink, root, run, mark),
+        SinkConfig::CloudStorage(sink) => file::open_objects(sink, root, run, mark),
         other => Err(unbuilt(other)),
     }
 }
@@ -78,13 +83,17 @@ pub fn open_nothing(sink: &SinkConfig, root: &Path) -> Result<Box<dyn Sink>> {
     Ok(Box::new(nothing::Nothing))
 }
 
-/// Checks a sink; looks at no more of the disk than whether its path is a folder.
+/// Checks a sink; looks at no more of the disk than whether its path is a folder, and asks nothing of anybody else.
 ///
 /// # Errors
 /// Config, where options cannot be.
 pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
     match sink {
         SinkConfig::File(sink) => output::Output::new(sink, root).map(|_| ()),
+        SinkConfig::CloudStorage(sink) => {
+            output::Output::of_objects(sink)?;
+            Store::open(&sink.storage, root, 0).map(|_| ())
+        }
         other => Err(unbuilt(other)),
     }
 }
@@ -215,7 +224,7 @@ pub struct StagedPart {
 /// What a commit made visible.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Committed {
-    /// Files, in order.
+    /// Files in order, objects by their URL.
     pub files: Vec<PathBuf>,
     /// Rows in them, from this run.
     pub rows: u64,

@@ -6,6 +6,7 @@
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
 pub(crate) mod sshd;
+pub(crate) mod s3;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::report::{DeadLetter, LetterStatus};
+use crate::plan::Plan;
 use crate::sink::Mark;
 use crate::state::letters::{FileLetters, Letters, Selection};
 
@@ -128,7 +129,7 @@ impl<'a> Transit<'a> {
     }
 
     /// Finds out whether what is on its way was loaded, and notes of each letter what became of it. Done twice it is as done once.
-    pub(super) fn settle(&self) -> Result<Option<Settled>> {
+    pub(super) fn settle(&self, plan: &Plan) -> Result<Option<Settled>> {
         let intent = self.path("intent.json");
         let text = match fs::read(&intent) {
             Ok(text) => text,
@@ -139,7 +140,7 @@ impl<'a> Transit<'a> {
         let ids = self.path("ids");
         let lines = File::open(&ids).and_then(|file| BufReader::new(file).lines().collect::<std::io::Result<Vec<String>>>());
         let ids = lines.map_err(|error| cannot("read", &ids, error))?;
-        let loaded = mark.is_done()?;
+        let loaded = mark.is_done(&plan.sink, &plan.root)?;
         let (mut again, mut more) = (HashMap::new(), Vec::new());
         if loaded {
             FileLetters::new(self.outcome()).each(&Selection::default(), &mut |letter| {
@@ -179,7 +180,7 @@ impl<'a> Transit<'a> {
         };
         let meant = Selection { pipeline: Some(pipeline), statuses: vec![LetterStatus::Retrying], ..Selection::default() };
         self.letters.change(&meant, &mut arrive, &more)?;
-        mark.remove()?;
+        mark.remove(&plan.sink, &plan.root)?;
         fs::remove_file(&intent).and_then(|()| self.sync()).map_err(|error| cannot("remove", &intent, error))?;
         self.clear()?;
         Ok(Some(settled))

@@ -10,6 +10,7 @@ use reqwest::{Response, Url};
 use tokio::sync::watch;
 
 use super::super::input::{Content, Input};
+use super::super::place::Place;
 use super::failure;
 use super::pace::Hold;
 use super::pages::Ask;
@@ -52,7 +53,7 @@ impl Page {
             Body::Live(live) => Arc::new(Handle(live.clone())),
         };
         let input =
-            Input { name: request.shown(&asked).into(), path: Default::default(), layers: Vec::new(), bytes: 0, content: Some(content) };
+            Input { name: request.shown(&asked).into(), place: Place::Answer(content), layers: Vec::new(), bytes: 0 };
         Self { ask, input, encoding, link, body, url, request: request.clone() }
     }
 
@@ -159,7 +160,7 @@ pub(super) fn to_utf8(body: Vec<u8>, encoding: Option<&'static Encoding>) -> Res
         return Ok(body.into());
     }
     let held: Arc<dyn Content> = Arc::new(Held(body.into()));
-    let input = Input { name: "a body".into(), path: Default::default(), layers: Vec::new(), bytes: 0, content: Some(held) };
+    let input = Input { name: "a body".into(), place: Place::Answer(held), layers: Vec::new(), bytes: 0 };
     let mut text = Vec::new();
     let mut stream = input.open(encoding, 0)?;
     while !stream.fill(&mut text, 1 << 20)? {}
