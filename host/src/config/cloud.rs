@@ -105,17 +105,8 @@ pub struct CloudSink {
 impl CloudSink {
     /// How the objects are written, as if they were files.
     pub fn files(&self) -> FileSink {
-        let Self {
-            storage,
-            format,
-            write_mode,
-            csv_options,
-            json_options,
-            excel_options,
-            compression,
-            partition_by,
-            max_rows_per_file,
-        } = self;
+        let Self { storage, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
+            self;
         FileSink {
             path: storage.place().to_owned(),
             format: *format,

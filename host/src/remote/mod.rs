@@ -3,8 +3,8 @@
 mod address;
 pub mod database;
 mod options;
-pub mod tunnel;
 pub mod store;
+pub mod tunnel;
 mod wait;
 
 pub use address::Address;

@@ -148,7 +148,8 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+    let name =
+        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
         Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
@@ -208,7 +209,12 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+        let name = RunName {
+            run_id: options.run_id.clone(),
+            started: options.started,
+            pipeline: plan.name.clone(),
+            max_retries: plan.max_retries,
+        };
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -288,8 +294,7 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
     let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
     match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
-            .hint(hint)),
+        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
         None => Ok(()),
     }
 }

@@ -152,7 +152,10 @@ impl Bucket {
         self.take_turn(&note).inspect_err(|_| self.give_up_all(note.steps.iter().map(|step| &step.upload)))?;
         crash::at("commit.noted");
         self.complete(&note, Some(workspace)).map_err(|error| {
-            error.while_doing(format!("the commit to `{}` was begun and is not complete: the next run that writes there completes it", self.note_url()))
+            error.while_doing(format!(
+                "the commit to `{}` was begun and is not complete: the next run that writes there completes it",
+                self.note_url()
+            ))
         })
     }
 
@@ -182,7 +185,11 @@ impl Bucket {
         let Some(text) = self.store.read_whole(&self.note, NOTE_BYTES)? else { return Ok(()) };
         let unreadable = || format!("the note `{}` of a commit that was interrupted cannot be read", self.note_url());
         let note: Note = serde_json::from_slice(&text).outside(unreadable)?;
-        tracing::warn!(run = note.run_id, note = self.note_url(), "an earlier run was interrupted while it committed, its commit is completed");
+        tracing::warn!(
+            run = note.run_id,
+            note = self.note_url(),
+            "an earlier run was interrupted while it committed, its commit is completed"
+        );
         self.complete(&note, workspace.filter(|_| note.run_id == self.run_id))
     }
 
@@ -201,7 +208,8 @@ impl Bucket {
         for (step, error, refused) in gone {
             // An upload that the storage does not know is completed already, by this run or by another that was at the same.
             let there = self.store.find(&step.upload.key)?;
-            let is_new = |object: &Object| object.bytes == step.bytes && (!refused || step.replaces.as_ref().is_none_or(|old| differs(old, object)));
+            let is_new =
+                |object: &Object| object.bytes == step.bytes && (!refused || step.replaces.as_ref().is_none_or(|old| differs(old, object)));
             if !there.as_ref().is_some_and(is_new) && self.store.find(&self.note)?.is_some() {
                 return Err(error);
             }

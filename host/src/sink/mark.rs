@@ -85,8 +85,10 @@ impl Mark {
         match sink {
             _ if !self.in_bucket => Ok(None),
             Sink::CloudStorage(sink) => Ok(Some((Store::open(&sink.storage, root, RETRIES)?, Output::of_objects(sink)?))),
-            _ => Err(Error::config("rows of an earlier replay are on their way to a cloud storage, which the pipeline does not write to any more")
-                .hint("put the sink back as it was, run `etl-host dlq retry` once, and change it then")),
+            _ => Err(Error::config(
+                "rows of an earlier replay are on their way to a cloud storage, which the pipeline does not write to any more",
+            )
+            .hint("put the sink back as it was, run `etl-host dlq retry` once, and change it then")),
         }
     }
 

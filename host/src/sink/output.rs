@@ -106,7 +106,9 @@ impl Output {
                 .hint("write `path: folder/name.parquet`, or `path: folder/` for objects of each run"));
         }
         if storage.pattern.is_some() {
-            return Err(Error::config("`storage.pattern` says what is read; what is written has the name that `path` says").hint("leave it out"));
+            return Err(
+                Error::config("`storage.pattern` says what is read; what is written has the name that `path` says").hint("leave it out")
+            );
         }
         let one = !place.ends_with('/') && partition_by.is_empty() && max_rows_per_file.is_none();
         if one && matches!(write_mode, WriteMode::Append) {
@@ -392,7 +394,8 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_path() {
-        let run = RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
+        let run =
+            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
             ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_00012.csv.gz"),

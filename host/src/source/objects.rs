@@ -65,7 +65,10 @@ fn several(storage: &Storage, store: &Store) -> Result<Vec<Object>> {
     objects.retain(|object| {
         let key = object.key.as_str();
         // Storages keep empty objects for folders, and what starts with a dot is ours or another tool's on its way.
-        if !key.starts_with(literal) || key.ends_with('/') || key.strip_prefix(folder).unwrap_or(key).split('/').any(|part| part.starts_with('.')) {
+        if !key.starts_with(literal)
+            || key.ends_with('/')
+            || key.strip_prefix(folder).unwrap_or(key).split('/').any(|part| part.starts_with('.'))
+        {
             return false;
         }
         let below = key.strip_prefix(literal).unwrap_or(key).trim_start_matches('/');

@@ -51,9 +51,7 @@ pub(super) fn resolve(source: &FileSource, found: Found) -> Result<(Vec<Input>, 
         }
     }
     if inputs.is_empty() && source.fail_on_empty {
-        return Err(
-            Error::outside(format!("`{path}` matches no {noun}")).hint("`fail_on_empty: false` takes that as an empty source")
-        );
+        return Err(Error::outside(format!("`{path}` matches no {noun}")).hint("`fail_on_empty: false` takes that as an empty source"));
     }
     if inputs.is_empty() {
         tracing::warn!(path, "no {noun} matches, so that there is nothing to read; `fail_on_empty: true` makes that an error");

@@ -5,8 +5,8 @@
 
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
-pub(crate) mod sshd;
 pub(crate) mod s3;
+pub(crate) mod sshd;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;

@@ -106,7 +106,9 @@ impl Given {
         for (name, secret) in &storage.credentials {
             let key = canonical(own, name)?;
             if values.insert(key, secret.0.clone()).is_some() {
-                return Err(Error::config(format!("`credentials` says `{key}` twice, the second time as `{name}`")).hint("keep one of them"));
+                return Err(
+                    Error::config(format!("`credentials` says `{key}` twice, the second time as `{name}`")).hint("keep one of them")
+                );
             }
         }
         if let Some(text) = values.remove("connection_string") {
@@ -296,7 +298,10 @@ mod tests {
         let values = given(Provider::Azure, &[("connection_string", text)]).unwrap();
         assert_eq!(values["account_key"], "a+b/c==");
         assert_eq!(values["endpoint"], "https://acme.blob.core.chinacloudapi.cn");
-        let values = given(Provider::Azure, &[("connection_string", "BlobEndpoint=https://x.blob.core.windows.net/;SharedAccessSignature=sv=1&sig=2")]);
+        let values = given(
+            Provider::Azure,
+            &[("connection_string", "BlobEndpoint=https://x.blob.core.windows.net/;SharedAccessSignature=sv=1&sig=2")],
+        );
         let values = values.unwrap();
         assert_eq!((&*values["account_name"], &*values["sas_token"]), ("x", "sv=1&sig=2"));
         let error = given(Provider::Azure, &[("connection_string", "s3cr3t")]).unwrap_err();

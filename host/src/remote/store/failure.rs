@@ -105,7 +105,9 @@ fn mask(mut text: String, secrets: &[String]) -> String {
 fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
     let code = said.code.as_deref().unwrap_or_default();
     Some(match code {
-        "NoSuchBucket" | "ContainerNotFound" => "is the bucket's name right, and does it stand in this account and region? it is not made here",
+        "NoSuchBucket" | "ContainerNotFound" => {
+            "is the bucket's name right, and does it stand in this account and region? it is not made here"
+        }
         "AccessDenied" | "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "Forbidden" => {
             "the credentials are known but may not do this: give them leave to list, read and, for a sink, write and delete in this bucket"
         }
@@ -130,7 +132,9 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         return Some("the bucket stands in another region: set `region` under `storage.credentials`");
     }
     if text.contains("169.254.169.254") || text.contains("metadata.google.internal") {
-        return Some("no credentials were found, so that those of a cloud machine were asked for: give them under `storage.credentials` or in the environment");
+        return Some(
+            "no credentials were found, so that those of a cloud machine were asked for: give them under `storage.credentials` or in the environment",
+        );
     }
     if text.contains("URL scheme is not allowed") {
         return Some("the endpoint is without TLS: `allow_http: true` under `storage.credentials` says that this is meant");
@@ -139,9 +143,9 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         StoreError::PermissionDenied { .. } => {
             Some("the credentials may not do this: give them leave to list, read and, for a sink, write and delete in this bucket")
         }
-        StoreError::Unauthenticated { .. } => {
-            Some("the credentials are not accepted: look at `storage.credentials`, and at the environment, which is asked where they are absent")
-        }
+        StoreError::Unauthenticated { .. } => Some(
+            "the credentials are not accepted: look at `storage.credentials`, and at the environment, which is asked where they are absent",
+        ),
         StoreError::NotFound { .. } => None,
         _ if said.message.contains("error sending request") || said.message.contains("onnect") => {
             Some("is the address right and the storage up? `endpoint` under `storage.credentials` names another")

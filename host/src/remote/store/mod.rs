@@ -17,7 +17,9 @@ use bytes::Bytes;
 use futures_core::Stream as _;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as Key;
-use object_store::{Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{
+    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+};
 use serde::{Deserialize, Serialize};
 
 use self::credentials::Given;

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
-use crate::report::{DeadLetter, LetterStatus};
 use crate::plan::Plan;
+use crate::report::{DeadLetter, LetterStatus};
 use crate::sink::Mark;
 use crate::state::letters::{FileLetters, Letters, Selection};
 

@@ -52,8 +52,7 @@ impl Page {
             Body::Whole(bytes) => Arc::new(Held(bytes.clone())),
             Body::Live(live) => Arc::new(Handle(live.clone())),
         };
-        let input =
-            Input { name: request.shown(&asked).into(), place: Place::Answer(content), layers: Vec::new(), bytes: 0 };
+        let input = Input { name: request.shown(&asked).into(), place: Place::Answer(content), layers: Vec::new(), bytes: 0 };
         Self { ask, input, encoding, link, body, url, request: request.clone() }
     }
 

@@ -14,7 +14,7 @@ mod pages;
 mod request;
 mod send;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
