@@ -8,6 +8,7 @@ mod cases;
 mod cli;
 mod crash;
 mod custom;
+mod database_source;
 mod dlq;
 mod duckdb;
 mod evil;
