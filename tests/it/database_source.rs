@@ -31,7 +31,9 @@ impl Base {
     }
 
     pub(crate) fn sqlite() -> Self {
-        Self::Sqlite(TempDir::new().unwrap())
+        let base = Self::Sqlite(TempDir::new().unwrap());
+        base.sql("CREATE TABLE nobody (id INTEGER)");
+        base
     }
 
     pub(crate) fn url(&self) -> String {

@@ -38,9 +38,12 @@ fn numbers_and_texts_are_followed_with_a_lag_or_an_initial_value() {
     for base in Base::all() {
         base.fill(30);
         let state = TempDir::new().unwrap();
-        let pipeline = base.pipeline("SELECT * FROM t WHERE text <> :no", &json!({
-            "incremental": {"cursor_field": "id", "initial_value": 20, "lag": 2}, "params": {"no": "row 25"}
-        }));
+        let pipeline = base.pipeline(
+            "SELECT * FROM t WHERE text <> :no",
+            &json!({
+                "incremental": {"cursor_field": "id", "initial_value": 20, "lag": 2}, "params": {"no": "row 25"}
+            }),
+        );
         let (counts, ids) = run(&pipeline, &state);
         assert_eq!((ids, &counts["read"]), ([21, 22, 23, 24, 26, 27, 28, 29, 30].to_vec(), &json!(10)), "{} {counts}", base.name());
         base.sql("INSERT INTO t VALUES (31, 'row 31')");

@@ -16,7 +16,12 @@ fn parameters_are_bound_in_every_place_and_type() {
         assert_eq!(ids("SELECT * FROM t WHERE id = :id OR id = :id + 1 ORDER BY id", json!({"id": 7})), [7, 8], "{}", base.name());
         assert_eq!(ids("SELECT * FROM t WHERE text = :text", json!({"text": "row 3"})), [3], "{}", base.name());
         assert_eq!(ids("SELECT * FROM t WHERE id IN :ids ORDER BY id", json!({"ids": [1, 5, 99]})), [1, 5], "{}", base.name());
-        assert_eq!(ids("SELECT * FROM t WHERE text NOT IN (:t) AND id < 4 ORDER BY id", json!({"t": ["row 1"]})), [2, 3], "{}", base.name());
+        assert_eq!(
+            ids("SELECT * FROM t WHERE text NOT IN (:t) AND id < 4 ORDER BY id", json!({"t": ["row 1"]})),
+            [2, 3],
+            "{}",
+            base.name()
+        );
         assert_eq!(ids("SELECT * FROM t ORDER BY id LIMIT :n", json!({"n": 2})), [1, 2], "{}", base.name());
         assert_eq!(ids("SELECT * FROM t WHERE :none IS NULL AND id = 1", json!({"none": null})), [1], "{}", base.name());
         // What looks like one and is none.
@@ -29,11 +34,14 @@ fn parameters_are_bound_in_every_place_and_type() {
 fn a_value_is_never_read_as_sql() {
     for base in Base::all() {
         base.fill(5);
-        for attack in ["' OR '1'='1", "x'; DROP TABLE t; --", "\\' OR 1=1 -- ", "row 1' UNION SELECT 9, 'x", ":id", "?", "$1", "\u{2019} OR 1=1"] {
+        for attack in
+            ["' OR '1'='1", "x'; DROP TABLE t; --", "\\' OR 1=1 -- ", "row 1' UNION SELECT 9, 'x", ":id", "?", "$1", "\u{2019} OR 1=1"]
+        {
             let found = base.rows("SELECT * FROM t WHERE text = :text", &json!({"params": {"text": attack}}));
             assert_eq!(found, [] as [Value; 0], "{} {attack}", base.name());
         }
-        let echoed = base.rows("SELECT :text AS said", &json!({"params": {"text": "it's; -- \\ \"x\" \u{1F600}"}, "schema": {"said": "string"}}));
+        let echoed =
+            base.rows("SELECT :text AS said", &json!({"params": {"text": "it's; -- \\ \"x\" \u{1F600}"}, "schema": {"said": "string"}}));
         assert_eq!(echoed, [json!({"said": "it's; -- \\ \"x\" \u{1F600}"})], "{}", base.name());
         assert_eq!(base.rows("SELECT * FROM t", &json!({})).len(), 5);
     }

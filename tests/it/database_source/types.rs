@@ -32,7 +32,7 @@ fn all_types_of_postgresql_come_as_what_they_are() {
     let expected = json!({
         "b": true, "i2": -32768, "i4": -2147483648, "i8": i64::MIN, "f4": 1.5, "f8": 0.1, "n": "12345678901234567890.123456789",
         "n2": -1234567890123456.7891, "s": "ä \"x\"", "c": "ab ", "v": "v", "y": "AP8=", "d": "0001-01-01", "tm": "23:59:59.999999",
-        "ts": "2024-02-29T12:00:00.000001", "tz": "2024-02-29T10:00:00.500000Z", "iv": "1 year 2 days 03:04:05",
+        "ts": "2024-02-29T12:00:00.000001", "tz": "2024-02-29T10:00:00.500Z", "iv": "1 year 2 days 03:04:05",
         "u": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "j": "{\"a\": [1, null]}", "jb": "{\"b\": 1.50}", "ai": [1, null, 3], "at": ["a", "b,c"],
         "an": [1.5, 2.0], "e": "glad", "ip": "10.0.0.1/8", "dom": 7, "r": "[1,5)", "p": "(1,z)", "m": "$12.50", "bits": "101", "x": "<a/>"
     });
@@ -46,7 +46,7 @@ fn all_types_of_postgresql_come_as_what_they_are() {
     }
     insta::assert_snapshot!(
         schema(&base, "SELECT * FROM t", &json!({})),
-        @""
+        @r#"b: Boolean, i2: Int16, i4: Int32, i8: Int64, f4: Float32, f8: Float64, n: Utf8, n2: Decimal128(20, 4), s: Utf8, c: Utf8, v: Utf8, y: Binary, d: Date32, tm: Time64(µs), ts: Timestamp(µs), tz: Timestamp(µs, "UTC"), iv: Utf8, u: Utf8, j: Utf8, jb: Utf8, ai: List(Int32), at: List(Utf8), an: List(Decimal128(5, 2)), e: Utf8, ip: Utf8, dom: Int32, r: Utf8, p: Utf8, m: Utf8, bits: Utf8, x: Utf8"#
     );
     let pinned = json!({"schema": {"n": "decimal(38,9)", "tz": "string", "i4": "string", "s": "string"}});
     assert_eq!(schema(&base, "SELECT n, tz, i4, s FROM t", &pinned), "n: Decimal128(38, 9), tz: Utf8, i4: Utf8, s: Utf8");
@@ -72,7 +72,8 @@ fn values_of_postgresql_that_no_type_holds_are_refused_one_by_one() {
     assert!(messages[1].starts_with("row 2, column `tz`: `-infinity` is not a time"), "{messages:?}");
     assert!(messages[2].starts_with("row 3, column `n`: `NaN` is not a decimal(5,2)"), "{messages:?}");
     assert!(messages[3].starts_with("row 4, column `a`: `an array of 2 dimensions` is not a list"), "{messages:?}");
-    let pinned = base.rows("SELECT * FROM t ORDER BY id", &json!({"schema": {"d": "string", "tz": "string", "n": "string", "a": "string"}}));
+    let pinned =
+        base.rows("SELECT * FROM t ORDER BY id", &json!({"schema": {"d": "string", "tz": "string", "n": "string", "a": "string"}}));
     assert_eq!((pinned.len(), &pinned[0]["d"], &pinned[3]["a"]), (5, &json!("infinity"), &json!("{{1},{2}}")));
 }
 
@@ -107,7 +108,7 @@ fn all_types_of_mariadb_come_as_what_they_are() {
     }
     insta::assert_snapshot!(
         schema(&base, "SELECT *, sum(n) over () AS total FROM t", &json!({})),
-        @""
+        @r#"b: Boolean, i1: Int8, u1: UInt8, i2: Int16, u2: UInt16, i3: Int32, u3: UInt32, i4: Int32, u4: UInt32, i8: Int64, u8: UInt64, f: Float32, g: Float64, n: Decimal128(20, 4), c: Utf8, v: Utf8, vb: Utf8, tx: Utf8, bn: Binary, bl: Binary, d: Date32, dt: Timestamp(µs), ts: Timestamp(µs, "UTC"), tm: Time64(µs), y: UInt16, e: Utf8, s: Utf8, j: Utf8, bits: UInt64, l: Utf8, total: Utf8"#
     );
 }
 
@@ -149,12 +150,15 @@ fn values_of_sqlite_are_what_they_are_and_held_to_what_their_column_says() {
     let found = rows(&pipeline);
     assert_eq!(
         found[0],
-        json!({"id": 1, "name": "ä", "price": 12.5, "ok": true, "at": "2024-01-01T10:00:00.500000", "d": "2024-02-29", "b": "AP8=", "r": 2.0, "any": 5.0, "e": "x1"})
+        json!({"id": 1, "name": "ä", "price": 12.5, "ok": true, "at": "2024-01-01T10:00:00.500", "d": "2024-02-29", "b": "AP8=", "r": 2.0, "any": 5.0, "e": "x1"})
     );
     assert_eq!((&found[2]["name"], &found[2]["price"], &found[2]["ok"]), (&json!("5"), &json!(3.0), &json!(true)));
     let letters = pipeline.letters();
     let messages: Vec<&str> = letters.iter().map(|letter| letter["message"].as_str().unwrap()).collect();
-    assert!(messages[0].starts_with("row 3, column `price`: `n/a` is not a decimal(10,2), the type of its column; pin `schema:"), "{messages:?}");
+    assert!(
+        messages[0].starts_with("row 3, column `price`: `n/a` is not a decimal(10,2), the type of its column; pin `schema:"),
+        "{messages:?}"
+    );
     assert!(messages[1].starts_with("row 4, column `name`: `x'ff'` is not a text"), "{messages:?}");
     assert_eq!(letters[0]["record"]["price"], "n/a");
     // A step that converts the column gets the text.
