@@ -1,5 +1,7 @@
 //! `extract.yaml`, `load.yaml` and `settings.yaml`: from trees to types.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::canonical::{self, Names};
@@ -8,6 +10,7 @@ use super::database::{DatabaseSink, DatabaseSource, Dialect};
 use super::de::{Beside, keys_of, typed, typed_beside};
 use super::extract::{self, Extract, FileSource, Reading, Source};
 use super::http::HttpSource;
+use super::http_check::{self, Given};
 use super::load::{self, FileSink, Load, Sink};
 use super::problem::{Findings, suggest};
 use super::query::{Query, WATERMARK};
@@ -42,13 +45,16 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     );
     let reading = canonical::split_off(&mut node, keys_of::<Reading>());
     let mut common = canonical::split_off(&mut node, keys_of::<extract::Common>());
+    let written = common.clone();
     let validation = common.take_given("validation").and_then(|(_, node)| validation(&node, Spot::Extract, findings));
     let reading = typed::<Reading>(reading, findings);
     let common = typed::<extract::Common>(common, findings);
-    let (kind, sign) = kind?;
-    if !["file", "database"].contains(&kind) {
-        let sign = if sign.is_null() { &node } else { &sign };
-        findings.not_built(sign, &format!("extract.type: {kind}"));
+    let (mut kind, _) = kind?;
+    if kind == "file" {
+        canonical::rename(&mut node, canonical::FILE, findings);
+        if canonical::object_url(&mut node, findings) {
+            kind = "cloud_storage";
+        }
     }
     let path = node.path.clone();
     let beside = |own: &str| {
@@ -66,11 +72,10 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     };
     let source = match kind {
         "file" => {
-            canonical::rename(&mut node, canonical::FILE, findings);
             canonical::files(&mut node, findings);
             typed_beside::<FileSource>(node, &beside(kind), findings).map(Source::File)
         }
-        "http" => http(node, &beside(kind), findings).map(|source| Source::Http(Box::new(source))),
+        "http" => http(node, common.as_ref(), &beside(kind), findings).map(|source| Source::Http(Box::new(source))),
         "database" => {
             canonical::rename(&mut node, canonical::DATABASE_SOURCE, findings);
             let dialect = canonical::database(&mut node, findings);
@@ -91,6 +96,9 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
         }
     };
+    if let Some(common) = &common {
+        check_params(kind, common, &written, findings);
+    }
     let extract::Common { input_params, param_mapping, processing_mode, chunk_size, max_memory_mb, checkpoint, incremental, validation: _ } =
         common?;
     Some(Extract {
@@ -98,6 +106,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         source: source?,
         input_params,
         param_mapping,
+        variables: BTreeSet::new(),
         processing_mode,
         chunk_size,
         max_memory_mb,
@@ -132,9 +141,15 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         note_later_queue(queue, findings);
     }
     let common = typed::<load::Common>(common, findings);
-    let (kind, sign) = kind?;
+    let (mut kind, sign) = kind?;
+    if kind == "file" {
+        canonical::rename(&mut node, canonical::FILE, findings);
+        if canonical::object_url(&mut node, findings) {
+            kind = "cloud_storage";
+        }
+    }
     let sign = if sign.is_null() { &node } else { &sign };
-    if kind != "file" {
+    if matches!(kind, "mssql" | "oracle") {
         findings.not_built(sign, &format!("load.type: {kind}"));
     }
     let path = node.path.clone();
@@ -151,7 +166,6 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
     };
     let sink = match kind {
         "file" => {
-            canonical::rename(&mut node, canonical::FILE, findings);
             canonical::files(&mut node, findings);
             if let Some(format) = node.get("format").filter(|format| format.text().is_some_and(|text| text.eq_ignore_ascii_case("xml"))) {
                 findings.not_built(format, "load.format: xml");
@@ -218,7 +232,7 @@ fn is_section(node: &Node, findings: &mut Findings) -> bool {
     node.is_map()
 }
 
-fn http(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<HttpSource> {
+fn http(mut node: Node, common: Option<&extract::Common>, beside: &Beside, findings: &mut Findings) -> Option<HttpSource> {
     canonical::http(&mut node, findings);
     let place = node.clone();
     let source = typed_beside::<HttpSource>(node, beside, findings)?;
@@ -237,6 +251,10 @@ fn http(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<Http
             findings.wrong(node, "`auth` must have exactly one of `bearer`, `basic`, `api_key`, `oauth2_cc`");
             return None;
         }
+    }
+    if let Some(extract::Common { input_params, param_mapping, incremental, .. }) = common {
+        let given = Given { input_params, param_mapping, incremental: incremental.as_ref() };
+        http_check::check(&source, &given, &place, findings);
     }
     Some(source)
 }
@@ -283,6 +301,28 @@ fn check_query(source: &DatabaseSource, (query, params): (&Node, Option<&Node>),
     for (key, value) in params.map_or(&[][..], Node::entries).iter().filter(|(key, _)| !used.contains(&key.name.as_str())) {
         let hint = suggest(&key.name, &used, "parameters of the query are");
         findings.wrong_key(key, value, format!("`query` has no parameter `:{}`", key.written)).hint = hint;
+    }
+}
+
+/// Checks what gives parameters of a run to the source by other names.
+fn check_params(kind: &str, common: &extract::Common, written: &Node, findings: &mut Findings) {
+    let asked = matches!(kind, "http" | "database");
+    let mapping = written.given("param_mapping").map(Node::entries).unwrap_or_default();
+    let names: Vec<&str> = common.input_params.0.iter().map(|(name, _)| name.as_str()).collect();
+    for (key, value) in mapping {
+        if !asked {
+            findings.wrong_key(key, value, format!("`type: {kind}` takes no parameters, so `param_mapping` does nothing")).hint =
+                Some("a parameter is a variable, too: `path: in/${day}.csv`".into());
+            break;
+        }
+        if !names.contains(&key.name.as_str()) {
+            findings.wrong_key(key, value, format!("`param_mapping` names `{}`, which is not among `input_params`", key.written)).hint =
+                suggest(&key.name, &names, "parameters are");
+        }
+    }
+    if let Some(param) = written.given("incremental").and_then(|incremental| incremental.given("param")).filter(|_| !asked) {
+        findings.wrong(param, format!("`type: {kind}` takes no parameters, so `incremental.param` does nothing")).hint =
+            Some("leave it out".into());
     }
 }
 

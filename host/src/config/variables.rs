@@ -25,6 +25,11 @@ impl Secrets {
         }
     }
 
+    /// Adds those of others.
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().cloned());
+    }
+
     /// Puts `***` in place of every secret within a text.
     pub fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();
@@ -78,6 +83,19 @@ pub(super) fn substitute(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secr
     }
 }
 
+/// The names of the variables in every text below a node.
+pub(super) fn used(node: &Node) -> BTreeSet<String> {
+    match &node.value {
+        Value::List(items) => items.iter().flat_map(used).collect(),
+        Value::Map(entries) => entries.iter().flat_map(|(_, value)| used(value)).collect(),
+        Value::Text(text) => {
+            let names = text.match_indices("${").map(|(at, _)| &text[at + 2..]);
+            names.map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
 /// Puts variables into `http` of every `grants` of a transform: nowhere else in it does `${…}` mean one. All values of headers are secret.
 pub(super) fn substitute_grants(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secrets, findings: &mut Findings) {
     match &mut node.value {
@@ -119,7 +137,9 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
         // As the other end would quote it.
         secrets.add(&percent_decoded(password));
     }
-    if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
+    if node.path.ends_with("auth.api_key.value") {
+        secrets.add(text);
+    } else if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));
     }

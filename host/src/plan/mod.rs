@@ -52,7 +52,7 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// The run's parameters, typed, those with a default included.
     pub params: BTreeMap<String, Value>,
-    /// The parameters under the names by which the source knows them.
+    /// Those that the source gets, by the names under which it does.
     pub source_params: BTreeMap<String, Value>,
     /// SHA-256 of the configuration files, as they were written.
     pub digest: String,
@@ -213,8 +213,10 @@ impl Plan {
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
-        if let Some(source) = pipeline.extract.source.files() {
-            validate::keep_texts(pipeline, source, &mut as_text);
+        match &pipeline.extract.source {
+            Source::File(source) => validate::keep_texts(pipeline, source, &mut as_text),
+            Source::CloudStorage(source) => validate::keep_texts(pipeline, &source.files(), &mut as_text),
+            Source::Http(_) | Source::Database(_) => {}
         }
         let dead_letters = DeadLetters::of(pipeline.dead_letters(), pipeline, root).map_err(|error| vec![error])?;
         let mut secrets = pipeline.secrets.clone();
@@ -228,7 +230,7 @@ impl Plan {
             sink: pipeline.load.sink.clone(),
             dead_letters,
             limit,
-            source_params: params::for_source(pipeline, &params),
+            source_params: pipeline.extract.source_params(&params),
             params,
             digest: pipeline.digest.clone(),
             secrets,

@@ -62,13 +62,6 @@ pub(super) fn parameters(pipeline: &Pipeline, given: &BTreeMap<String, String>) 
     if errors.is_empty() { Ok(params) } else { Err(errors) }
 }
 
-/// Parameters under the names by which the source knows them; one that the run may have and has not is null.
-pub(super) fn for_source(pipeline: &Pipeline, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let named = |name: &String| pipeline.extract.param_mapping.get(name).unwrap_or(name).clone();
-    let known = pipeline.extract.input_params.0.iter();
-    known.map(|(name, _)| (named(name), params.get(name).cloned().unwrap_or_default())).collect()
-}
-
 /// A default is JSON already: a text is read as `--param` would be, the rest must be what it says.
 fn typed_default(default: &Value, kind: Option<&Type>) -> Result<Value, String> {
     match (default, kind) {

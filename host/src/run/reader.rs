@@ -116,7 +116,8 @@ impl Reader<'_> {
                 Ok(Some(chunk)) => {
                     let next = chunk.next();
                     if sequence == 0 && self.mode == ProcessingMode::Hybrid {
-                        let rows = next.row.saturating_sub(position.as_ref().map_or(0, |position| position.row)).max(1);
+                        let before = position.as_ref().map_or(0, |position| position.earlier + position.row);
+                        let rows = (next.earlier + next.row).saturating_sub(before).max(1);
                         let more = usize::try_from(self.chunk_rows.div_ceil(rows)).unwrap_or(MOST_AHEAD).min(MOST_AHEAD);
                         places.free += more;
                         places.total += more;
@@ -167,7 +168,7 @@ impl Input<'_> {
                 }
                 Err(error) => error,
             };
-            if error.fault() != Fault::Outside || failures >= self.reader.max_retries {
+            if error.fault() != Fault::Outside || error.is_given_up() || failures >= self.reader.max_retries {
                 return Err(error);
             }
             let wait = back_off(failures);
