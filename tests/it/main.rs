@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod custom;
 mod database_sink;
+mod database_source;
 mod dlq;
 mod duckdb;
 mod evil;
