@@ -23,6 +23,8 @@ mod http;
 mod instance;
 mod ipc;
 mod limits;
+mod output;
+mod processed;
 mod state;
 mod wasi;
 
@@ -34,7 +36,8 @@ pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS,
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
 pub use http::{Network, PrivateHost};
-pub use instance::{Instance, Plan, Processed, Recipe, RejectedRow, Rows, Used};
+pub use instance::{Instance, Plan, Recipe, Used};
+pub use processed::{Processed, RejectedRow, Rows};
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Grants;

@@ -2,6 +2,7 @@
 
 mod commit;
 mod conform;
+mod csv;
 pub mod dead_letters;
 mod excel;
 mod file;
