@@ -39,6 +39,7 @@ pub use http::{Network, PrivateHost};
 pub use instance::{Instance, Plan, Recipe, Used};
 pub use processed::{Processed, RejectedRow, Rows};
 
+use crate::config::component::hex;
 use crate::error::{Context, Error, Result};
 use crate::plan::Grants;
 
@@ -130,12 +131,4 @@ impl Sandbox {
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
 }
