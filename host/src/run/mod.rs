@@ -402,6 +402,7 @@ impl Work<'_> {
             split: 0,
             splits: 1,
             last: Progress::default(),
+            mode: self.plan.mode.name(),
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
             newer: self.newer,

@@ -4,6 +4,7 @@ mod bucket;
 mod commit;
 mod conform;
 mod database;
+mod csv;
 pub mod dead_letters;
 mod excel;
 mod file;
