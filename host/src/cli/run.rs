@@ -137,7 +137,7 @@ fn one(args: &RunArgs, plan: &Plan, sandbox: &Sandbox, stop: &AtomicBool) -> Res
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
         network: args.network.network(),
-        state_dir: setup::state_folder(&args.state).ok(),
+        state: setup::home_if_any(&args.state)?,
         checkpoints: args.checkpoints.checkpoints(plan, &args.state)?.filter(|_| !args.dry_run),
         ..RunOptions::default()
     };

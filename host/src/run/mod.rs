@@ -1,7 +1,6 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -47,6 +46,7 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
+pub use self::letters::table_at;
 use crate::artifact::Library;
 use crate::crash;
 use crate::error::{Error, PhaseName, Result};
@@ -55,6 +55,7 @@ use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Sta
 use crate::sandbox::{Network, Sandbox};
 use crate::sink::{self, Mark, RunName, Sink};
 use crate::source::{self, Newer, ReadOptions, Source, Surroundings};
+use crate::state::Home;
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -84,8 +85,8 @@ pub struct RunOptions {
     pub max_memory_mb: Option<NonZeroU64>,
     /// How it keeps checkpoints, where it does; a dry run keeps none.
     pub checkpoints: Option<Checkpoints>,
-    /// The folder that keeps what is to outlive the process, such as tables of dead letters without a database of their own.
-    pub state_dir: Option<PathBuf>,
+    /// Where the host keeps what is to outlive the process, such as tables of dead letters without a database of their own.
+    pub state: Option<Home>,
     /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
     pub mark: Option<Mark>,
     /// What the operator allows on the network: sources obey it as guests do.
@@ -114,7 +115,7 @@ impl Default for RunOptions {
             reached: None,
             max_memory_mb: None,
             checkpoints: None,
-            state_dir: None,
+            state: None,
             mark: None,
             network: Network::default(),
         }
