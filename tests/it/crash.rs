@@ -1,5 +1,6 @@
 //! A run that ends before its time: nothing of it is seen, and the next one is as if it had not been.
 
+mod full_disk;
 mod kills;
 pub(crate) mod pipelines;
 mod resume;

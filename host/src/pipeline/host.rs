@@ -19,7 +19,7 @@ pub struct HostOptions {
     pub library: Library,
     /// A PostgreSQL that servers share, which has records, dead letters and marks in place of the folder.
     pub state_url: Option<Connection>,
-    /// Private addresses that transforms may reach, where they were granted them.
+    /// Private addresses that sources may reach, and transforms, where they were granted them.
     pub network: Network,
 }
 

@@ -30,8 +30,25 @@ pub enum Connected {
 /// # Errors
 /// Config, where the URL cannot be, nobody here speaks its dialect, or we are not let in; outside, where the database does not answer.
 pub async fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    connect_for(false, connection, tunnel, root).await
+}
+
+/// Connects as [`connect`] does to a database of which nothing is to be changed: a SQLite file is opened so that it cannot be.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to_read(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    connect_for(true, connection, tunnel, root).await
+}
+
+async fn connect_for(
+    reads_only: bool,
+    connection: &Connection,
+    tunnel: Option<&SshTunnel>,
+    root: &Path,
+) -> Result<(Connected, Option<Tunnel>)> {
     let (reached, tunnel) = through(connection, tunnel, root).await?;
-    let connected = open(&reached, connection, root).await.map_err(|error| match tunnel.as_ref().and_then(Tunnel::fault) {
+    let connected = open(&reached, connection, root, reads_only).await.map_err(|error| match tunnel.as_ref().and_then(Tunnel::fault) {
         Some(fault) => Error::outside(format!("cannot connect to `{connection}`")).because(anyhow::anyhow!(fault)),
         None => error,
     })?;
@@ -43,7 +60,7 @@ pub async fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: 
 }
 
 /// Connects to `reached`, which a person knows as `named`.
-async fn open(reached: &Connection, named: &Connection, root: &Path) -> Result<Connected> {
+async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only: bool) -> Result<Connected> {
     match reached.dialect {
         Dialect::Postgres => {
             let (options, patience) = options::postgres(reached, root)?;
@@ -54,7 +71,8 @@ async fn open(reached: &Connection, named: &Connection, root: &Path) -> Result<C
             in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await.map(Connected::Mysql)
         }
         Dialect::Sqlite => {
-            let options = SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging();
+            let options =
+                SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
             SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(|error| refused(named, &error, reached != named))
         }
         Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}` is not reached without ODBC"))),
@@ -85,7 +103,20 @@ fn refused(named: &Connection, error: &sqlx::Error, tunnelled: bool) -> Error {
         sqlx::Error::Tls(_) if tunnelled => failed
             .hint("behind an SSH tunnel no name can be compared with that in a certificate: write `verify-ca` where it says `verify-full`"),
         sqlx::Error::Tls(_) => failed.hint("`sslmode` in its URL says what is asked: disable, prefer, require, verify-ca or verify-full"),
-        _ => failed,
+        sqlx::Error::Io(_) => failed.hint("is the server running, and are host and port right?"),
+        _ => match (named.dialect, code.as_str()) {
+            (Dialect::Postgres | Dialect::Mysql, "28000" | "28P01") => {
+                failed.hint("are user and password right? signs in them such as `@`, `/`, `:` and `%` are written as `%40` and so on")
+            }
+            (Dialect::Postgres, "3D000") | (Dialect::Mysql, "42000") => {
+                failed.hint("is the database's name right, behind the last `/` of the URL, and may this user see it?")
+            }
+            (Dialect::Sqlite, "14") => {
+                failed.hint("is the file there? `sqlite:///data.db` starts at the pipeline's folder, `sqlite:////data.db` does not")
+            }
+            (Dialect::Sqlite, "26") => failed.hint("the file is no SQLite database"),
+            _ => failed,
+        },
     };
     failed.because(told(error))
 }
@@ -102,7 +133,7 @@ pub fn sqlite_file(connection: &Connection, root: &Path) -> Result<PathBuf> {
 }
 
 /// What the database itself said, without what the driver wraps around it.
-fn told(error: &sqlx::Error) -> anyhow::Error {
+pub fn told(error: &sqlx::Error) -> anyhow::Error {
     match error {
         sqlx::Error::Database(error) => anyhow::anyhow!("{}", error.message()),
         other => anyhow::anyhow!("{other}"),
