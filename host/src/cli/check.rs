@@ -87,7 +87,9 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     let overrides = Overrides::without_params(&contract.pipeline);
     match Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
-        Ok(plan) => [source::check(&plan.source, &plan.root), sink::check(&plan.sink, &plan.root)].into_iter().filter_map(Result::err).collect(),
+        Ok(plan) => {
+            [source::check(&plan.source, &plan.root), sink::check(&plan.sink, &plan.root)].into_iter().filter_map(Result::err).collect()
+        }
         Err(errors) => errors,
     }
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 
 use super::canonical::{self, Information};
-use super::extract::Extract;
 use super::component::hex;
+use super::extract::Extract;
 use super::load::Load;
 use super::lower;
 use super::pipeline::{Part, Pipeline};

@@ -3,8 +3,8 @@
 mod bucket;
 mod commit;
 mod conform;
-mod database;
 mod csv;
+mod database;
 pub mod dead_letters;
 mod excel;
 mod file;

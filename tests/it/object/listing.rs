@@ -38,7 +38,8 @@ fn a_url_stands_wherever_a_path_does_with_its_format_packing_and_pattern() {
 fn prefix_and_pattern_choose_objects_and_none_is_an_empty_source() {
     let bucket = bucket();
     bucket.put("in/rows.json", "[]");
-    let storage = |keys: &str| format!("storage: {{provider: s3, bucket: {}, {keys}, credentials: {}}}\n", bucket.name, bucket.credentials());
+    let storage =
+        |keys: &str| format!("storage: {{provider: s3, bucket: {}, {keys}, credentials: {}}}\n", bucket.name, bucket.credentials());
     let report = read(storage("prefix: in/, pattern: '*.csv'")).run(0);
     assert_eq!(report["rows"]["read"], 3);
     let none = read(format!("{}format: csv\n", storage("prefix: none/")));

@@ -117,8 +117,7 @@ fn dead_letters_are_sent_again_into_a_bucket_and_arrive_once() {
     let bucket = Bucket::new();
     bucket.put("in/rows.csv", "id,place,price\n1,north,x\n2,south,2\n");
     let load = format!("type: cloud_storage\n{}format: csv\npartition_by: [place]\nwrite_mode: append\n", bucket.storage("out/"));
-    let pipeline =
-        copy(&bucket, "in/rows.csv", "out/").with("load.yaml", load).with("transform.yaml", "convert: {price: float}\n");
+    let pipeline = copy(&bucket, "in/rows.csv", "out/").with("load.yaml", load).with("transform.yaml", "convert: {price: float}\n");
     pipeline.run(0);
     assert_eq!(pipeline.letters().len(), 1);
     let mended = pipeline.with("transform.yaml", "convert: {price: string}\n");
@@ -140,10 +139,8 @@ fn dead_letters_are_sent_again_into_a_bucket_and_arrive_once() {
 #[test]
 fn runs_that_would_overwrite_each_others_object_are_refused() {
     let bucket = bucket();
-    let pipeline = copy(&bucket, "in/rows.csv", "out/rows.csv").with(
-        "extract.yaml",
-        format!("type: cloud_storage\ninput_params: [place]\n{}", bucket.storage("in/rows.csv")),
-    );
+    let pipeline = copy(&bucket, "in/rows.csv", "out/rows.csv")
+        .with("extract.yaml", format!("type: cloud_storage\ninput_params: [place]\n{}", bucket.storage("in/rows.csv")));
     let done = pipeline.answer(&["run-many", "--values", "place=a,b"]);
     assert_eq!(done.code, 2, "{done:?}");
     assert!(done.stderr.contains("would both write `s3://"), "{done:?}");

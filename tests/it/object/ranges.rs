@@ -13,7 +13,8 @@ use crate::support::Pipeline;
 /// A server with one Parquet object of three row groups, of which the column `text` takes nearly all; answers its size too.
 fn server() -> (Server, u64) {
     let numbers = |factor: u64| (0..60_000).map(move |row: u64| (row * factor % 60_007) as i64);
-    let text = |row: u64| (0..8).map(|part| format!("{:016x}", row.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(part * 7))).collect::<String>();
+    let text =
+        |row: u64| (0..8).map(|part| format!("{:016x}", row.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(part * 7))).collect::<String>();
     let columns: [(&str, ArrayRef); 3] = [
         ("id", Arc::new(numbers(1).collect::<Int64Array>())),
         ("text", Arc::new((0..60_000).map(|row| Some(text(row))).collect::<StringArray>())),
@@ -37,7 +38,8 @@ fn reading(server: &Server, rest: &str) -> Pipeline {
 
 /// Requests for bytes, and how many bytes they asked for.
 fn asked(server: &Server) -> (usize, u64) {
-    let gets: Vec<String> = server.front.take_seen().into_iter().filter(|seen| seen.starts_with("GET ") && seen.contains("bytes=")).collect();
+    let gets: Vec<String> =
+        server.front.take_seen().into_iter().filter(|seen| seen.starts_with("GET ") && seen.contains("bytes=")).collect();
     let length = |seen: &String| {
         let (start, end) = seen.rsplit_once("bytes=").unwrap().1.split_once('-').unwrap();
         end.parse::<u64>().unwrap() + 1 - start.parse::<u64>().unwrap()

@@ -26,8 +26,7 @@ fn said(pipeline: &Pipeline, arguments: &[&str]) -> String {
 
 #[test]
 fn keys_are_seen_in_no_message_log_plan_history_letter_or_checkpoint() {
-    let commands: [&[&str]; 6] =
-        [&["plan"], &["check"], &["run", "--json"], &["run", "--resume"], &["preview"], &["run", "--dry-run"]];
+    let commands: [&[&str]; 6] = [&["plan"], &["check"], &["run", "--json"], &["run", "--resume"], &["preview"], &["run", "--dry-run"]];
     let bucket: Bucket = bucket();
     let transform = "convert: {price: float, id: int, place: int}\n";
     let right = copy(&bucket, "in/rows.csv", "out/").with("transform.yaml", transform);

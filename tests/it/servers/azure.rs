@@ -71,7 +71,11 @@ impl Container {
 
     /// `storage` of an extract or a load, with the path in the container.
     pub(crate) fn storage(&self, path: &str) -> String {
-        format!("storage: {{provider: azure, container: {}, path: '{path}', credentials: {{connection_string: '{}'}}}}\n", self.name, self.connection())
+        format!(
+            "storage: {{provider: azure, container: {}, path: '{path}', credentials: {{connection_string: '{}'}}}}\n",
+            self.name,
+            self.connection()
+        )
     }
 
     /// The connection string.

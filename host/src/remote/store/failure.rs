@@ -127,7 +127,12 @@ fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         "AccessDenied" | "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "Forbidden" => {
             "the credentials are known but may not do this: give them leave to list, read and, for a sink, write and delete in this bucket"
         }
-        "InvalidAccessKeyId" | "NotSignedUp" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "InvalidToken" | "InvalidAuthenticationInfo" => {
+        "InvalidAccessKeyId"
+        | "NotSignedUp"
+        | "SignatureDoesNotMatch"
+        | "AuthenticationFailed"
+        | "InvalidToken"
+        | "InvalidAuthenticationInfo" => {
             "the key or the secret is wrong: look at `storage.credentials`, and at the environment, which is asked where they are absent"
         }
         "ExpiredToken" | "TokenRefreshRequired" => "the session token has run out: get a new one",

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::multipart::PartId;
 use object_store::PutPayload;
+use object_store::multipart::PartId;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
