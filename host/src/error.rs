@@ -92,6 +92,7 @@ struct Inner {
     hint: Option<String>,
     phase: Option<PhaseName>,
     given_up: bool,
+    lost: bool,
     source: Option<anyhow::Error>,
 }
 
@@ -101,7 +102,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Makes an error of the given fault; the message is lower case, without a full stop, literals in back-quotes.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, phase: None, given_up: false, source: None }))
+        Self(Box::new(Inner {
+            fault,
+            message: message.into(),
+            place: None,
+            hint: None,
+            phase: None,
+            lost: false,
+            given_up: false,
+            source: None,
+        }))
     }
 
     /// Makes a configuration error.
@@ -150,6 +160,18 @@ impl Error {
             self.0.phase = Some(phase);
         }
         self
+    }
+
+    /// Says that the other end of a connection went away: what was under way there is undone, and may be tried again.
+    #[must_use]
+    pub fn lost(mut self) -> Self {
+        self.0.lost = true;
+        self
+    }
+
+    /// Whether the other end of a connection went away.
+    pub fn is_lost(&self) -> bool {
+        self.0.lost || self.0.source.as_ref().and_then(|source| source.downcast_ref::<Error>()).is_some_and(Error::is_lost)
     }
 
     /// Adds the level below.

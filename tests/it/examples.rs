@@ -92,6 +92,11 @@ fn quickstart() {
 }
 
 #[test]
+fn database_source() {
+    holds("database_source", |_| {});
+}
+
+#[test]
 fn jsonata() {
     holds("jsonata", |_| {});
 }

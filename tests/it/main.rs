@@ -8,6 +8,8 @@ mod cases;
 mod cli;
 mod crash;
 mod custom;
+mod database_sink;
+mod database_source;
 mod dlq;
 mod duckdb;
 mod evil;

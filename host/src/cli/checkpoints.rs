@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{StateArgs, setup};
+use crate::config::component::hex;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
@@ -71,8 +72,7 @@ pub(super) fn default_id(plan: &Plan) -> String {
     let name: String = plan.name.chars().map(safe).take(60).collect();
     let root = plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone());
     let digest = Sha256::digest(format!("{root:?} {:?}", plan.params));
-    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}-{digest}")
+    format!("{name}-{}", hex(&digest[..4]))
 }
 
 /// What `plan` says of checkpoints.

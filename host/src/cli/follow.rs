@@ -7,6 +7,14 @@ use crate::report::{RunReport, Status};
 use crate::run::RunOptions;
 use crate::state::Mark;
 
+/// What earlier runs of a plan that takes newer rows only have reached, for a command that moves nothing.
+pub(super) fn reached(plan: &Plan, state: &StateArgs) -> Result<Option<String>> {
+    match plan.incremental {
+        None => Ok(None),
+        Some(_) => Mark::seen(&setup::state_folder(state)?, &checkpoints::default_id(plan)),
+    }
+}
+
 /// Does a run from the mark of the earlier ones, or from the start where `full_refresh` says so.
 pub(super) fn followed(
     plan: &Plan,

@@ -15,6 +15,12 @@ use crate::state::History;
 /// Bytes of a password or token.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
 
+/// Reads a number of seconds from the command line.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|_| "must be a number of seconds, 0 or more".to_owned())
+}
+
 /// Starts logging to stderr: warnings and worse, or what `ETL_HOST_LOG` says (such as `debug` or `guest=info`).
 pub(super) fn logging() {
     let filter = EnvFilter::try_from_env("ETL_HOST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));

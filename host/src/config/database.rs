@@ -75,6 +75,12 @@ impl DatabaseSink {
         self.write_method.unwrap_or(if !self.primary_key.0.is_empty() { WriteMethod::Upsert } else { WriteMethod::Insert })
     }
 
+    /// The columns that tell rows apart.
+    pub fn key(&self) -> &[String] {
+        let unique = &self.unique_constraints.0;
+        if self.method() == WriteMethod::Upsert && !unique.is_empty() { unique } else { &self.primary_key.0 }
+    }
+
     /// The table with its schema, for a person.
     pub fn table_title(&self) -> String {
         self.schema_name.iter().chain([&self.table]).cloned().collect::<Vec<_>>().join(".")
@@ -98,6 +104,20 @@ pub enum WriteMethod {
     Delete,
     /// The table is emptied, then they are added.
     TruncateAndLoad,
+}
+
+impl WriteMethod {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Upsert => "upsert",
+            Self::Replace => "replace",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::TruncateAndLoad => "truncate_and_load",
+        }
+    }
 }
 
 /// What happens where the table is not there.

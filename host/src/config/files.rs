@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::canonical::{self, Information};
 use super::extract::Extract;
+use super::component::hex;
 use super::load::Load;
 use super::lower;
 use super::pipeline::{Part, Pipeline};
@@ -66,7 +67,7 @@ impl Files {
                 hasher.update(bytes);
             }
         }
-        format!("sha256:{}", hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        format!("sha256:{}", hex(&hasher.finalize()))
     }
 }
 

@@ -149,7 +149,7 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         }
     }
     let sign = if sign.is_null() { &node } else { &sign };
-    if !matches!(kind, "file" | "cloud_storage") {
+    if matches!(kind, "mssql" | "oracle") {
         findings.not_built(sign, &format!("load.type: {kind}"));
     }
     let path = node.path.clone();

@@ -55,7 +55,7 @@ use crate::error::{Error, PhaseName, Result};
 use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
-use crate::sink::{self, RunName, Sink};
+use crate::sink::{self, Committed, RunName, Sink};
 use crate::source::{self, Asset, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
@@ -320,6 +320,12 @@ fn open_source(
     options.open_source(plan, read).map(Arc::from)
 }
 
+/// What a commit has shown, as the report tells it.
+fn shown(committed: Committed) -> OutputReport {
+    let Committed { files, rows: _, bytes, nulled, tables, published } = committed;
+    OutputReport { files, bytes, nulled, tables, published }
+}
+
 /// Everything a run works with.
 struct Work<'a> {
     plan: &'a Plan,
@@ -396,6 +402,7 @@ impl Work<'_> {
             split: 0,
             splits: 1,
             last: Progress::default(),
+            mode: self.plan.mode.name(),
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
             newer: self.newer,
@@ -427,11 +434,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
-                    return self.over(
-                        ledger,
-                        OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled },
-                        true,
-                    );
+                    return self.over(ledger, shown(committed), true);
                 }
             } else {
                 splits = self.splits()?;
@@ -492,7 +495,7 @@ impl Work<'_> {
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
-        self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled }, false)
+        self.over(ledger, shown(committed), false)
     }
 
     /// Ends a run: what is kept to go on with it goes.

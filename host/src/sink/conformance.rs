@@ -44,7 +44,7 @@ fn store_of(root: &Path) -> Store {
 
 /// Opens a sink of files or of objects.
 fn open(config: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
-    let Some(path) = config.path.strip_prefix(BUCKET) else { return super::file::open(config, root, run, mark) };
+    let Some(path) = config.path.strip_prefix(BUCKET) else { return super::file::open(config, root, run, mark.and_then(Mark::file)) };
     let FileSink { path: _, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
         config.clone();
     let storage = Storage {
@@ -66,7 +66,7 @@ fn open(config: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> R
         partition_by,
         max_rows_per_file,
     };
-    in_bucket(Arc::new(Output::of_objects(&sink)?), store_of(root), &storage, root, run, mark)
+    in_bucket(Arc::new(Output::of_objects(&sink)?), store_of(root), &storage, root, run, mark.and_then(Mark::file))
 }
 
 /// Puts a file or an object there.

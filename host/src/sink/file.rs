@@ -19,7 +19,7 @@ use super::parts::{Begun, PartsEncode, PartsLoad};
 use super::single::{ParquetLoad, TextLoad};
 use super::text::{Syntax, TextEncode, TextFormat};
 use super::workspace::{Workspace, cannot};
-use super::{Committed, Flushed, Load, Mark, RunName, Sink, Staged, StagedPart};
+use super::{Committed, FileMark, Flushed, Load, RunName, Sink, Staged, StagedPart};
 use crate::config::cloud::{CloudSink, Storage};
 use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ struct FileOutput {
     /// Where the output is shown, unless on this machine's disk.
     bucket: Option<Bucket>,
     /// What the commit leaves beside the output.
-    mark: Option<Mark>,
+    mark: Option<FileMark>,
     /// Text that is there and that rows are added to.
     old_text: Option<OldText>,
     /// The schema of a Parquet file that is there and that rows are added to.
@@ -43,7 +43,7 @@ struct FileOutput {
 }
 
 /// Opens the sink.
-pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&FileMark>) -> Result<Box<dyn Sink>> {
     let output = Arc::new(Output::new(sink, root)?);
     let name = output.name();
     let workspace = Workspace::open(&output.folder, &name, &run.run_id)?;
@@ -63,7 +63,7 @@ pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Ma
 }
 
 /// Opens the sink of objects, which are staged in a hidden folder below `root`.
-pub(super) fn open_objects(sink: &CloudSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+pub(super) fn open_objects(sink: &CloudSink, root: &Path, run: &RunName, mark: Option<&FileMark>) -> Result<Box<dyn Sink>> {
     let output = Arc::new(Output::of_objects(sink)?);
     let store = Store::open(&sink.storage, root, run.max_retries)?;
     in_bucket(output, store, &sink.storage, root, run, mark)
@@ -76,7 +76,7 @@ pub(super) fn in_bucket(
     storage: &Storage,
     root: &Path,
     run: &RunName,
-    mark: Option<&Mark>,
+    mark: Option<&FileMark>,
 ) -> Result<Box<dyn Sink>> {
     let (bucket, workspace) = Bucket::open(store, storage, &output, root, &run.run_id)?;
     let schema = Mutex::new(Arc::new(Schema::empty()));
@@ -196,7 +196,7 @@ impl Sink for FileOutput {
         if nulled > 0 {
             tracing::warn!(values = nulled, "numbers that are NaN or infinite were written as null: JSON has none such");
         }
-        Ok(Committed { files, rows, bytes, nulled })
+        Ok(Committed { files, rows, bytes, nulled, ..Committed::default() })
     }
 
     fn keep(&self, while_there: &Path) -> Result<()> {
@@ -209,7 +209,7 @@ impl Sink for FileOutput {
             None => files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum(),
             Some(bucket) => bucket.bytes(&files, &self.output)?,
         };
-        Ok(Some(Committed { files: files.into_iter().map(|file| self.shown(file)).collect(), rows: 0, bytes, nulled: 0 }))
+        Ok(Some(Committed { files: files.into_iter().map(|file| self.shown(file)).collect(), bytes, ..Committed::default() }))
     }
 
     fn abort(&self) -> Result<()> {

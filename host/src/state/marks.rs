@@ -54,6 +54,14 @@ impl Mark {
         Ok(Self { path, reached, _held: held })
     }
 
+    /// What the last run that loaded everything has reached, for one who only looks.
+    ///
+    /// # Errors
+    /// Outside, where it cannot be read.
+    pub fn seen(state_folder: &Path, name: &str) -> Result<Option<String>> {
+        Ok(read(&state_folder.join("marks").join(format!("{name}.json")))?.map(|reached| reached.mark))
+    }
+
     /// What the last run that loaded everything has reached; none before the first.
     pub fn reached(&self) -> Option<&str> {
         self.reached.as_ref().map(|reached| reached.mark.as_str())

@@ -3,6 +3,7 @@
 //! A server is started once for the whole test program where tests can share it, each with a database or a bucket of its own; a test that
 //! stops a server or makes it misbehave starts one for itself.
 
+pub(crate) mod azure;
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
 pub(crate) mod s3;

@@ -74,8 +74,8 @@ pub fn replay(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<ReplayReport> {
-    let transit = Transit::open(letters, &plan.name)?;
-    let mut report = ReplayReport { interrupted: transit.settle(plan)?, ..ReplayReport::default() };
+    let transit = Transit::open(letters, plan)?;
+    let mut report = ReplayReport { interrupted: transit.settle()?, ..ReplayReport::default() };
     let components = Components::load(plan, &options.run.library, sandbox)?;
     let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let meant = Selection { pipeline: Some(plan.name.clone()), statuses: vec![LetterStatus::Pending], ..options.selection.clone() };
@@ -97,7 +97,7 @@ pub fn replay(
             let again = Replayed { plan: part(plan, entry, &pins, &transit), options: &options.run, sandbox, stop };
             let run = again.run(&transit, &Selection { ids: Some(ids), ..meant.clone() }, on_progress);
             // Whatever came of it: what is on its way arrives, or comes back.
-            let settled = transit.settle(plan)?.unwrap_or_default();
+            let settled = transit.settle()?.unwrap_or_default();
             report.settled.add(&settled);
             let stage = plan.stages.get(entry).map_or("load", |stage| &stage.name);
             report.runs.push(run.map_err(|error| error.while_doing(format!("sending dead letters through again from `{stage}` on")))?);
@@ -114,7 +114,7 @@ pub fn settle(letters: &Letters, plan: &Plan) -> Result<Option<Settled>> {
     if !letters.replay_folder(&plan.name).exists() {
         return Ok(None);
     }
-    Transit::open(letters, &plan.name)?.settle(plan)
+    Transit::open(letters, plan)?.settle()
 }
 
 /// The index of the stage at which a letter goes in, behind the last one for the sink; or why it cannot.

@@ -58,14 +58,15 @@ struct Intent {
 /// Letters of a queue on their way; whoever has this is the only one.
 pub(super) struct Transit<'a> {
     letters: &'a Letters,
-    pipeline: String,
+    plan: &'a Plan,
     folder: PathBuf,
     _lock: File,
 }
 
 impl<'a> Transit<'a> {
     /// Opens the folder, as the only process.
-    pub(super) fn open(letters: &'a Letters, pipeline: &str) -> Result<Self> {
+    pub(super) fn open(letters: &'a Letters, plan: &'a Plan) -> Result<Self> {
+        let pipeline = plan.name.as_str();
         let folder = std::path::absolute(letters.replay_folder(pipeline)).outside(|| "finding the folder of the dead letters".into())?;
         let path = folder.join("lock");
         // Whoever ends removes the folder.
@@ -73,7 +74,7 @@ impl<'a> Transit<'a> {
             fs::create_dir_all(&folder).map_err(|error| cannot("create", &folder, error))?;
             let Ok(lock) = File::options().create(true).truncate(false).write(true).open(&path) else { continue };
             match lock.try_lock() {
-                Ok(()) if is_same(&lock, &path) => return Ok(Self { letters, pipeline: pipeline.to_owned(), folder, _lock: lock }),
+                Ok(()) if is_same(&lock, &path) => return Ok(Self { letters, plan, folder, _lock: lock }),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::outside(format!("another process is replaying dead letters of `{pipeline}` in {}", letters.name()))
@@ -116,7 +117,7 @@ impl<'a> Transit<'a> {
         if count == 0 {
             return Ok(0);
         }
-        let intent = serde_json::to_vec(&Intent { pipeline: self.pipeline.clone(), mark }).bug(|| "an intent is not JSON".into())?;
+        let intent = serde_json::to_vec(&Intent { pipeline: self.plan.name.clone(), mark }).bug(|| "an intent is not JSON".into())?;
         let (fresh, named) = (self.path("intent.new"), self.path("intent.json"));
         let written = File::create(&fresh).and_then(|mut file| file.write_all(&intent).and_then(|()| file.sync_all()));
         written.and_then(|()| fs::rename(&fresh, &named)).and_then(|()| self.sync()).map_err(|error| cannot("write", &named, error))?;
@@ -129,7 +130,7 @@ impl<'a> Transit<'a> {
     }
 
     /// Finds out whether what is on its way was loaded, and notes of each letter what became of it. Done twice it is as done once.
-    pub(super) fn settle(&self, plan: &Plan) -> Result<Option<Settled>> {
+    pub(super) fn settle(&self) -> Result<Option<Settled>> {
         let intent = self.path("intent.json");
         let text = match fs::read(&intent) {
             Ok(text) => text,
@@ -140,7 +141,7 @@ impl<'a> Transit<'a> {
         let ids = self.path("ids");
         let lines = File::open(&ids).and_then(|file| BufReader::new(file).lines().collect::<std::io::Result<Vec<String>>>());
         let ids = lines.map_err(|error| cannot("read", &ids, error))?;
-        let loaded = mark.is_done(&plan.sink, &plan.root)?;
+        let loaded = mark.is_done(&self.plan.sink, &self.plan.root)?;
         let (mut again, mut more) = (HashMap::new(), Vec::new());
         if loaded {
             FileLetters::new(self.outcome()).each(&Selection::default(), &mut |letter| {
@@ -180,7 +181,7 @@ impl<'a> Transit<'a> {
         };
         let meant = Selection { pipeline: Some(pipeline), statuses: vec![LetterStatus::Retrying], ..Selection::default() };
         self.letters.change(&meant, &mut arrive, &more)?;
-        mark.remove(&plan.sink, &plan.root)?;
+        mark.remove(&self.plan.sink, &self.plan.root)?;
         fs::remove_file(&intent).and_then(|()| self.sync()).map_err(|error| cannot("remove", &intent, error))?;
         self.clear()?;
         Ok(Some(settled))

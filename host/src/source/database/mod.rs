@@ -236,7 +236,7 @@ fn key(source: &DatabaseSource, since: &Option<Since<'_>>, columns: &[Described]
         Err(error) if is_asked => return Err(error.at(source.place.clone())),
         Err(_) => return Ok(None),
     };
-    match KeyColumn::of(index, &columns[index]) {
+    match KeyColumn::of(source.connection_string.dialect, index, &columns[index]) {
         Some(column) => Ok(Some(Key { column })),
         None if is_asked => {
             let kind = columns[index].kind.as_ref().map_or("unknown".into(), |kind| kind.data_type().to_string());
@@ -263,7 +263,7 @@ fn since(since: &Option<Since<'_>>, layout: &Layout, columns: &[Described], sql:
     }
     let Some(index) = columns.iter().position(|column| column.name == incremental.cursor_field) else { return Ok(None) };
     let is_plain = columns[index].kind.as_ref().is_some_and(|kind| kind.data_type() == *field.data_type());
-    let column = KeyColumn::of(index, &columns[index])
+    let column = KeyColumn::of(sql.dialect(), index, &columns[index])
         .filter(|column| is_plain && whole == value.is_number() && column.is_stored_as_read(sql.dialect()));
     Ok(column.map(|column| Condition { column, from: Some(value), or_null: true }))
 }

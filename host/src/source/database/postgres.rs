@@ -15,8 +15,8 @@ use crate::error::Result;
 const EPOCH_DAYS: i32 = 10_957;
 /// Microseconds from 1970 to 2000.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
-/// Types that a query's parameter gets where nothing in the query says it.
-const UNTOLD: &str = "42P18";
+/// What it says where nothing in the query tells the type of a parameter, or too much does.
+const UNTOLD: [&str; 2] = ["42P18", "42P08"];
 
 /// Finds out what a query's parameters and columns are, without running it.
 pub(super) async fn describe(connection: &mut PgConnection, sql: &mut Sql, asked: &Asked<'_>) -> Result<Vec<Described>> {
@@ -26,7 +26,7 @@ pub(super) async fn describe(connection: &mut PgConnection, sql: &mut Sql, asked
         match prepare(connection, &sql.text()).await {
             Ok(statement) => break statement,
             // `could not determine data type of parameter $2`
-            Err(error) if code(&error).as_deref() == Some(UNTOLD) && sql.tell(parameter_of(&error)) => {}
+            Err(error) if UNTOLD.contains(&&*code(&error)) && sql.tell(parameter_of(&error)) => {}
             Err(error) => return Err(asked.failed(&sql.text(), &error)),
         }
     };
@@ -50,14 +50,15 @@ async fn prepare(connection: &mut PgConnection, sql: &str) -> sqlx::Result<PgSta
     connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await
 }
 
-fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error()?.code()
+fn code(error: &sqlx::Error) -> Cow<'_, str> {
+    error.as_database_error().and_then(|error| error.code()).unwrap_or_default()
 }
 
 /// The number of the parameter that an error is about, from 1.
 fn parameter_of(error: &sqlx::Error) -> Option<usize> {
     let message = error.as_database_error()?.message();
-    message.rsplit_once('$')?.1.parse().ok()
+    let digits: String = message.rsplit_once('$')?.1.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 async fn described(connection: &mut PgConnection, column: &PgColumn) -> sqlx::Result<Described> {
@@ -129,7 +130,7 @@ pub(super) async fn rows(
     if let Some(timeout_ms) = timeout_ms {
         transaction.execute(AssertSqlSafe(format!("SET LOCAL statement_timeout = {timeout_ms}"))).await?;
     }
-    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
+    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
     for bind in binds {
         query = query.bind(bind.text());
     }
