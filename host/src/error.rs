@@ -91,6 +91,8 @@ struct Inner {
     place: Option<Place>,
     hint: Option<String>,
     phase: Option<PhaseName>,
+    given_up: bool,
+    lost: bool,
     source: Option<anyhow::Error>,
 }
 
@@ -100,7 +102,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Makes an error of the given fault; the message is lower case, without a full stop, literals in back-quotes.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, phase: None, source: None }))
+        Self(Box::new(Inner {
+            fault,
+            message: message.into(),
+            place: None,
+            hint: None,
+            phase: None,
+            lost: false,
+            given_up: false,
+            source: None,
+        }))
     }
 
     /// Makes a configuration error.
@@ -151,10 +162,36 @@ impl Error {
         self
     }
 
+    /// Says that the other end of a connection went away: what was under way there is undone, and may be tried again.
+    #[must_use]
+    pub fn lost(mut self) -> Self {
+        self.0.lost = true;
+        self
+    }
+
+    /// Whether the other end of a connection went away.
+    pub fn is_lost(&self) -> bool {
+        self.0.lost || self.0.source.as_ref().and_then(|source| source.downcast_ref::<Error>()).is_some_and(Error::is_lost)
+    }
+
     /// Adds the level below.
     #[must_use]
     pub fn because(mut self, source: impl Into<anyhow::Error>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same, with the world outside at fault.
+    #[must_use]
+    pub fn as_outside(mut self) -> Self {
+        self.0.fault = Fault::Outside;
+        self
+    }
+
+    /// Says that trying again is no use: it was tried often enough where it happened.
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        self.0.given_up = true;
         self
     }
 
@@ -168,6 +205,11 @@ impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.0.fault
+    }
+
+    /// Whether it was tried again as often as it may be.
+    pub fn is_given_up(&self) -> bool {
+        self.0.given_up || self.0.source.as_ref().and_then(|source| source.downcast_ref::<Error>()).is_some_and(Error::is_given_up)
     }
 
     /// The phase of a run in which it happened, where somebody said so.

@@ -2,6 +2,7 @@
 //!
 //! Only names and nesting change: every node keeps the place and the path that the user wrote, so that messages speak of that.
 
+use super::cloud::Storage;
 use super::problem::{Findings, list, suggest};
 use super::yaml::{Key, Node, Value};
 
@@ -178,6 +179,7 @@ pub(super) fn files(node: &mut Node, findings: &mut Findings) {
 /// `type: http`.
 pub(super) fn http(node: &mut Node, findings: &mut Findings) {
     rename(node, HTTP, findings);
+    files(node, findings);
     within(node, "pagination", |pagination| {
         for (from, to, name) in PAGINATION {
             push_down(pagination, from, to, name, findings);
@@ -188,8 +190,10 @@ pub(super) fn http(node: &mut Node, findings: &mut Findings) {
         let mut condition = kind("max_pages");
         condition.put(named("value"), value.clone());
         let (conditions_key, mut conditions) = pagination.take_given("stop_conditions").unwrap_or_else(|| {
-            // The default condition holds beside it.
-            (named("stop_conditions"), Node::beside(&value, Value::List(vec![kind("fewer_records")])))
+            // The default condition of the strategy holds beside it.
+            let by_number = !pagination.given("strategy").and_then(Node::text).is_some_and(|text| !matches!(text, "page" | "offset"));
+            let default = if by_number { vec![kind("fewer_records")] } else { Vec::new() };
+            (named("stop_conditions"), Node::beside(&value, Value::List(default)))
         });
         if let Value::List(items) = &mut conditions.value {
             items.push(condition);
@@ -242,6 +246,35 @@ pub(super) fn sqlite_path(node: &mut Node, findings: &mut Findings) {
         value.raw = None;
     }
     node.put(key, value);
+}
+
+/// A `path` that is the URL of an object, such as `s3://bucket/path`, as `storage`; answers whether it was one.
+pub(super) fn object_url(node: &mut Node, findings: &mut Findings) -> bool {
+    let Some(url) = node.given("path").and_then(Node::text).map(str::to_owned) else { return false };
+    let Some(parts) = Storage::of_url(&url) else { return false };
+    let (mut key, mut value) = node.take_given("path").expect("it was there");
+    if parts.bucket.is_empty() {
+        let message = format!("`{}` names no bucket", key.written);
+        findings.wrong_key(&key, &value, message).hint = Some(format!("write `{}://bucket/path`", url.split(':').next().unwrap_or("s3")));
+        value.value = Value::Hole;
+    }
+    let text = |text: &str| Node::beside(&value, Value::Text(text.to_owned()));
+    let named = |name: &str| Key { name: name.to_owned(), ..key.clone() };
+    let mut storage = Node::beside(&value, Value::Map(Vec::new()));
+    storage.put(named("provider"), text(parts.provider));
+    storage.put(named("bucket"), text(parts.bucket));
+    storage.put(named("path"), text(parts.path));
+    let mut credentials = node.take_given("credentials");
+    if let Some(account) = parts.account {
+        let (_, credentials) = credentials.get_or_insert_with(|| (named("credentials"), Node::beside(&value, Value::Map(Vec::new()))));
+        credentials.put(named("account_name"), text(account));
+    }
+    if let Some((key, credentials)) = credentials {
+        storage.put(key, credentials);
+    }
+    key.name = "storage".into();
+    node.put(key, storage);
+    true
 }
 
 /// `storage`, and its keys beside it.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 struct Unpark(Thread);
 
@@ -22,9 +23,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("etl-io").enable_all().build().expect("a thread can be started at the start of a run")
 });
 
+/// What drives connections and timers; what must go on while nobody waits is spawned there.
+pub(super) fn runtime() -> &'static Runtime {
+    &RUNTIME
+}
+
 /// Blocks until the future is ready, inside or outside of any runtime: one would refuse to be waited in where the caller runs in one.
 pub fn wait<F: Future>(future: F) -> F::Output {
-    let _entered = RUNTIME.enter();
+    let _entered = runtime().enter();
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -34,4 +40,13 @@ pub fn wait<F: Future>(future: F) -> F::Output {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+/// Starts a future that goes on whether or not somebody waits for it.
+pub(super) fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    RUNTIME.spawn(future)
 }

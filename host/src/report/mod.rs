@@ -307,6 +307,39 @@ pub struct OutputReport {
     /// Numbers that are NaN or infinite and were written as null, since JSON has none such.
     #[serde(skip_serializing_if = "is_zero")]
     pub nulled: u64,
+    /// Tables, with what became of their rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableReport>,
+    /// What was brought up to date afterwards.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<PublishReport>,
+}
+
+/// What became of the rows of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableReport {
+    /// The table.
+    pub table: String,
+    /// Rows that are new.
+    pub inserted: u64,
+    /// Rows that were there and were changed.
+    pub updated: u64,
+    /// Rows that are gone.
+    pub deleted: u64,
+}
+
+/// What came of something that was to be brought up to date.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublishReport {
+    /// The SQL or the view, as it was written.
+    pub what: String,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The rows that went no further.

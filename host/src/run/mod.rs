@@ -48,13 +48,15 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
+use crate::config::extract::Source as SourceConfig;
+use crate::config::load::Sink as SinkConfig;
 use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
-use crate::sink::{self, RunName, Sink};
-use crate::source::{self, Newer, ReadOptions, Source};
+use crate::sink::{self, Committed, RunName, Sink};
+use crate::source::{self, Asset, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -75,7 +77,8 @@ pub struct Resolved {
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
     let components = Components::load(plan, &options.library, sandbox)?;
-    let source = open_source(plan, options, components.see_batches(), 1 << 20)?.schema();
+    // A row is enough to be shown of what columns it is, where each page costs a request.
+    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -142,10 +145,14 @@ fn run_opened(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
-    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+    if opened.is_some() {
+        plan.resumable()?;
+    }
+    let name =
+        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone() })?.discard()?;
+        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -153,7 +160,9 @@ fn run_opened(
         sink::open(&plan.sink, &plan.root, &name, options.mark.as_ref())
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let learned = from.as_ref().and_then(|from| from.learned.clone());
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
+        .map_err(|error| error.in_phase(PhaseName::Extract))?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -200,7 +209,12 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+        let name = RunName {
+            run_id: options.run_id.clone(),
+            started: options.started,
+            pipeline: plan.name.clone(),
+            max_retries: plan.max_retries,
+        };
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -267,27 +281,49 @@ fn warn_of_missing(stages: &[StageReport]) {
 
 /// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
 fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
+    let hint = "write to another folder, or narrow the pattern of `extract.yaml`";
+    if let (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to)) = (&plan.source, &plan.sink)
+        && from.storage.is_same_bucket(&to.storage)
+    {
+        let target = to.storage.to_string();
+        if source.inputs().iter().any(|input| matches!(input, Asset::Object { url, .. } if *url == target)) {
+            return Err(Error::config(format!("the pipeline would read `{target}`, which is the object that it writes")).hint(hint));
+        }
+    }
     let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
     let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
     let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
     match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
-            .hint("write to another folder, or narrow the pattern of `extract.yaml`")),
+        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
         None => Ok(()),
     }
 }
 
-fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Arc<dyn Source>> {
+fn open_source(
+    plan: &Plan,
+    options: &RunOptions,
+    see_batches: bool,
+    chunk_bytes: usize,
+    limit: Option<u64>,
+    learned: Option<String>,
+) -> Result<Arc<dyn Source>> {
     let read = ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
-        limit: plan.limit,
+        limit,
         converted: plan.converted.clone(),
         as_text: plan.as_text.clone(),
         columns: None,
+        learned,
     };
-    source::open(&plan.source, &plan.reading, read, &options.surroundings(plan)).map(Arc::from)
+    options.open_source(plan, read).map(Arc::from)
+}
+
+/// What a commit has shown, as the report tells it.
+fn shown(committed: Committed) -> OutputReport {
+    let Committed { files, rows: _, bytes, nulled, tables, published } = committed;
+    OutputReport { files, bytes, nulled, tables, published }
 }
 
 /// Everything a run works with.
@@ -389,7 +425,7 @@ impl Work<'_> {
                 }
                 letters.keep(&session.make_mark()?)?;
                 letters.resume(&from.letters)?;
-                session.begin(basis, &from.splits);
+                session.begin(basis, &from.splits, self.source.learned());
                 let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
                 committing = phase == At::Committing;
                 if let Some((newer, mark)) = self.newer.zip(totals.mark.as_ref()) {
@@ -398,15 +434,11 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
-                    return self.over(
-                        ledger,
-                        OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled },
-                        true,
-                    );
+                    return self.over(ledger, shown(committed), true);
                 }
             } else {
                 splits = self.splits()?;
-                session.begin(basis, &splits);
+                session.begin(basis, &splits, self.source.learned());
                 let mark = session.make_mark()?;
                 crash::at("run.marked");
                 self.sink.keep(&mark)?;
@@ -463,7 +495,7 @@ impl Work<'_> {
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
-        self.over(ledger, OutputReport { files: committed.files, bytes: committed.bytes, nulled: committed.nulled }, false)
+        self.over(ledger, shown(committed), false)
     }
 
     /// Ends a run: what is kept to go on with it goes.

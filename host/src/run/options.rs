@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::Checkpoints;
 use crate::artifact::Library;
+use crate::error::Result;
 use crate::plan::Plan;
 use crate::sandbox::Network;
 use crate::sink::Mark;
-use crate::source::Surroundings;
+use crate::source::{self, ReadOptions, Since, Source, Surroundings};
 
 /// How a plan is run.
 #[derive(Clone, Debug)]
@@ -46,9 +47,14 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// What the source of a plan is opened in.
-    pub(super) fn surroundings<'a>(&'a self, plan: &'a Plan) -> Surroundings<'a> {
-        Surroundings { root: &plan.root, params: &plan.params, network: &self.network }
+    /// Opens the source of a plan, which gets the mark of earlier runs where it asks for it.
+    pub(super) fn open_source(&self, plan: &Plan, read: ReadOptions) -> Result<Box<dyn Source>> {
+        let reached = self.reached.as_deref();
+        let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached });
+        let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), reached)?;
+        let surroundings =
+            Surroundings { root: &plan.root, params, secrets: &plan.secrets, network: &self.network, since, max_retries: plan.max_retries };
+        source::open(&plan.source, &plan.reading, read, &surroundings)
     }
 }
 

@@ -136,9 +136,9 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool) -> Result<A
         limit: plan.limit.filter(|_| plan.incremental.is_none()),
         converted: plan.converted.clone(),
         as_text: plan.as_text.clone(),
-        columns: None,
+        ..ReadOptions::default()
     };
-    crate::source::open(&plan.source, &plan.reading, read, &options.surroundings(plan)).map(Arc::from)
+    options.open_source(plan, read).map(Arc::from)
 }
 
 /// Opens as many steps as can be; what stands in the way of the rest is noted.

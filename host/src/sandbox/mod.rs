@@ -28,6 +28,7 @@ mod processed;
 mod state;
 mod wasi;
 
+pub use crate::network::{Network, PrivateHost};
 pub use access::Access;
 pub use bindings::types::Cardinality;
 pub use builtin::{AGGREGATE, JSONATA, OPS, VALIDATE};
@@ -35,7 +36,6 @@ pub use cache::{MAX_COMPONENT_BYTES, check_component, compile_component};
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
-pub use http::{Network, PrivateHost};
 pub use instance::{Instance, Plan, Recipe, Used};
 pub use processed::{Processed, RejectedRow, Rows};
 

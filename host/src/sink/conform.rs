@@ -175,28 +175,31 @@ fn settle_type(data_type: &DataType) -> DataType {
     }
 }
 
-fn is_some(column: &ArrayRef, index: usize) -> bool {
+pub(super) fn is_some(column: &ArrayRef, index: usize) -> bool {
     column.data_type() != &DataType::Null && column.is_valid(index)
 }
 
 fn note(unfit: &BooleanBuffer, column: &ArrayRef, misfits: &mut Misfits, field: &str, message: impl Fn(&str) -> String) {
     for index in unfit.set_indices() {
         // The first column that does not fit speaks for the row.
-        misfits.entry(index).or_insert_with(|| {
-            let mut text = Vec::new();
-            Cell::new(&column.slice(index, 1), Style::default()).write_text(0, &mut text);
-            let mut text = String::from_utf8_lossy(&text).into_owned();
-            if let Some((cut, _)) = text.char_indices().nth(100) {
-                text.truncate(cut);
-                text.push('…');
-            }
-            (field.to_owned(), message(&text))
-        });
+        misfits.entry(index).or_insert_with(|| (field.to_owned(), message(&short(column, index))));
     }
 }
 
+/// A value for a message.
+pub(super) fn short(column: &ArrayRef, index: usize) -> String {
+    let mut text = Vec::new();
+    Cell::new(&column.slice(index, 1), Style::default()).write_text(0, &mut text);
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if let Some((cut, _)) = text.char_indices().nth(100) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
 /// Converts values where nothing is lost; answers which of them could not be.
-fn convert(column: &ArrayRef, to: &DataType) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
+pub(super) fn convert(column: &ArrayRef, to: &DataType) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
     use DataType as T;
     let from = column.data_type();
     let cast = |column: &ArrayRef, to: &DataType| arrow_cast::cast(column, to);

@@ -38,6 +38,8 @@ pub(super) enum What {
     Segments { parts: Vec<StagedPart> },
     /// Files in folders.
     Parts(Parts),
+    /// Rows of a table, which are committed together with the checkpoint.
+    Table(super::database::Counts),
 }
 
 /// Files in folders, some of them on their way.

@@ -1,8 +1,10 @@
 //! Where rows go to: the traits, and `open`.
 
+mod bucket;
 mod commit;
 mod conform;
 mod csv;
+mod database;
 pub mod dead_letters;
 mod excel;
 mod file;
@@ -26,9 +28,10 @@ mod workspace;
 #[cfg(test)]
 mod conformance;
 
+pub use database::{Chunk, TableMark};
 pub use flushed::Flushed;
 pub(crate) use join::join;
-pub use mark::Mark;
+pub use mark::{FileMark, Mark};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +42,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Reject};
 use crate::config::load::Sink as SinkConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::remote::store::Store;
+use crate::report::{PublishReport, TableReport};
 
 /// What a sink must know of the run that writes to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
+    /// How often a request to another machine is tried again.
+    pub max_retries: u32,
 }
 
 /// Opens the sink of a run; `root` is the folder that relative paths are relative to.
@@ -61,13 +68,10 @@ pub struct RunName {
 /// Config, where options cannot be; outside, where the folder cannot be written or another run is writing the target.
 pub fn open(sink: &SinkConfig, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
     match sink {
-        SinkConfig::File(sink) => file::open(sink, root, run, mark),
-        other => Err(unbuilt(other)),
+        SinkConfig::File(sink) => file::open(sink, root, run, mark.and_then(Mark::file)),
+        SinkConfig::Database(sink) => Ok(Box::new(database::TableSink::open(sink, root, run, mark.and_then(Mark::table))?)),
+        SinkConfig::CloudStorage(sink) => file::open_objects(sink, root, run, mark.and_then(Mark::file)),
     }
-}
-
-fn unbuilt(sink: &SinkConfig) -> Error {
-    Error::config(format!("writing to `type: {}` is not built yet", sink.kind()))
 }
 
 /// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.
@@ -76,17 +80,24 @@ fn unbuilt(sink: &SinkConfig) -> Error {
 /// As [`check`].
 pub fn open_nothing(sink: &SinkConfig, root: &Path) -> Result<Box<dyn Sink>> {
     check(sink, root)?;
-    Ok(Box::new(nothing::Nothing))
+    Ok(match sink {
+        SinkConfig::Database(sink) => Box::new(database::Rehearsal::open(sink, root)?),
+        _ => Box::new(nothing::Nothing),
+    })
 }
 
-/// Checks a sink; looks at no more of the disk than whether its path is a folder.
+/// Checks a sink; looks at no more of the disk than whether its path is a folder, and asks nothing of anybody else.
 ///
 /// # Errors
 /// Config, where options cannot be.
 pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
     match sink {
         SinkConfig::File(sink) => output::Output::new(sink, root).map(|_| ()),
-        other => Err(unbuilt(other)),
+        SinkConfig::CloudStorage(sink) => {
+            output::Output::of_objects(sink)?;
+            Store::open(&sink.storage, root, 0).map(|_| ())
+        }
+        SinkConfig::Database(sink) => database::check(sink),
     }
 }
 
@@ -185,6 +196,8 @@ pub enum Payload {
     RowGroups(Vec<Vec<::parquet::arrow::arrow_writer::ArrowColumnChunk>>),
     /// Rows as they are, for sinks that must write in one thread.
     Rows(Vec<Batch>),
+    /// Rows that fit a table.
+    Table(Box<Chunk>),
 }
 
 /// What one split has staged: plain data, so that another process can commit it.
@@ -214,9 +227,9 @@ pub struct StagedPart {
 }
 
 /// What a commit made visible.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Committed {
-    /// Files, in order.
+    /// Files in order, objects by their URL.
     pub files: Vec<PathBuf>,
     /// Rows in them, from this run.
     pub rows: u64,
@@ -224,4 +237,8 @@ pub struct Committed {
     pub bytes: u64,
     /// Numbers that were written as null, since the format has none that is not finite.
     pub nulled: u64,
+    /// Tables, with what became of their rows.
+    pub tables: Vec<TableReport>,
+    /// What was brought up to date afterwards.
+    pub published: Vec<PublishReport>,
 }

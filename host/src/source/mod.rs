@@ -2,17 +2,21 @@
 
 mod csv;
 mod cut;
+mod database;
 mod excel;
 mod file;
 mod given;
+mod http;
 mod incremental;
 mod input;
 mod json;
 mod layout;
 mod lines;
 mod nested;
+mod objects;
 mod parquet;
 mod paths;
+mod place;
 mod positioned;
 mod refuse;
 mod rows;
@@ -29,7 +33,7 @@ mod formats;
 mod testing;
 
 pub use given::{Given, given};
-pub use incremental::Newer;
+pub use incremental::{Newer, with_mark};
 pub use lines::read_lines;
 
 use std::collections::BTreeMap;
@@ -41,8 +45,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::batch::{Batch, Position, Reject};
-use crate::config::extract::{FileSource, Reading, Source as SourceConfig};
-use crate::error::{Error, Result};
+use crate::config::extract::{FileSource, Incremental, Reading, Source as SourceConfig};
+use crate::config::variables::Secrets;
+use crate::error::Result;
+use crate::remote::store::Store;
 use crate::sandbox::Network;
 
 /// What a source is opened in.
@@ -50,10 +56,25 @@ use crate::sandbox::Network;
 pub struct Surroundings<'a> {
     /// The folder that relative paths start at.
     pub root: &'a Path,
-    /// The run's parameters.
+    /// The run's parameters, by the names under which the source gets them.
     pub params: &'a BTreeMap<String, Value>,
+    /// Values that must not be printed.
+    pub secrets: &'a Secrets,
     /// What the operator allows on the network.
     pub network: &'a Network,
+    /// What earlier runs have loaded, where only newer rows are taken: a source may leave out the others, and need not.
+    pub since: Option<Since<'a>>,
+    /// How often a request is tried again.
+    pub max_retries: u32,
+}
+
+/// Which rows are new.
+#[derive(Clone, Copy, Debug)]
+pub struct Since<'a> {
+    /// How it is told.
+    pub incremental: &'a Incremental,
+    /// What earlier runs have reached; absent = nothing yet.
+    pub reached: Option<&'a str>,
 }
 
 /// Opens a source: finds out what is there to be read and of what columns it is.
@@ -63,7 +84,12 @@ pub struct Surroundings<'a> {
 pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Box<dyn Source>> {
     match source {
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
-        other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
+        SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
+        SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),
+        SourceConfig::CloudStorage(source) => {
+            let store = Store::open(&source.storage, surroundings.root, surroundings.max_retries)?;
+            Ok(Box::new(file::Files::open(&source.files(), reading, &options, objects::find(&source.storage, &store)?)?))
+        }
     }
 }
 
@@ -72,7 +98,25 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
 /// # Errors
 /// As [`open`].
 pub fn open_files(source: &FileSource, reading: &Reading, options: ReadOptions, root: &Path) -> Result<Box<dyn Source>> {
-    Ok(Box::new(file::Files::open(source, reading, &options, root)?))
+    Ok(Box::new(file::Files::open(source, reading, &options, paths::find(source, root)?)?))
+}
+
+/// A file or an object that is read, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asset {
+    /// A file on this machine.
+    File(PathBuf),
+    /// An object in a cloud storage.
+    Object {
+        /// Its name.
+        url: String,
+        /// Bytes in it.
+        bytes: u64,
+        /// The storage's name for this content; empty where it has none.
+        etag: String,
+        /// When it was written, in nanoseconds since 1970.
+        modified: u64,
+    },
 }
 
 /// A place that rows come from.
@@ -85,13 +129,21 @@ pub trait Source: Send + Sync {
     /// Cuts the input into at most `target` parts that can be read on their own; none where there is nothing to read.
     fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>>;
 
-    /// The files on this machine that it reads, each once.
-    fn inputs(&self) -> Vec<PathBuf> {
+    /// The files and objects that it reads, each once.
+    fn inputs(&self) -> Vec<Asset> {
         Vec::new()
+    }
+
+    /// What opening found out, for whoever opens it once more to go on; none where looking again costs little.
+    fn learned(&self) -> Option<String> {
+        None
     }
 
     /// Reads a split from its start or from a position that an earlier read of it gave.
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
+
+    /// Ends reads that wait for somebody else, on whatever thread; they and later ones fail.
+    fn stop(&self) {}
 }
 
 /// A part of the input: plain data, without secrets, the same on every machine.
@@ -149,6 +201,8 @@ pub struct ReadOptions {
     pub as_text: Vec<String>,
     /// Columns that are needed; `None` = all. Others may be left out where that is cheaper.
     pub columns: Option<Vec<String>>,
+    /// What [`Source::learned`] answered when the run began, where it goes on.
+    pub learned: Option<String>,
 }
 
 impl Default for ReadOptions {
@@ -161,6 +215,7 @@ impl Default for ReadOptions {
             converted: Vec::new(),
             as_text: Vec::new(),
             columns: None,
+            learned: None,
         }
     }
 }

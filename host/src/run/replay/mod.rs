@@ -74,7 +74,7 @@ pub fn replay(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<ReplayReport> {
-    let transit = Transit::open(letters, &plan.name)?;
+    let transit = Transit::open(letters, plan)?;
     let mut report = ReplayReport { interrupted: transit.settle()?, ..ReplayReport::default() };
     let components = Components::load(plan, &options.run.library, sandbox)?;
     let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -110,11 +110,11 @@ pub fn replay(
 ///
 /// # Errors
 /// Outside, where it cannot be, or where a replay is going on.
-pub fn settle(letters: &Letters, pipeline: &str) -> Result<Option<Settled>> {
-    if !letters.replay_folder(pipeline).exists() {
+pub fn settle(letters: &Letters, plan: &Plan) -> Result<Option<Settled>> {
+    if !letters.replay_folder(&plan.name).exists() {
         return Ok(None);
     }
-    Transit::open(letters, pipeline)?.settle()
+    Transit::open(letters, plan)?.settle()
 }
 
 /// The index of the stage at which a letter goes in, behind the last one for the sink; or why it cannot.

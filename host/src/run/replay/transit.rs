@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::plan::Plan;
 use crate::report::{DeadLetter, LetterStatus};
 use crate::sink::Mark;
 use crate::state::letters::{FileLetters, Letters, Selection};
@@ -57,14 +58,15 @@ struct Intent {
 /// Letters of a queue on their way; whoever has this is the only one.
 pub(super) struct Transit<'a> {
     letters: &'a Letters,
-    pipeline: String,
+    plan: &'a Plan,
     folder: PathBuf,
     _lock: File,
 }
 
 impl<'a> Transit<'a> {
     /// Opens the folder, as the only process.
-    pub(super) fn open(letters: &'a Letters, pipeline: &str) -> Result<Self> {
+    pub(super) fn open(letters: &'a Letters, plan: &'a Plan) -> Result<Self> {
+        let pipeline = plan.name.as_str();
         let folder = std::path::absolute(letters.replay_folder(pipeline)).outside(|| "finding the folder of the dead letters".into())?;
         let path = folder.join("lock");
         // Whoever ends removes the folder.
@@ -72,7 +74,7 @@ impl<'a> Transit<'a> {
             fs::create_dir_all(&folder).map_err(|error| cannot("create", &folder, error))?;
             let Ok(lock) = File::options().create(true).truncate(false).write(true).open(&path) else { continue };
             match lock.try_lock() {
-                Ok(()) if is_same(&lock, &path) => return Ok(Self { letters, pipeline: pipeline.to_owned(), folder, _lock: lock }),
+                Ok(()) if is_same(&lock, &path) => return Ok(Self { letters, plan, folder, _lock: lock }),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::outside(format!("another process is replaying dead letters of `{pipeline}` in {}", letters.name()))
@@ -115,7 +117,7 @@ impl<'a> Transit<'a> {
         if count == 0 {
             return Ok(0);
         }
-        let intent = serde_json::to_vec(&Intent { pipeline: self.pipeline.clone(), mark }).bug(|| "an intent is not JSON".into())?;
+        let intent = serde_json::to_vec(&Intent { pipeline: self.plan.name.clone(), mark }).bug(|| "an intent is not JSON".into())?;
         let (fresh, named) = (self.path("intent.new"), self.path("intent.json"));
         let written = File::create(&fresh).and_then(|mut file| file.write_all(&intent).and_then(|()| file.sync_all()));
         written.and_then(|()| fs::rename(&fresh, &named)).and_then(|()| self.sync()).map_err(|error| cannot("write", &named, error))?;
@@ -139,7 +141,7 @@ impl<'a> Transit<'a> {
         let ids = self.path("ids");
         let lines = File::open(&ids).and_then(|file| BufReader::new(file).lines().collect::<std::io::Result<Vec<String>>>());
         let ids = lines.map_err(|error| cannot("read", &ids, error))?;
-        let loaded = mark.is_done()?;
+        let loaded = mark.is_done(&self.plan.sink, &self.plan.root)?;
         let (mut again, mut more) = (HashMap::new(), Vec::new());
         if loaded {
             FileLetters::new(self.outcome()).each(&Selection::default(), &mut |letter| {
@@ -179,7 +181,7 @@ impl<'a> Transit<'a> {
         };
         let meant = Selection { pipeline: Some(pipeline), statuses: vec![LetterStatus::Retrying], ..Selection::default() };
         self.letters.change(&meant, &mut arrive, &more)?;
-        mark.remove()?;
+        mark.remove(&self.plan.sink, &self.plan.root)?;
         fs::remove_file(&intent).and_then(|()| self.sync()).map_err(|error| cannot("remove", &intent, error))?;
         self.clear()?;
         Ok(Some(settled))

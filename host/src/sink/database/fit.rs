@@ -1,0 +1,375 @@
+//! Makes rows fit a table's columns: nothing of a value is lost, or the row is refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{DataType, TimeUnit};
+
+use super::columns::{Column, Holds, is_nested};
+use crate::batch::{Batch, Reason, Reject};
+use crate::config::database::{Dialect, SchemaEvolution};
+use crate::error::{Context, Result};
+use crate::json::{Cell, Style};
+use crate::sink::conform::{convert, is_some, refuse, short};
+
+/// The columns that are written, and how rows are made to fit them.
+#[derive(Clone, Debug)]
+pub(super) struct Fit {
+    pub(super) dialect: Dialect,
+    pub(super) columns: Vec<Fitting>,
+    /// Columns of the rows that the table lacks, where a value in one refuses its row.
+    pub(super) lacking: Vec<String>,
+    pub(super) policy: SchemaEvolution,
+}
+
+/// A column that is written.
+#[derive(Clone, Debug)]
+pub(super) struct Fitting {
+    /// Its name in the rows.
+    pub(super) from: String,
+    /// The column of the table.
+    pub(super) to: Column,
+    /// Whether it tells rows apart, so that it cannot be null.
+    pub(super) key: bool,
+}
+
+/// Rows that fit.
+#[derive(Clone, Debug)]
+pub(super) struct Fitted {
+    /// The rows as they came.
+    pub(super) given: Batch,
+    /// The columns that are written, of the rows that fit.
+    pub(super) columns: Vec<ArrayRef>,
+    /// Where in `given` each row that fits stands; all of them, in order, where absent.
+    pub(super) places: Option<Vec<usize>>,
+}
+
+impl Fitted {
+    pub(super) fn rows(&self) -> usize {
+        self.places.as_ref().map_or(self.given.rows.num_rows(), Vec::len)
+    }
+
+    /// Refuses one of the rows that fit.
+    pub(super) fn refuse(&self, row: usize, code: &str, message: String, field: Option<String>) -> Reject {
+        let place = self.places.as_ref().map_or(row, |places| places[row]);
+        refuse(&self.given, place, Reason::LoadError, code, message, field)
+    }
+}
+
+/// For each row that does not fit: the column, a code, and what is wrong.
+type Misfits = BTreeMap<usize, (String, &'static str, String)>;
+
+impl Fit {
+    /// Fits a batch.
+    pub(super) fn fit(&self, batch: &Batch) -> Result<(Fitted, Vec<Reject>)> {
+        let rows = &batch.rows;
+        let mut misfits = Misfits::new();
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for Fitting { from, to, key } in &self.columns {
+            let Some(given) = rows.column_by_name(from) else {
+                columns.push(arrow_array::new_null_array(&DataType::Null, rows.num_rows()));
+                continue;
+            };
+            let (mut column, unfit) = fit_column(given, to.holds, self.dialect)?;
+            if let Some(unfit) = unfit {
+                if self.policy == SchemaEvolution::DiscardValue && to.nullable && !key {
+                    column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None))
+                        .bug(|| "values cannot be left out".into())?;
+                } else {
+                    for index in unfit.set_indices() {
+                        misfits.entry(index).or_insert_with(|| {
+                            let value = short(given, index);
+                            let message = format!("`{value}` ({}) does not fit column `{}` ({})", given.data_type(), to.name, to.declared);
+                            (from.clone(), "value_does_not_fit", message)
+                        });
+                    }
+                }
+            }
+            if *key || !to.nullable {
+                let nulls = (0..rows.num_rows()).filter(|index| column.data_type() == &DataType::Null || column.is_null(*index));
+                for index in nulls.filter(|_| column.data_type() == &DataType::Null || column.null_count() > 0).collect::<Vec<_>>() {
+                    let (code, why) = if *key { ("key_is_null", "tells rows apart") } else { ("not_null_violation", "must not be null") };
+                    misfits.entry(index).or_insert_with(|| (from.clone(), code, format!("column `{}` is null, but {why}", to.name)));
+                }
+            }
+            columns.push(column);
+        }
+        for name in &self.lacking {
+            let Some(given) = rows.column_by_name(name) else { continue };
+            for index in (0..given.len()).filter(|index| is_some(given, *index)) {
+                misfits.entry(index).or_insert_with(|| (name.clone(), "column_is_missing", format!("the table has no column `{name}`")));
+            }
+        }
+        if misfits.is_empty() {
+            return Ok((Fitted { given: batch.clone(), columns, places: None }, Vec::new()));
+        }
+        let keep: BooleanArray = (0..rows.num_rows()).map(|index| Some(!misfits.contains_key(&index))).collect();
+        let kept = columns.iter().map(|column| arrow_select::filter::filter(column, &keep)).collect::<std::result::Result<_, _>>();
+        let places = (0..rows.num_rows()).filter(|index| !misfits.contains_key(index)).collect();
+        let reject = |(index, (field, code, message)): (&usize, &(String, &str, String))| {
+            let reason = if *code == "not_null_violation" || *code == "key_is_null" { Reason::LoadError } else { Reason::SchemaMismatch };
+            refuse(batch, *index, reason, code, message.clone(), Some(field.clone()))
+        };
+        let rejects = misfits.iter().map(reject).collect();
+        let fitted = Fitted { given: batch.clone(), columns: kept.bug(|| "rows that fit cannot be picked".into())?, places: Some(places) };
+        Ok((fitted, rejects))
+    }
+}
+
+/// Whether no value of a type ever fits a column, null aside.
+pub(super) fn never_fits(kind: &DataType, holds: Holds, dialect: Dialect) -> bool {
+    let some = arrow_array::new_null_array(kind, 0);
+    use DataType as T;
+    let number = kind.is_numeric();
+    let temporal = matches!(kind, T::Date32 | T::Date64 | T::Timestamp(..) | T::Time32(_) | T::Time64(_));
+    let unlike = match holds {
+        Holds::Text | Holds::Json | Holds::Other => false,
+        Holds::Array => !is_nested(kind) && !is_text(kind),
+        Holds::Bool => temporal || is_nested(kind),
+        Holds::Int(..) | Holds::Float32 | Holds::Float64 | Holds::Decimal(_) => temporal || is_nested(kind) || is_bytes(kind),
+        Holds::Date | Holds::Time | Holds::Timestamp(_) => number || kind == &T::Boolean || is_nested(kind) || is_bytes(kind),
+        Holds::Bytes => number || temporal || kind == &T::Boolean || is_nested(kind),
+    };
+    unlike || fit_column(&some, holds, dialect).is_err()
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_bytes(kind: &DataType) -> bool {
+    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+}
+
+/// Makes the values of a column fit; answers which of them do not.
+fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
+    use DataType as T;
+    let kind = column.data_type();
+    let as_is = || Ok((column.clone(), None));
+    // PostgreSQL reads texts exactly or refuses them; the others bend them.
+    let asks_server = dialect == Dialect::Postgres;
+    match (kind, holds) {
+        (T::Null, _) => as_is(),
+        (T::Dictionary(_, values), _) => fit_column(&unpacked(column, values)?, holds, dialect),
+        (T::RunEndEncoded(_, values), _) => fit_column(&unpacked(column, values.data_type())?, holds, dialect),
+        (kind, Holds::Text | Holds::Json | Holds::Other | Holds::Array) => match dialect {
+            Dialect::Postgres if is_text(kind) => Ok((column.clone(), without_nul(column))),
+            _ => as_is(),
+        },
+        (T::LargeUtf8 | T::Utf8View, _) => fit_column(&unpacked(column, &T::Utf8)?, holds, dialect),
+        (T::Utf8, Holds::Bytes) => {
+            let texts = column.as_string::<i32>();
+            Ok((Arc::new(texts.iter().map(|text| text.map(str::as_bytes)).collect::<BinaryArray>()), None))
+        }
+        (T::Utf8, Holds::Decimal(scale)) => Ok((column.clone(), digits(column, scale, asks_server))),
+        // `yesterday` would be another day tomorrow.
+        (T::Utf8, Holds::Date | Holds::Time | Holds::Timestamp(_)) if asks_server => {
+            let word = |text: &str| !text.bytes().any(|byte| byte.is_ascii_digit()) && !text.trim().ends_with("infinity");
+            let unfit = column.as_string::<i32>().iter().map(|text| text.is_some_and(word)).collect();
+            Ok((column.clone(), either(some(unfit), without_nul(column))))
+        }
+        (T::Utf8, _) if asks_server => Ok((column.clone(), without_nul(column))),
+        (T::Utf8, holds) => {
+            let to = carrier(holds);
+            let read = arrow_cast::cast(column, &to).bug(|| format!("texts do not convert to {to}"))?;
+            let unfit: BooleanBuffer = (0..column.len()).map(|index| column.is_valid(index) && read.is_null(index)).collect();
+            let (fitted, more) = fit_column(&read, holds, dialect)?;
+            Ok((fitted, either(some(unfit), more)))
+        }
+        (T::Boolean, Holds::Int(..) | Holds::Bool) => as_is(),
+        (T::Boolean, Holds::Float32 | Holds::Float64 | Holds::Decimal(_)) => convert(&unpacked(column, &T::Int8)?, &T::Float64),
+        (kind, Holds::Bool) if kind.is_numeric() => {
+            let (whole, unfit) = convert(column, &T::Int64)?;
+            let other =
+                (0..whole.len()).map(|index| whole.is_valid(index) && !(0..=1).contains(&whole.as_primitive::<Int64Type>().value(index)));
+            let other = some(other.collect());
+            Ok((whole, either(unfit, other)))
+        }
+        (kind, Holds::Int(bits, signed)) if kind.is_numeric() => convert(
+            column,
+            &match (bits, signed) {
+                (8, true) => T::Int8,
+                (16, true) => T::Int16,
+                (32, true) => T::Int32,
+                (_, true) => T::Int64,
+                (8, false) => T::UInt8,
+                (16, false) => T::UInt16,
+                (32, false) => T::UInt32,
+                (_, false) => T::UInt64,
+            },
+        ),
+        // A float is rounded to a shorter one, as the database does; what its range does not hold it refuses.
+        (T::Float16 | T::Float32 | T::Float64, Holds::Float32 | Holds::Float64) => Ok((column.clone(), strange(column, dialect))),
+        (kind, Holds::Float32 | Holds::Float64) if kind.is_numeric() => convert(column, &T::Float64),
+        (kind, Holds::Decimal(scale)) if kind.is_numeric() => {
+            Ok((column.clone(), either(digits(column, scale, true), strange(column, dialect))))
+        }
+        (T::Date32 | T::Date64 | T::Timestamp(..), Holds::Date) => convert(column, &T::Date32),
+        (T::Date32 | T::Date64, Holds::Timestamp(_)) => convert(column, &T::Timestamp(TimeUnit::Microsecond, None)),
+        // An instant and a clock's reading are one where the clock shows UTC.
+        (T::Timestamp(_, zone), Holds::Timestamp(_)) => {
+            convert(column, &T::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into())))
+        }
+        (T::Time32(_) | T::Time64(_), Holds::Time) => convert(column, &T::Time64(TimeUnit::Microsecond)),
+        (kind, Holds::Bytes) if is_bytes(kind) => as_is(),
+        _ => Ok((column.clone(), some((0..column.len()).map(|index| is_some(column, index)).collect()))),
+    }
+}
+
+/// The type in which texts are read for a column.
+fn carrier(holds: Holds) -> DataType {
+    match holds {
+        Holds::Bool => DataType::Boolean,
+        Holds::Int(64, false) => DataType::UInt64,
+        Holds::Int(..) => DataType::Int64,
+        Holds::Float32 | Holds::Float64 => DataType::Float64,
+        Holds::Date => DataType::Date32,
+        Holds::Time => DataType::Time64(TimeUnit::Microsecond),
+        Holds::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Holds::Decimal(_) | Holds::Text | Holds::Bytes | Holds::Json | Holds::Array | Holds::Other => DataType::Utf8,
+    }
+}
+
+fn unpacked(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+    arrow_cast::cast(column, kind).bug(|| format!("{} does not unpack to {kind}", column.data_type()))
+}
+
+fn some(unfit: BooleanBuffer) -> Option<BooleanBuffer> {
+    (unfit.count_set_bits() > 0).then_some(unfit)
+}
+
+fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(&a | &b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Texts with a zero byte, which PostgreSQL has not.
+fn without_nul(column: &ArrayRef) -> Option<BooleanBuffer> {
+    let cell = Cell::new(column, Style::default());
+    if cell.text_bytes().is_some_and(|bytes| memchr::memchr(0, bytes).is_none()) {
+        return None;
+    }
+    let mut text = Vec::new();
+    some(
+        (0..column.len())
+            .map(|index| {
+                text.clear();
+                cell.write_text(index, &mut text);
+                text.contains(&0)
+            })
+            .collect(),
+    )
+}
+
+/// Floats that a database has no form for.
+fn strange(column: &ArrayRef, dialect: Dialect) -> Option<BooleanBuffer> {
+    let holds = |value: f64| match dialect {
+        Dialect::Sqlite => !value.is_nan(),
+        Dialect::Mysql => value.is_finite(),
+        _ => true,
+    };
+    let value = |index: usize| match column.data_type() {
+        DataType::Float32 => f64::from(column.as_primitive::<Float32Type>().value(index)),
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(index),
+        _ => 0.0,
+    };
+    if dialect == Dialect::Postgres {
+        return None;
+    }
+    some((0..column.len()).map(|index| column.is_valid(index) && !holds(value(index))).collect())
+}
+
+/// Numbers with more digits behind the point than a column keeps; `else_fits` of texts that are no numbers.
+fn digits(column: &ArrayRef, scale: Option<u32>, else_fits: bool) -> Option<BooleanBuffer> {
+    if scale.is_none() && else_fits || column.data_type().is_integer() && scale.is_some() {
+        return None;
+    }
+    let cell = Cell::new(column, Style::default());
+    let mut text = Vec::new();
+    let unfit = (0..column.len()).map(|index| {
+        if cell.is_null(index) {
+            return false;
+        }
+        text.clear();
+        cell.write_text(index, &mut text);
+        match decimals(&text) {
+            Some(decimals) => scale.is_some_and(|scale| decimals > i64::from(scale)),
+            None => !else_fits,
+        }
+    });
+    some(unfit.collect())
+}
+
+/// Digits behind the point that a number needs; `None` where a text is no number.
+fn decimals(text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii();
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let (number, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i64>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = match number.iter().position(|byte| *byte == b'.') {
+        Some(at) => (&number[..at], &number[at + 1..]),
+        None => (number, &b""[..]),
+    };
+    if whole.len() + fraction.len() == 0 || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
+        return None;
+    }
+    let all: Vec<u8> = whole.iter().chain(fraction).copied().collect();
+    let zeros = all.iter().rev().take_while(|digit| **digit == b'0').count();
+    if zeros == all.len() {
+        return Some(0);
+    }
+    Some((fraction.len() as i64 - zeros as i64 - exponent).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{Int64Array, StringArray};
+
+    use super::*;
+
+    fn unfit(column: ArrayRef, holds: Holds, dialect: Dialect) -> Vec<usize> {
+        fit_column(&column, holds, dialect).unwrap().1.map_or_else(Vec::new, |unfit| unfit.set_indices().collect())
+    }
+
+    #[test]
+    fn digits_that_a_column_would_round_away_are_counted() {
+        for (text, expected) in [
+            ("1.50", Some(1)),
+            ("-12", Some(0)),
+            ("1e-3", Some(3)),
+            ("1.5e1", Some(0)),
+            ("0.00", Some(0)),
+            ("x", None),
+            ("", None),
+            (".", None),
+        ] {
+            assert_eq!(decimals(text.as_bytes()), expected, "{text}");
+        }
+        let prices: ArrayRef = Arc::new(StringArray::from(vec!["1.25", "1.255", "1.250", "free"]));
+        assert_eq!(unfit(prices.clone(), Holds::Decimal(Some(2)), Dialect::Postgres), [1]);
+        assert_eq!(unfit(prices, Holds::Decimal(Some(2)), Dialect::Mysql), [1, 3]);
+    }
+
+    #[test]
+    fn a_number_that_a_column_is_too_narrow_for_does_not_fit() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(40_000), None, Some(-1)]));
+        assert_eq!(unfit(numbers.clone(), Holds::Int(16, true), Dialect::Postgres), [1]);
+        assert_eq!(unfit(numbers.clone(), Holds::Int(64, false), Dialect::Mysql), [3]);
+        assert_eq!(unfit(numbers, Holds::Bool, Dialect::Sqlite), [1, 3]);
+    }
+
+    #[test]
+    fn texts_are_read_exactly_where_the_database_would_bend_them() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["12", "12x", "1.5"]));
+        assert_eq!(unfit(texts.clone(), Holds::Int(64, true), Dialect::Sqlite), [1, 2]);
+        assert_eq!(unfit(texts, Holds::Int(64, true), Dialect::Postgres), [] as [usize; 0]);
+    }
+}

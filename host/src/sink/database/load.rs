@@ -1,0 +1,285 @@
+//! A table as a sink: staged within a transaction, shown by its commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow_schema::SchemaRef;
+
+use super::encode::{Form, Shared as Encoding, TableEncode};
+use super::said::Why;
+use super::session::{Session, Shared};
+use super::target::{Doing, prepare};
+use super::tokens::Tokens;
+use super::{Counts, Shape, TableMark, check, connect};
+use crate::batch::{Reason, Reject};
+use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::crash;
+use crate::error::{Error, Fault, Result};
+use crate::report::TableReport;
+use crate::sink::flushed::What;
+use crate::sink::{Committed, Encode, Encoded, Flushed, Load, Payload, RunName, Sink, Staged};
+
+/// A table that rows go to.
+pub(in crate::sink) struct TableSink {
+    config: DatabaseSink,
+    root: PathBuf,
+    run_id: String,
+    session: Shared,
+    tokens: Tokens,
+    /// Whether rows are committed checkpoint by checkpoint.
+    by_checkpoint: AtomicBool,
+    /// Whether a commit leaves a token.
+    marked: bool,
+}
+
+impl TableSink {
+    /// Connects.
+    pub(in crate::sink) fn open(config: &DatabaseSink, root: &Path, run: &RunName, mark: Option<&TableMark>) -> Result<Self> {
+        check(config)?;
+        let begin = if config.connection_string.dialect == Dialect::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        let sink = Self {
+            config: config.clone(),
+            root: root.to_owned(),
+            run_id: mark.map_or_else(|| run.run_id.clone(), |mark| mark.token.clone()),
+            session: Shared::new(connect(config, root, Doing::Load)?, begin),
+            tokens: Tokens::of(config),
+            by_checkpoint: AtomicBool::new(false),
+            marked: mark.is_some(),
+        };
+        if sink.marked {
+            sink.tokens.create(sink.session.lock().backend.as_mut())?;
+        }
+        Ok(sink)
+    }
+
+    /// What is to be seen now.
+    fn shown(&self, session: &mut Session, rows: u64) -> Committed {
+        let Counts { inserted, updated, deleted } = session.token.counts;
+        let table = TableReport { table: self.config.table_title(), inserted, updated, deleted };
+        Committed { rows, tables: vec![table], ..Committed::default() }
+    }
+
+    /// Writes the token and commits it together with the rows.
+    fn commit_with_token(&self, session: &mut Session) -> Result<()> {
+        let token = session.token;
+        self.tokens.put(session.transaction()?, &self.run_id, token)?;
+        crash::at("table.token");
+        let committed = session.commit();
+        crash::at("table.settled");
+        let Err(error) = committed else { return Ok(()) };
+        if error.fault() != Fault::Outside {
+            return Err(error);
+        }
+        // The answer may be lost and the work done: the token tells, on another connection.
+        let mut fresh = connect(&self.config, &self.root, Doing::Load).map_err(|_| error)?;
+        let found = self.tokens.find(fresh.as_mut(), &self.run_id)?;
+        session.backend = fresh;
+        if found == Some(token) {
+            return Ok(());
+        }
+        Err(Error::outside("the connection broke while rows were being committed, and they are not there").lost())
+    }
+}
+
+impl Sink for TableSink {
+    fn max_splits(&self) -> usize {
+        1
+    }
+
+    fn has_output(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, split: usize, schema: SchemaRef, from: Option<&Flushed>) -> Result<Box<dyn Load>> {
+        let mut session = self.session.lock();
+        match from.map(|from| (from.rows, &from.what)) {
+            None => (session.token.rows, session.token.counts) = (0, Counts::default()),
+            Some((rows, What::Table(counts))) => (session.token.rows, session.token.counts) = (rows, *counts),
+            Some(_) => {
+                return Err(
+                    Error::config("the checkpoint is of an output that is no table").hint("`--restart` starts again from the first row")
+                );
+            }
+        }
+        let dialect = self.config.connection_string.dialect;
+        // What changes a table's columns ends a transaction of MySQL.
+        if dialect != Dialect::Mysql {
+            session.transaction()?;
+        }
+        let shape = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Load)?;
+        let backend = session.transaction()?;
+        if from.is_none() && shape.method == WriteMethod::TruncateAndLoad && !backend.columns(&shape.table).unwrap_or_default().is_empty() {
+            let empty = if dialect == Dialect::Postgres { "TRUNCATE" } else { "DELETE FROM" };
+            let sql = format!("{empty} {}", shape.table.sql());
+            backend.execute(&sql).map_err(|said| said.error(format!("cannot empty the table `{}`", shape.table.shown())))?;
+        }
+        let merges = !matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad);
+        let form = if dialect == Dialect::Postgres { Form::Copy { numbered: merges } } else { Form::Values };
+        let encode = Arc::new(TableEncode { fit: shape.fit.clone(), form });
+        Ok(Box::new(TableLoad { split, schema, session: self.session.clone(), encode, shape }))
+    }
+
+    fn keep(&self, _while_there: &Path) -> Result<()> {
+        self.by_checkpoint.store(true, Ordering::Relaxed);
+        self.tokens.create(self.session.lock().backend.as_mut())
+    }
+
+    fn settle(&self, checkpoint: u64) -> Result<()> {
+        let mut session = self.session.lock();
+        session.token.checkpoint = checkpoint.cast_signed();
+        self.commit_with_token(&mut session)
+    }
+
+    fn settled(&self) -> Result<Option<u64>> {
+        self.by_checkpoint.store(true, Ordering::Relaxed);
+        let mut session = self.session.lock();
+        let token = self.tokens.find(session.backend.as_mut(), &self.run_id)?;
+        session.token = token.unwrap_or_default();
+        Ok(Some(session.token.checkpoint.unsigned_abs()))
+    }
+
+    fn commit(&self, staged: Vec<Staged>) -> Result<Committed> {
+        let mut session = self.session.lock();
+        session.token.done = true;
+        if self.marked || self.by_checkpoint.load(Ordering::Relaxed) {
+            self.commit_with_token(&mut session)?;
+        } else {
+            session.commit()?;
+        }
+        Ok(self.shown(&mut session, staged.iter().map(|staged| staged.rows).sum()))
+    }
+
+    fn committed(&self) -> Result<Option<Committed>> {
+        let mut session = self.session.lock();
+        let token = self.tokens.find(session.backend.as_mut(), &self.run_id)?;
+        let Some(token) = token.filter(|token| token.done) else { return Ok(None) };
+        session.token = token;
+        Ok(Some(self.shown(&mut session, token.rows)))
+    }
+
+    fn abort(&self) -> Result<()> {
+        let mut session = self.session.lock();
+        let undone = session.rollback();
+        if undone.as_ref().is_err_and(|said| said.why == Why::Lost) {
+            // The server undoes what was on a connection that is gone.
+            session.backend = connect(&self.config, &self.root, Doing::Load)?;
+        } else {
+            undone.map_err(|said| said.error("cannot undo what was not committed"))?;
+        }
+        // That of a mark is for whoever asks later.
+        if self.marked { Ok(()) } else { self.tokens.remove(session.backend.as_mut(), &self.run_id) }
+    }
+}
+
+/// Stages the rows of the one split.
+struct TableLoad {
+    split: usize,
+    schema: SchemaRef,
+    session: Shared,
+    encode: Arc<TableEncode>,
+    shape: Shape,
+}
+
+impl Load for TableLoad {
+    fn encoder(&self) -> Arc<dyn Encode> {
+        Arc::new(Encoding(self.encode.clone()))
+    }
+
+    fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>> {
+        let Payload::Table(chunk) = chunk.payload else { return Err(Error::bug("a table takes rows of its own form only")) };
+        if chunk.rows == 0 {
+            return Ok(Vec::new());
+        }
+        let mut session = self.session.lock();
+        let written = session.transaction()?.write(&self.shape, &chunk);
+        let written = written.map_err(|said| said.error(format!("cannot write to the table `{}`", self.shape.table.shown())))?;
+        session.token.rows += (chunk.rows - written.refused.len()) as u64;
+        session.token.counts.add(&written.counts);
+        let reject = |(row, said): (usize, super::said::Said)| {
+            let Why::Row(code) = said.why else { return None };
+            chunk.refuse(row, code, said.message, said.column).map(|reject| Reject { reason: Reason::LoadError, ..reject })
+        };
+        Ok(written.refused.into_iter().filter_map(reject).collect())
+    }
+
+    fn flush(&mut self) -> Result<Flushed> {
+        let session = self.session.lock();
+        Flushed::new(session.token.rows, &self.schema, What::Table(session.token.counts))
+    }
+
+    fn finish(self: Box<Self>) -> Result<Staged> {
+        Ok(Staged { split: self.split, rows: self.session.lock().token.rows, parts: Vec::new() })
+    }
+}
+
+/// A sink that writes nothing, but finds what would be wrong with the real one.
+pub(in crate::sink) struct Rehearsal {
+    config: DatabaseSink,
+    session: Shared,
+}
+
+struct Rehearsed {
+    split: usize,
+    rows: u64,
+    schema: SchemaRef,
+    encode: Arc<TableEncode>,
+}
+
+impl Rehearsal {
+    /// Connects.
+    pub(in crate::sink) fn open(config: &DatabaseSink, root: &Path) -> Result<Self> {
+        check(config)?;
+        Ok(Self { config: config.clone(), session: Shared::new(connect(config, root, Doing::Rehearse)?, "BEGIN") })
+    }
+}
+
+impl Sink for Rehearsal {
+    fn max_splits(&self) -> usize {
+        1
+    }
+
+    fn has_output(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, split: usize, schema: SchemaRef, _from: Option<&Flushed>) -> Result<Box<dyn Load>> {
+        let Shape { fit, .. } = prepare(self.session.lock().backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        Ok(Box::new(Rehearsed { split, rows: 0, schema, encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
+    }
+
+    fn keep(&self, _while_there: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn commit(&self, staged: Vec<Staged>) -> Result<Committed> {
+        Ok(Committed { rows: staged.iter().map(|staged| staged.rows).sum(), ..Committed::default() })
+    }
+
+    fn committed(&self) -> Result<Option<Committed>> {
+        Ok(None)
+    }
+
+    fn abort(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Load for Rehearsed {
+    fn encoder(&self) -> Arc<dyn Encode> {
+        Arc::new(Encoding(self.encode.clone()))
+    }
+
+    fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>> {
+        self.rows += chunk.rows;
+        Ok(Vec::new())
+    }
+
+    fn flush(&mut self) -> Result<Flushed> {
+        Flushed::new(self.rows, &self.schema, What::Counted)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Staged> {
+        Ok(Staged { split: self.split, rows: self.rows, parts: Vec::new() })
+    }
+}

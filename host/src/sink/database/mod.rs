@@ -1,0 +1,133 @@
+//! Rows in a table of a database.
+//!
+//! One run is one transaction: nothing of it is seen before the commit. Of a run that keeps checkpoints the rows up to a checkpoint and a
+//! token that names it are committed together ([`tokens`]), so that whoever goes on knows which rows are there.
+//!
+//! A row that the database refuses is found and answered; the others load.
+
+mod columns;
+mod encode;
+mod fit;
+mod load;
+mod mysql;
+mod narrow;
+mod postgres;
+mod said;
+mod session;
+mod sqlite;
+mod target;
+mod tokens;
+mod values;
+
+pub use encode::Chunk;
+pub(super) use load::{Rehearsal, TableSink};
+pub use tokens::TableMark;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use self::columns::{Column, Table, quoted};
+use self::fit::Fit;
+use self::said::Said;
+use self::target::Doing;
+use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::error::{Error, Result};
+
+/// A connection to a database, in the words that all of them share.
+trait Backend: Send {
+    /// The columns of a table in their order; none where there is no such table.
+    fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said>;
+
+    /// The columns of each unique index that settles conflicts.
+    fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said>;
+
+    /// Runs SQL; answers the rows that it changed.
+    fn execute(&mut self, sql: &str) -> Result<u64, Said>;
+
+    /// Runs SQL; answers its rows as texts.
+    fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said>;
+
+    /// Writes a chunk within the transaction, and finds the rows that are refused.
+    fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said>;
+}
+
+/// What is written, and how.
+#[derive(Clone, Debug)]
+struct Shape {
+    table: Table,
+    /// Names of the columns that are written, in the order in which rows have them.
+    columns: Vec<String>,
+    /// Names of the table's other columns.
+    left_out: Vec<String>,
+    key: Vec<String>,
+    /// Names of the columns that are changed where a key is there.
+    update: Vec<String>,
+    method: WriteMethod,
+    /// Whether there are unique indexes beside that of the key.
+    others_unique: bool,
+    /// How rows were made to fit.
+    fit: Fit,
+}
+
+impl Shape {
+    fn columns_sql(&self) -> String {
+        quoted(self.table.dialect, &self.columns)
+    }
+}
+
+/// What came of a chunk.
+struct Written {
+    counts: Counts,
+    /// The rows that are refused, by their place in the chunk.
+    refused: Vec<(usize, Said)>,
+}
+
+/// Rows of the table that were changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Counts {
+    pub(super) inserted: u64,
+    pub(super) updated: u64,
+    pub(super) deleted: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        let Self { inserted, updated, deleted } = other;
+        self.inserted += inserted;
+        self.updated += updated;
+        self.deleted += deleted;
+    }
+}
+
+/// Connects; a database in a file is made only where it is to be written.
+fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Backend>> {
+    let connection = &sink.connection_string;
+    Ok(match connection.dialect {
+        Dialect::Postgres => Box::new(postgres::Postgres::connect(sink, root)?),
+        Dialect::Mysql => Box::new(mysql::Mysql::connect(sink, root)?),
+        Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
+        Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
+        Dialect::Mssql | Dialect::Oracle => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),
+    })
+}
+
+/// Checks what needs no connection.
+///
+/// # Errors
+/// Config.
+pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
+    let method = sink.method();
+    if sink.connection_string.dialect == Dialect::Sqlite {
+        sqlite::check(&sink.connection_string)?;
+    }
+    if sink.key().is_empty() && matches!(method, WriteMethod::Upsert | WriteMethod::Replace | WriteMethod::Update | WriteMethod::Delete) {
+        return Err(Error::config(format!(
+            "`write_method: {}` needs to know which rows are the same, but there is no `primary_key`",
+            method.name()
+        ))
+        .hint("name the columns that tell rows apart: `primary_key: [id]`"));
+    }
+    Ok(())
+}

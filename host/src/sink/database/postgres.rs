@@ -1,0 +1,268 @@
+//! PostgreSQL: chunks go by COPY into the table, or into a temporary one from which one statement merges them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use sqlx::postgres::{PgConnection, PgDatabaseError};
+use sqlx::{AssertSqlSafe, Executor, Row, raw_sql};
+
+use super::columns::{Column, Holds, Table, literal, quote, quoted};
+use super::encode::Chunk;
+use super::narrow::narrow;
+use super::said::{Said, Why, by_sqlstate};
+use super::{Backend, Counts, Shape, Written};
+use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::error::Result;
+use crate::remote::database::{Connected, connect};
+use crate::remote::{Tunnel, wait};
+
+/// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
+const SETUP: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+     SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET client_min_messages = warning";
+
+/// The temporary table, and the column that numbers its rows.
+const STAGE: &str = "etl_host_stage";
+const ROW: &str = "etl_host_row";
+
+/// A connection.
+pub(super) struct Postgres {
+    connection: PgConnection,
+    /// Whether the temporary table is there.
+    staging: bool,
+    _tunnel: Option<Tunnel>,
+}
+
+impl Postgres {
+    pub(super) fn connect(sink: &DatabaseSink, root: &Path) -> Result<Self> {
+        let connection = &sink.connection_string;
+        let (connected, tunnel) = wait(connect(connection, sink.ssh_tunnel.as_ref(), root))?;
+        let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
+        let mut backend = Self { connection: pg, staging: false, _tunnel: tunnel };
+        backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
+        Ok(backend)
+    }
+
+    /// Copies lines, all or nothing as far as the caller's savepoint goes.
+    fn copy(&mut self, into: &str, relation: &str, lines: &[u8]) -> Result<(), Said> {
+        let connection = &mut self.connection;
+        let copied = wait(async {
+            let mut copy = connection.copy_in_raw(into).await?;
+            for piece in lines.chunks(1 << 16) {
+                copy.send(piece).await?;
+            }
+            copy.finish().await
+        });
+        copied.map(drop).map_err(|error| {
+            let row = told_row(&error, relation);
+            Said { row, ..said(&error) }
+        })
+    }
+
+    /// Does something within a savepoint, so that the transaction goes on where it fails.
+    fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Said>) -> Result<T, Said> {
+        self.execute("SAVEPOINT etl_host")?;
+        match work(self) {
+            Ok(done) => self.execute("RELEASE SAVEPOINT etl_host").map(|_| done),
+            Err(said) if matches!(said.why, Why::Row(_)) => {
+                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host")
+                    .map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
+                Err(said)
+            }
+            Err(said) => Err(said),
+        }
+    }
+
+    fn stage(&mut self, shape: &Shape) -> Result<(), Said> {
+        if self.staging {
+            return self.execute(&format!("TRUNCATE pg_temp.{STAGE}")).map(drop);
+        }
+        // What a check or a type refuses shows as the rows are copied, with the row's number.
+        let mut sql = format!(
+            "DROP TABLE IF EXISTS pg_temp.{STAGE}; CREATE TEMPORARY TABLE {STAGE} (LIKE {} INCLUDING CONSTRAINTS)",
+            shape.table.sql()
+        );
+        for column in shape.left_out.iter() {
+            sql += &format!("; ALTER TABLE pg_temp.{STAGE} DROP COLUMN {} CASCADE", quote(Dialect::Postgres, column));
+        }
+        sql += &format!("; ALTER TABLE pg_temp.{STAGE} ADD COLUMN {ROW} bigint");
+        self.execute(&sql)?;
+        self.staging = true;
+        Ok(())
+    }
+
+    fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
+        let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
+        let refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows))))?;
+        let inserted = (chunk.rows - refused.len()) as u64;
+        Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
+    }
+
+    fn merge(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
+        self.stage(shape)?;
+        let into = format!("COPY pg_temp.{STAGE} ({}, {ROW}) FROM STDIN", shape.columns_sql());
+        let mut refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, STAGE, chunk.lines(rows))))?;
+        let mut counts = Counts::default();
+        let later = narrow(chunk.rows, &mut |rows| {
+            let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
+            // Keys that differ as texts may be equal to the database.
+            let merged = match merged {
+                Err(said) if said.why == REPEATED => self.attempt(|backend| backend.merge_range(shape, rows.clone(), true)),
+                merged => merged,
+            };
+            counts.add(&merged?);
+            Ok(())
+        })?;
+        refused.extend(later);
+        refused.sort_by_key(|(row, _)| *row);
+        Ok(Written { counts, refused })
+    }
+
+    /// Merges rows of the temporary table as if they came one by one.
+    fn merge_range(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
+        let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
+        let keys = quoted(Dialect::Postgres, &shape.key);
+        if !repeats {
+            return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
+        }
+        // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
+        if shape.method != WriteMethod::Upsert || shape.update.len() + shape.key.len() == shape.columns.len() {
+            let last = format!("(SELECT DISTINCT ON ({keys}) * FROM pg_temp.{STAGE} WHERE {within} ORDER BY {keys}, {ROW} DESC) AS s");
+            return self.merge_from(shape, &last, true);
+        }
+        let most = self
+            .texts(&format!("SELECT max(n) FROM (SELECT count(*) AS n FROM pg_temp.{STAGE} WHERE {within} GROUP BY {keys}) AS repeats"))?;
+        let most: u64 = most.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
+        let mut counts = Counts::default();
+        for turn in 1..=most {
+            let from = format!(
+                "(SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY {ROW}) AS etl_host_turn FROM pg_temp.{STAGE} \
+                 WHERE {within}) AS turns WHERE etl_host_turn = {turn}) AS s"
+            );
+            counts.add(&self.merge_from(shape, &from, true)?);
+        }
+        Ok(counts)
+    }
+
+    /// Merges rows of which no two have the same key.
+    fn merge_from(&mut self, shape: &Shape, from: &str, repeats: bool) -> Result<Counts, Said> {
+        let Shape { table, columns, key, update, method, .. } = shape;
+        let pg = Dialect::Postgres;
+        let (target, all, keys) = (table.sql(), quoted(pg, columns), quoted(pg, key));
+        let same = key.iter().map(|name| format!("t.{0} = s.{0}", quote(pg, name))).collect::<Vec<_>>().join(" AND ");
+        // Rows stand in their order already where none was left out.
+        let order = if repeats { format!(" ORDER BY {ROW}") } else { String::new() };
+        let insert = format!("INSERT INTO {target} ({all}) OVERRIDING SYSTEM VALUE SELECT {all} FROM {from}{order}");
+        let delete = format!("DELETE FROM {target} AS t USING {from} WHERE {same}");
+        let mut counts = Counts::default();
+        match method {
+            WriteMethod::Upsert => {
+                let set = update.iter().map(|name| format!("{0} = EXCLUDED.{0}", quote(pg, name))).collect::<Vec<_>>().join(", ");
+                let then = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {set}") };
+                let upsert = format!("{insert} ON CONFLICT ({keys}) DO {then}");
+                // A row that was there before has a deleted version, whose deleter this one names.
+                let counted = self.texts(&format!(
+                    "WITH merged AS ({upsert} RETURNING xmax = 0 AS fresh) SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM merged"
+                ))?;
+                let number = |index: usize| counted.first().and_then(|row| row[index].as_ref()?.parse().ok()).unwrap_or(0);
+                (counts.inserted, counts.updated) = (number(0), number(1));
+            }
+            WriteMethod::Replace => {
+                counts.deleted = self.execute(&delete)?;
+                counts.inserted = self.execute(&insert)?;
+            }
+            WriteMethod::Update if update.is_empty() => {}
+            WriteMethod::Update => {
+                let set = update.iter().map(|name| format!("{0} = s.{0}", quote(pg, name))).collect::<Vec<_>>().join(", ");
+                counts.updated = self.execute(&format!("UPDATE {target} AS t SET {set} FROM {from} WHERE {same}"))?;
+            }
+            WriteMethod::Delete => counts.deleted = self.execute(&delete)?,
+            WriteMethod::Insert | WriteMethod::TruncateAndLoad => counts.inserted = self.execute(&insert)?,
+        }
+        Ok(counts)
+    }
+}
+
+/// What one statement is told that would change a row twice.
+const REPEATED: Why = Why::Row("key_repeats");
+
+impl Backend for Postgres {
+    fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said> {
+        let rows = self.texts(&format!(
+            "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), a.atttypmod::text, a.attnotnull::text, \
+             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text \
+             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+             WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            literal(Dialect::Postgres, &table.sql())
+        ))?;
+        let column = |row: Vec<Option<String>>| {
+            let text = |index: usize| row[index].clone().unwrap_or_default();
+            Column {
+                name: text(0),
+                declared: text(2),
+                holds: Holds::of_postgres(&text(1), text(3).parse().unwrap_or(-1)),
+                nullable: text(4) != "true",
+                filled: text(5) == "true",
+                generated: text(6) == "true",
+            }
+        };
+        Ok(rows.into_iter().map(column).collect())
+    }
+
+    fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said> {
+        // One that is deferred, or of some rows only, or of expressions, settles no conflict.
+        let rows = self.texts(&format!(
+            "SELECT string_agg(a.attname::text, chr(31) ORDER BY k.n) FROM pg_index i \
+             CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n) \
+             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+             WHERE i.indrelid = to_regclass({}) AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate \
+             AND i.indisvalid AND k.n <= i.indnkeyatts GROUP BY i.indexrelid",
+            literal(Dialect::Postgres, &table.sql())
+        ))?;
+        Ok(rows.into_iter().filter_map(|row| Some(row[0].as_ref()?.split('\u{1f}').map(ToOwned::to_owned).collect())).collect())
+    }
+
+    fn execute(&mut self, sql: &str) -> Result<u64, Said> {
+        let done = wait(self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned()))));
+        done.map(|done| done.rows_affected()).map_err(|error| said(&error))
+    }
+
+    fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
+        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error))?;
+        let text = |row: &sqlx::postgres::PgRow, index: usize| {
+            row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
+        };
+        rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
+    }
+
+    fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
+        match shape.method {
+            WriteMethod::Insert | WriteMethod::TruncateAndLoad => self.insert(shape, chunk),
+            _ => self.merge(shape, chunk),
+        }
+    }
+}
+
+/// What an error of the driver means.
+fn said(error: &sqlx::Error) -> Said {
+    let Some(told) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        let why = if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) { Why::Lost } else { Why::Other };
+        return Said::new(why, error.to_string());
+    };
+    let why = if told.code() == "21000" { REPEATED } else { by_sqlstate(told.code()) };
+    // What it says of a row is not the row: that stands in the letter beside it.
+    let detail = told.detail().filter(|detail| !detail.starts_with("Failing row contains"));
+    let message = match detail {
+        Some(detail) => format!("{} ({})", told.message(), detail.trim_end_matches('.')),
+        None => told.message().to_owned(),
+    };
+    Said { why, message, row: None, column: told.column().map(ToOwned::to_owned) }
+}
+
+/// The line that COPY was at: `COPY orders, line 12, column price: "x"`; in other languages the words differ, the order does not.
+fn told_row(error: &sqlx::Error, relation: &str) -> Option<usize> {
+    let told = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    let place = told.r#where()?.lines().find_map(|line| line.strip_prefix("COPY ")?.strip_prefix(relation))?;
+    let digits = place.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let line: usize = digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    line.checked_sub(1)
+}

@@ -1,0 +1,79 @@
+//! What a database said in place of doing what it was asked.
+
+use crate::error::Error;
+
+/// An answer that is not the one that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) why: Why,
+    /// Its own words.
+    pub(super) message: String,
+    /// The row of those that were sent, from 0, where it tells.
+    pub(super) row: Option<usize>,
+    /// The column, where it tells.
+    pub(super) column: Option<String>,
+}
+
+/// What it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// A row is not taken; a short stable name for the reason.
+    Row(&'static str),
+    /// The connection is gone.
+    Lost,
+    /// Somebody else holds what is needed.
+    Busy,
+    /// We may not.
+    Denied,
+    /// Anything else.
+    Other,
+}
+
+impl Said {
+    /// Something without a row or a column.
+    pub(super) fn new(why: Why, message: impl Into<String>) -> Self {
+        Self { why, message: message.into(), row: None, column: None }
+    }
+
+    /// As an error of the run; `doing` says what we were about.
+    pub(super) fn error(self, doing: impl Into<String>) -> Error {
+        let Self { why, message, .. } = self;
+        let error = Error::outside(doing).because(anyhow::anyhow!("{message}"));
+        match why {
+            Why::Row(_) => Error::data(error.to_string()).because(anyhow::anyhow!("{message}")),
+            Why::Lost => {
+                error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was")
+            }
+            Why::Busy => error.hint("another session holds the table: try again once it has ended"),
+            Why::Denied => error.hint("grant the user what it needs, or name another user in `connection_string`"),
+            Why::Other => error,
+        }
+    }
+}
+
+/// The name of a reason for which a row is not taken, by the SQLSTATE that standard and PostgreSQL have for it.
+pub(super) fn by_sqlstate(state: &str) -> Why {
+    Why::Row(match state {
+        "23505" => "unique_violation",
+        "23502" => "not_null_violation",
+        "23503" => "foreign_key_violation",
+        "23514" => "check_violation",
+        "23P01" => "exclusion_violation",
+        "22001" => "string_too_long",
+        "22003" => "number_out_of_range",
+        "22P02" | "22P03" => "invalid_text_representation",
+        "22007" | "22008" => "invalid_datetime",
+        "22021" | "22P05" => "invalid_byte_sequence",
+        "P0001" => "raised_by_trigger",
+        "44000" => "with_check_option_violation",
+        // An index takes no value of that length.
+        "54000" => "value_too_long_for_index",
+        state if state.starts_with("23") => "integrity_violation",
+        state if state.starts_with("22") => "data_exception",
+        "57P01" | "57P02" | "57P03" => return Why::Lost,
+        state if state.starts_with("08") => return Why::Lost,
+        "55P03" | "40P01" | "40001" | "57014" => return Why::Busy,
+        "42501" => return Why::Denied,
+        _ => return Why::Other,
+    })
+}

@@ -1,0 +1,67 @@
+//! The one connection of a load, and whether a transaction is open on it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Backend;
+use super::said::{Said, Why};
+use super::tokens::Token;
+use crate::error::{Error, Result};
+
+/// A connection that the sink and its load share.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Session>>);
+
+impl Shared {
+    pub(super) fn new(backend: Box<dyn Backend>, begin: &'static str) -> Self {
+        Self(Arc::new(Mutex::new(Session { backend, begin, open: false, token: Token::default() })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of a connection.
+pub(super) struct Session {
+    pub(super) backend: Box<dyn Backend>,
+    /// How a transaction is begun there.
+    begin: &'static str,
+    open: bool,
+    /// How far the run is.
+    pub(super) token: Token,
+}
+
+impl Session {
+    /// Begins a transaction, unless one is open.
+    pub(super) fn transaction(&mut self) -> Result<&mut dyn Backend> {
+        if !self.open {
+            self.backend.execute(self.begin).map_err(|said| said.error("cannot begin a transaction"))?;
+            self.open = true;
+        }
+        Ok(self.backend.as_mut())
+    }
+
+    /// Commits what is open.
+    ///
+    /// # Errors
+    /// Data, where a constraint that was deferred up to now is broken; outside. Where the answer is lost, nobody here knows what became of it.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.open) {
+            return Ok(());
+        }
+        self.backend.execute("COMMIT").map(drop).map_err(|said| match said.why {
+            Why::Row(_) => Error::data("the database refused the rows as a whole when they were to be committed, so that none is there")
+                .because(anyhow::anyhow!("{}", said.message))
+                .hint("a deferred constraint is broken: make it `NOT DEFERRABLE`, so that single rows are found and refused, or mend the data"),
+            Why::Lost => Error::outside("the connection broke while the rows were being committed: whether they are there is not known")
+                .because(anyhow::anyhow!("{}", said.message))
+                .hint("look into the table before you run it again; with checkpoints the run would know"),
+            _ => said.error("cannot commit the rows"),
+        })
+    }
+
+    /// Undoes what is open.
+    pub(super) fn rollback(&mut self) -> Result<(), Said> {
+        if std::mem::take(&mut self.open) { self.backend.execute("ROLLBACK").map(drop) } else { Ok(()) }
+    }
+}

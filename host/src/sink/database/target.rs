@@ -1,0 +1,287 @@
+//! The table that rows go to: found, made or widened, and held to what the method needs.
+
+use arrow_schema::{Schema, SchemaRef};
+
+use super::columns::{Column, Holds, Table, literal, quote, quoted};
+use super::fit::{Fit, Fitting, never_fits};
+use super::{Backend, Shape};
+use crate::config::database::{CreateTable, DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
+use crate::error::{Error, Result, did_you_mean};
+
+/// Whether anything may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    Load,
+    /// Only looked at: a dry run.
+    Rehearse,
+}
+
+/// Finds, makes or widens the table for rows of a schema; answers what is written and how rows fit.
+///
+/// # Errors
+/// Config, where the method and the table do not go together; data, where rows cannot fit; outside.
+pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &SchemaRef, doing: Doing) -> Result<Shape> {
+    let dialect = sink.connection_string.dialect;
+    let table = Table::new(dialect, sink.schema_name.as_deref(), &sink.table);
+    let key = sink.key().to_vec();
+    check_names(&table, schema)?;
+    if !schema.fields().is_empty() {
+        check_columns("primary_key", &key, schema)?;
+        check_columns("update_columns", sink.update_columns.as_deref().unwrap_or_default(), schema)?;
+    }
+    let mut columns = look(backend, &table)?;
+    if columns.is_empty() {
+        columns = create(backend, sink, &table, schema, doing)?;
+    } else if evolve(backend, sink, &table, &columns, schema, doing)? {
+        columns = look(backend, &table)?;
+    }
+    let policy = sink.schema_evolution;
+    let (mut fittings, mut lacking) = (Vec::new(), Vec::new());
+    for field in schema.fields() {
+        match find(&columns, field.name(), dialect) {
+            Some(to) if to.generated => {
+                return Err(Error::config(format!(
+                    "column `{}` of `{}` is worked out by the database, but the rows have one",
+                    to.name,
+                    table.shown()
+                ))
+                .hint("leave it out with `drop` or `select` in transform.yaml"));
+            }
+            Some(to) => fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()) }),
+            None if policy == SchemaEvolution::DiscardValue => {}
+            None => lacking.push(field.name().clone()),
+        }
+    }
+    if sink.method() == WriteMethod::Delete {
+        fittings.retain(|fitting| fitting.key);
+    }
+    let named = |names: &[String]| -> Vec<String> {
+        let to = names.iter().filter_map(|name| fittings.iter().find(|fitting| fitting.from == *name));
+        to.map(|fitting| fitting.to.name.clone()).collect()
+    };
+    let update = match &sink.update_columns {
+        Some(names) => named(names),
+        None => fittings.iter().filter(|fitting| !fitting.key).map(|fitting| fitting.to.name.clone()).collect(),
+    };
+    let written: Vec<String> = fittings.iter().map(|fitting| fitting.to.name.clone()).collect();
+    let shape = Shape {
+        key: named(&key),
+        update,
+        left_out: columns.iter().filter(|column| !written.contains(&column.name)).map(|column| column.name.clone()).collect(),
+        columns: written,
+        method: sink.method(),
+        others_unique: false,
+        table,
+        fit: Fit { dialect, columns: fittings, lacking, policy },
+    };
+    if columns.is_empty() || schema.fields().is_empty() {
+        return Ok(shape);
+    }
+    check_filled(&shape, &columns)?;
+    check_key(backend, sink, shape, doing)
+}
+
+/// Checks that every column has a value that needs one.
+fn check_filled(shape: &Shape, columns: &[Column]) -> Result<()> {
+    let needs = |column: &&Column| !(column.nullable || column.filled || column.generated) && shape.left_out.contains(&column.name);
+    match columns.iter().find(needs) {
+        Some(column) if !matches!(shape.method, WriteMethod::Update | WriteMethod::Delete) => Err(Error::config(format!(
+            "column `{}` of `{}` must not be null and has no default, but the rows have no such column",
+            column.name,
+            shape.table.shown()
+        ))
+        .hint("add it in transform.yaml, or give it a default in the database")),
+        _ => Ok(()),
+    }
+}
+
+fn look(backend: &mut dyn Backend, table: &Table) -> Result<Vec<Column>> {
+    backend.columns(table).map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown())))
+}
+
+/// Finds a column by its name: as it is, else without regard to case, as SQL without quotes does.
+fn find<'a>(columns: &'a [Column], name: &str, dialect: Dialect) -> Option<&'a Column> {
+    let exact = columns.iter().find(|column| column.name == name);
+    let mut alike = columns.iter().filter(|column| column.name.eq_ignore_ascii_case(name));
+    let alike = alike.next().filter(|_| dialect != Dialect::Postgres || alike.next().is_none());
+    exact.or(alike)
+}
+
+/// Holds names to what the database keeps of them: PostgreSQL cuts them off without a word.
+fn check_names(table: &Table, schema: &Schema) -> Result<()> {
+    let most = match table.dialect {
+        Dialect::Postgres => 63,
+        Dialect::Mysql => 64,
+        _ => usize::MAX,
+    };
+    let names = [&table.name].into_iter().chain(schema.fields().iter().map(|field| field.name()));
+    for name in names {
+        if name.len() > most || name.is_empty() || name.contains('\0') {
+            return Err(Error::config(format!(
+                "`{name}` cannot be the name of a table or column there: it has {} bytes, 1 to {most} are kept",
+                name.len()
+            ))
+            .hint("rename the column in transform.yaml"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that rows have the columns that a key of `load.yaml` names.
+fn check_columns(option: &str, names: &[String], schema: &Schema) -> Result<()> {
+    for name in names {
+        if schema.field_with_name(name).is_err() {
+            let have: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let error =
+                Error::config(format!("`{option}` names the column `{name}`, which the rows have not; they have {}", have.join(", ")));
+            return Err(match did_you_mean(name, have.iter().copied()) {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None => error,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema: &SchemaRef, doing: Doing) -> Result<Vec<Column>> {
+    let dialect = table.dialect;
+    if sink.create_table == CreateTable::Never {
+        return Err(Error::config(format!("there is no table `{}` in `{}`", table.shown(), sink.connection_string))
+            .hint("create it, correct `table` or `schema_name`, or write `create_table: if_missing`"));
+    }
+    if matches!(sink.method(), WriteMethod::Update | WriteMethod::Delete) {
+        return Err(Error::config(format!("there is no table `{}` whose rows could be changed or deleted", table.shown()))
+            .hint("correct `table` or `schema_name`"));
+    }
+    if schema.fields().is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = [&sink.primary_key.0, &sink.unique_constraints.0];
+    let is_key = |name: &String| keys.iter().any(|key| key.contains(name));
+    let declared = |field: &arrow_schema::FieldRef| Holds::declare(dialect, field.data_type(), is_key(field.name()));
+    let mut lines: Vec<String> = Vec::new();
+    for field in schema.fields() {
+        let not_null = if sink.primary_key.0.contains(field.name()) { " NOT NULL" } else { "" };
+        lines.push(format!("{} {}{not_null}", quote(dialect, field.name()), declared(field)));
+    }
+    for (key, what) in keys.into_iter().zip(["PRIMARY KEY", "UNIQUE"]).filter(|(key, _)| !key.is_empty()) {
+        check_columns(if what == "UNIQUE" { "unique_constraints" } else { "primary_key" }, key, schema)?;
+        lines.push(format!("{what} ({})", quoted(dialect, key)));
+    }
+    // Keys that differ stay different, whatever the database's own order of letters.
+    let tail = if dialect == Dialect::Mysql { " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" } else { "" };
+    if doing == Doing::Load {
+        let sql = format!("CREATE TABLE {} ({}){tail}", table.sql(), lines.join(", "));
+        backend.execute(&sql).map_err(|said| said.error(format!("cannot create the table `{}`", table.shown())))?;
+        tracing::info!(table = table.shown(), "the table was not there and was created");
+        return look(backend, table);
+    }
+    let column = |field: &arrow_schema::FieldRef| Column {
+        name: field.name().clone(),
+        declared: declared(field),
+        holds: Holds::Other,
+        nullable: !sink.primary_key.0.contains(field.name()),
+        filled: false,
+        generated: false,
+    };
+    Ok(schema.fields().iter().map(column).collect())
+}
+
+/// Adds columns and widens types where the policy says so; answers whether anything was changed.
+fn evolve(
+    backend: &mut dyn Backend,
+    sink: &DatabaseSink,
+    table: &Table,
+    columns: &[Column],
+    schema: &SchemaRef,
+    doing: Doing,
+) -> Result<bool> {
+    let dialect = table.dialect;
+    let policy = sink.schema_evolution;
+    let mut changes = Vec::new();
+    for field in schema.fields() {
+        let (name, kind) = (field.name(), field.data_type());
+        if sink.method() == WriteMethod::Delete && !sink.key().contains(name) {
+            continue;
+        }
+        match find(columns, name, dialect) {
+            None if policy == SchemaEvolution::Freeze => {
+                return Err(Error::data(format!(
+                    "the rows have a column `{name}`, but `{}` has not, and `schema_evolution` is `freeze`",
+                    table.shown()
+                ))
+                .hint("leave it out with `select` in transform.yaml, add it to the table, or write `schema_evolution: evolve`"));
+            }
+            None if policy == SchemaEvolution::Evolve => {
+                let declared = Holds::declare(dialect, kind, sink.key().contains(name));
+                changes.push((format!("ADD COLUMN {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
+            }
+            None => {}
+            Some(column) => {
+                let wider = column.holds.widened(dialect, kind).filter(|_| policy == SchemaEvolution::Evolve);
+                if let Some(wider) = wider {
+                    let name = quote(dialect, &column.name);
+                    let not_null = if column.nullable { "" } else { " NOT NULL" };
+                    let sql = match dialect {
+                        Dialect::Mysql => format!("MODIFY COLUMN {name} {wider}{not_null}"),
+                        _ => format!("ALTER COLUMN {name} TYPE {wider}"),
+                    };
+                    changes.push((sql, format!("{} {} to {wider}", column.name, column.declared)));
+                } else if never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze) {
+                    return Err(Error::data(format!(
+                        "column `{name}` of the rows is {kind}, which column `{}` of `{}` ({}) never holds",
+                        column.name,
+                        table.shown(),
+                        column.declared
+                    ))
+                    .hint("convert it in transform.yaml, or change the table"));
+                }
+            }
+        }
+    }
+    if doing == Doing::Load {
+        for (sql, shown) in &changes {
+            let sql = format!("ALTER TABLE {} {sql}", table.sql());
+            backend.execute(&sql).map_err(|said| said.error(format!("cannot change the table `{}`: {shown}", table.shown())))?;
+            tracing::info!(table = table.shown(), change = shown, "the table was changed to hold the rows");
+        }
+    }
+    Ok(!changes.is_empty() && doing == Doing::Load)
+}
+
+/// Checks that an index settles which rows are the same, where the method asks the database for that.
+fn check_key(backend: &mut dyn Backend, sink: &DatabaseSink, mut shape: Shape, doing: Doing) -> Result<Shape> {
+    if shape.method != WriteMethod::Upsert || shape.columns.is_empty() {
+        return Ok(shape);
+    }
+    let table = &shape.table;
+    let unique = backend.unique_keys(table).map_err(|said| said.error(format!("cannot look at the indexes of `{}`", table.shown())))?;
+    if unique.is_empty() && doing == Doing::Rehearse && look(backend, table)?.is_empty() {
+        // It is not there yet, and is made with its key.
+        return Ok(shape);
+    }
+    let same =
+        |key: &[String]| key.len() == shape.key.len() && key.iter().all(|name| shape.key.iter().any(|own| own.eq_ignore_ascii_case(name)));
+    shape.others_unique = unique.iter().any(|key| !same(key));
+    if unique.iter().any(|key| same(key)) {
+        return Ok(shape);
+    }
+    let names = quoted(table.dialect, &shape.key);
+    let statement = match table.dialect {
+        Dialect::Sqlite => {
+            format!("CREATE UNIQUE INDEX {} ON {} ({names})", quote(table.dialect, &format!("{}_key", table.name)), table.sql())
+        }
+        _ => format!("ALTER TABLE {} ADD UNIQUE ({names})", table.sql()),
+    };
+    Err(Error::config(format!(
+        "`upsert` into `{}` needs a unique index on its key ({}), and there is none",
+        table.shown(),
+        sink.key().join(", ")
+    ))
+    .hint(format!("run `{statement}`, or name the key that the table has")))
+}
+
+/// A text for SQL, for those who only have the table.
+pub(super) fn text(table: &Table, text: &str) -> String {
+    literal(table.dialect, text)
+}
