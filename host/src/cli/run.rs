@@ -143,7 +143,7 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
         network: args.network.network(),
-        state_dir: setup::state_folder(&args.state).ok(),
+        state: setup::home_if_any(&args.state)?,
         checkpoints,
         ..RunOptions::default()
     };

@@ -48,6 +48,7 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
+pub use self::letters::table_at;
 use crate::config::extract::Source as SourceConfig;
 use crate::config::load::Sink as SinkConfig;
 use crate::crash;

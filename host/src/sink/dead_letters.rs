@@ -13,7 +13,7 @@ mod staged;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -195,11 +195,9 @@ impl DeadLetters {
                 }
             }
             Place::Table(table) => {
-                let open = |(staged, _): &(PathBuf, File)| -> Result<Box<dyn BufRead + Send>> {
-                    Ok(Box::new(BufReader::new(File::open(staged).map_err(|error| cannot("read", staged, error))?)))
-                };
+                let staged: Vec<PathBuf> = splits.values().filter_map(|split| Some(split.staged.as_ref()?.0.clone())).collect();
                 // A letter has one name, however often the run is gone on with: it is there once.
-                table.append(splits.values().filter_map(|split| split.staged.as_ref()).map(open).collect::<Result<_>>()?)?;
+                table.append(&staged)?;
                 *appended = Some(Appended { file: 0, before: 0, after: 0 });
             }
             Place::Memory | Place::Nowhere => return Ok(()),
@@ -312,12 +310,12 @@ impl DeadLetters {
         self.state().recent.iter().cloned().collect()
     }
 
-    /// The file, where the letters go to one and there are any.
+    /// The file or the database, where there are any letters and they are kept.
     pub fn path(&self) -> Option<&Path> {
         let any = self.state().splits.values().any(|split| !split.counts.is_empty());
         match &self.place {
             Place::File(path) if any => Some(path),
-            Place::Table(table) if any => Some(table.path()),
+            Place::Table(table) if any => Some(Path::new(table.title())),
             _ => None,
         }
     }
@@ -332,6 +330,9 @@ impl DeadLetters {
 
     /// Many runs may write letters to one file, so each has a workspace of its own.
     fn open_workspace(&self, path: &Path, kept: Option<&Path>) -> Result<Workspace> {
+        if let Place::Table(table) = &self.place {
+            table.make_room()?;
+        }
         let (folder, name) = self.place_of_workspace(path);
         let workspace = Workspace::open(folder, &name, &self.run.run_id)?;
         let prefix = name.strip_suffix(&self.run.run_id).unwrap_or(&name);

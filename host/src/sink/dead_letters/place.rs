@@ -29,11 +29,11 @@ impl Place {
         Self::File(if is_folder { full.join(name) } else { full })
     }
 
-    /// The file that letters go to, of itself or of a table.
+    /// The file that letters go to, or what they are staged beside where they go to a table.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Table(table) => Some(table.path()),
+            Self::Table(table) => Some(table.beside()),
             Self::Memory | Self::Nowhere => None,
         }
     }
