@@ -88,6 +88,16 @@ pub struct Position {
     pub cursor: Option<String>,
 }
 
+impl Position {
+    /// What `cursor` is where a source that is asked for its rows could not go on from here.
+    pub const NOWHERE: &str = "";
+
+    /// Whether another read can go on from here.
+    pub fn is_found_again(&self) -> bool {
+        self.cursor.as_deref() != Some(Self::NOWHERE)
+    }
+}
+
 /// A row that goes no further, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reject {

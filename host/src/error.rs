@@ -92,6 +92,7 @@ struct Inner {
     hint: Option<String>,
     phase: Option<PhaseName>,
     lost: bool,
+    given_up: bool,
     source: Option<anyhow::Error>,
 }
 
@@ -101,7 +102,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Makes an error of the given fault; the message is lower case, without a full stop, literals in back-quotes.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, phase: None, lost: false, source: None }))
+        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, phase: None, lost: false, given_up: false, source: None }))
     }
 
     /// Makes a configuration error.
@@ -171,6 +172,20 @@ impl Error {
         self
     }
 
+    /// The same, with the world outside at fault.
+    #[must_use]
+    pub fn as_outside(mut self) -> Self {
+        self.0.fault = Fault::Outside;
+        self
+    }
+
+    /// Says that trying again is no use: it was tried often enough where it happened.
+    #[must_use]
+    pub fn given_up(mut self) -> Self {
+        self.0.given_up = true;
+        self
+    }
+
     /// Puts a level above that says what we were doing; the fault stays.
     #[must_use]
     pub fn while_doing(self, message: impl Into<String>) -> Self {
@@ -181,6 +196,11 @@ impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.0.fault
+    }
+
+    /// Whether it was tried again as often as it may be.
+    pub fn is_given_up(&self) -> bool {
+        self.0.given_up || self.0.source.as_ref().and_then(|source| source.downcast_ref::<Error>()).is_some_and(Error::is_given_up)
     }
 
     /// The phase of a run in which it happened, where somebody said so.

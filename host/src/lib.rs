@@ -16,6 +16,8 @@ pub mod config;
 
 pub mod plan;
 
+pub mod network;
+
 pub mod sandbox;
 
 pub mod remote;

@@ -35,7 +35,7 @@ fn store() -> TempDir {
 
 /// A pipeline whose one stage is a component.
 fn pipeline(component: &str) -> Pipeline {
-    let step = format!("- custom_function: {{component: \"{component}\", {KWARGS}}}\n");
+    let step = format!("- custom_function: {{component: \"{component}\", function: ops, {KWARGS}}}\n");
     Pipeline::of(("in.jsonl", "{\"id\": 1}\n"), &step, "out.jsonl")
 }
 
@@ -67,10 +67,10 @@ fn a_component_is_found_by_digest_in_the_store_and_beside_its_lock_file() {
     let digest = format!("sha256:{}", digest_of(WASM));
     let pipeline = pipeline(&digest);
     let gone = on(&pipeline, store.path(), &["run"]);
-    let words = [(store.path().to_str().unwrap(), "STORE"), (digest.as_str(), "DIGEST"), (&digest[7..19], "STAGE")];
+    let words = [(store.path().to_str().unwrap(), "STORE"), (digest.as_str(), "DIGEST")];
     insta::assert_snapshot!(format!("{}\n{}", gone.code, mask(&gone.stderr, &words)), @r"
     3
-    ./transform.yaml:1:20: error: `[0].custom_function`: stage `STAGE`
+    ./transform.yaml:1:20: error: `[0].custom_function`: stage `ops`
       because: component `DIGEST` is not in the store `STORE`
       hint: bring it there with `etl-host add FILE` or `etl-host pull oci://…`
     ");
@@ -112,7 +112,7 @@ fn a_component_that_is_not_what_the_lock_file_says_stops_the_run() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(format!("{}\n{}", stopped.code, mask(&stopped.stderr, &[(&digest, "PINNED"), (&found, "FOUND")])), @r"
             2
-            ./transform.yaml:1:20: error: `[0].custom_function`: stage `mine`
+            ./transform.yaml:1:20: error: `[0].custom_function`: stage `ops`
               because: component `./mine.wasm` is not what it is pinned to: `./etl-host.lock` has sha256:PINNED, found sha256:FOUND
               hint: if that is meant, pin it anew with `etl-host lock .`
             ");
@@ -122,7 +122,7 @@ fn a_component_that_is_not_what_the_lock_file_says_stops_the_run() {
     assert!(on(&pipeline, store.path(), &["lock"]).stderr.starts_with("changed "));
     assert_eq!(on(&pipeline, store.path(), &["run"]).code, 0);
     // What the pipeline no longer names is dropped.
-    let step = format!("- custom_function: {{component: {WASM}, {KWARGS}}}\n");
+    let step = format!("- custom_function: {{component: {WASM}, function: ops, {KWARGS}}}\n");
     let moved = on(&pipeline.with("transform.yaml", step), store.path(), &["lock"]);
     assert!(moved.stderr.contains("dropped  mine.wasm") && moved.stderr.contains(WASM), "{moved:?}");
 }

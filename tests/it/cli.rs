@@ -116,6 +116,7 @@ fn inspect_shows_what_a_component_is_and_reaches() {
       size SIZE
       world      etl:transform/transform@1.0.0
       function   ops (stateless): the simple operations of transform.yaml, in their order
+      function   flatten (stateless): objects and lists as columns
       imports    etl:transform/data@1.0.0: rows, log, counters
       imports    etl:transform/host@1.0.0: rows, log, counters
       imports    etl:transform/types@1.0.0: rows, log, counters
@@ -314,7 +315,7 @@ fn a_component_that_is_not_there_and_a_function_that_it_does_not_have() {
     insta::assert_snapshot!(shown(&wrong.answer(&["run"])), @r"
     exit code 2
     --- stderr
-    ./transform.yaml:1:20: error: `[0].custom_function`: the component has no function `runn`; it has `ops`
+    ./transform.yaml:1:20: error: `[0].custom_function`: the component has no function `runn`; it has `ops`, `flatten`
     ");
 }
 

@@ -273,3 +273,14 @@ fn plan_says_what_is_read_and_inspect_what_there_is() {
     let schema = answer(program().args(["schema", "transform"]));
     assert!(schema.stdout.contains("With `mode: batch`, which rows it gets at once"), "the JSON Schema knows the keys");
 }
+
+#[test]
+fn a_regular_expression_that_burns_the_fuel_of_a_row_is_named_in_its_dead_letter() {
+    let rows = format!("{{\"t\":\"ok\"}}\n{{\"t\":\"{}b\"}}\n{{\"t\":\"aa\"}}\n", "a".repeat(40));
+    let transform = "jsonata: {mode: record, expression: '{\"t\": t, \"m\": $contains(t, /^(?=(a+)+$)/)}'}\n";
+    let pipeline = Pipeline::of(("in.jsonl", &rows), transform, "out.jsonl");
+    pipeline.run(4);
+    assert_eq!(pipeline.read("out.jsonl"), "{\"t\":\"ok\",\"m\":false}\n{\"t\":\"aa\",\"m\":true}\n");
+    let message = pipeline.letters()[0]["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("used all of its 52.0 M fuel on a regular expression"), "{message}");
+}

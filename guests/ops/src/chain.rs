@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema, SchemaRef};
 use etl_steps::expr::{self, Expr};
-use etl_steps::{Filter, Flatten, FlattenStrategy, OnConvertError, Operator, Options, Step, Type};
+use etl_steps::{Filter, OnConvertError, Operator, Options, Step, Type};
 use serde_json::Value;
 
 use crate::column::{describe, normal, utc};
@@ -211,7 +211,6 @@ impl Builder<'_> {
                 let done = node::lookup(self.column(register), mapping, default.as_ref());
                 self.settle(format!("{at}.map"), "map_type", field, done.map(Some));
             }
-            Step::Flatten(flatten) => self.flatten(at, flatten),
             Step::Unnest(name) => self.unnest(at, name),
             Step::FillNull(fields) => {
                 for (name, value) in fields {
@@ -393,79 +392,6 @@ impl Builder<'_> {
             Ok(test) => self.instructions.push(Instruction::Filter { from, test }),
             Err(wrong) => self.problem(format!("{at}.filter.value"), "filter_value", wrong),
         }
-    }
-
-    fn flatten(&mut self, at: &str, flatten: &Flatten) {
-        let Flatten { strategy, separator, max_depth, prefix, fields } = flatten;
-        for name in fields {
-            self.scope.find_or_miss(name);
-        }
-        let depth = if *strategy == FlattenStrategy::Simple { 1 } else { max_depth.unwrap_or(u32::MAX) };
-        let lists = *strategy == FlattenStrategy::ArrayFlatten;
-        let mut columns: Vec<Named> = Vec::new();
-        for column in std::mem::take(&mut self.scope.columns) {
-            if !fields.is_empty() && !fields.contains(&column.name) {
-                columns.push(column);
-                continue;
-            }
-            let base = if prefix.is_empty() { format!("{}{separator}", column.name) } else { prefix.clone() };
-            let mut open = vec![(column.name.clone(), base, column.register, depth)];
-            while let Some((name, base, register, depth)) = open.pop() {
-                let data_type = self.scope.data_type(register).clone();
-                let members: Vec<(String, DataType, Node)> = match &data_type {
-                    _ if depth == 0 => Vec::new(),
-                    DataType::Struct(members) => {
-                        let member = |index| Node::Member(Box::new(Node::Column(register)), index);
-                        members
-                            .iter()
-                            .enumerate()
-                            .map(|(index, field)| (field.name().clone(), field.data_type().clone(), member(index)))
-                            .collect()
-                    }
-                    DataType::FixedSizeList(item, length) if lists => {
-                        let item_of = |index: i32| Node::Item(Box::new(Node::Column(register)), index as usize);
-                        (0..*length).map(|index| (index.to_string(), item.data_type().clone(), item_of(index))).collect()
-                    }
-                    DataType::List(_) | DataType::LargeList(_) if lists => {
-                        let message = format!(
-                            "how many items the lists of `{name}` have is not known before they are read, so they cannot become columns"
-                        );
-                        self.problem(
-                            format!("{at}.flatten"),
-                            "list_length",
-                            (message, Some("use `unnest`, or `add` with `${list[0]}` for the items that you need".into())),
-                        );
-                        Vec::new()
-                    }
-                    _ => Vec::new(),
-                };
-                if members.is_empty() {
-                    columns.push(Named { name, register });
-                    continue;
-                }
-                for (key, data_type, node) in members.into_iter().rev() {
-                    let to = self.scope.add(if data_type == DataType::Null { DataType::Utf8 } else { data_type });
-                    self.instructions.push(Instruction::Assign { to, node });
-                    let name = format!("{base}{key}");
-                    open.push((name.clone(), format!("{name}{separator}"), to, depth - 1));
-                }
-            }
-        }
-        for (index, column) in columns.iter().enumerate() {
-            if columns[..index].iter().any(|other| other.name == column.name) {
-                let wrong = (
-                    format!("two columns would be named `{}`", column.name),
-                    Some("use another `separator` or `prefix`, or rename a column first".into()),
-                );
-                self.problems.push(Problem {
-                    field: Some(format!("{at}.flatten")),
-                    code: "duplicate_column",
-                    message: wrong.0,
-                    help: wrong.1,
-                });
-            }
-        }
-        self.scope.columns = columns;
     }
 
     fn unnest(&mut self, at: &str, name: &str) {

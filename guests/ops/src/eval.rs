@@ -123,7 +123,7 @@ fn eval_moment(moment: Moment, data_type: &DataType, now: i64) -> Value {
 }
 
 /// Widens a column to a type that holds all its values.
-fn cast(array: &ArrayRef, to: &DataType) -> ArrayRef {
+pub(crate) fn cast(array: &ArrayRef, to: &DataType) -> ArrayRef {
     match (array.data_type(), to) {
         (from, to) if from == to => array.clone(),
         (DataType::Null, to) => new_null_array(to, array.len()),

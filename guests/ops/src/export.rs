@@ -3,10 +3,54 @@
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
-use etl_sdk::{Columns, Input, Output, Plan, Refusal, StageError};
+use arrow_schema::{Field, Schema, SchemaRef};
+use etl_sdk::{Cardinality, Columns, Input, Output, Plan, Refusal, StageError};
 
+use etl_steps::flatten::Flattening;
+
+use crate::flatten::{Flattener, Source};
 use crate::{Chain, ColumnOp, Context, Derived, Emitted, Problem, Rejection};
+
+/// The function `flatten`.
+pub struct Flatten(Flattener);
+
+impl Columns for Flatten {
+    const NAME: &'static str = "flatten";
+    const SUMMARY: &'static str = "objects and lists as columns";
+    type Options = Flattening;
+
+    fn configure(options: Flattening, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
+        let (flattener, output) = Flattener::configure(options, input.clone()).map_err(|problem| vec![of_options(problem)])?;
+        let plan = output.map_or_else(|| Plan::unknown(Cardinality::Map), Plan::map).reading(flattener.reads());
+        Ok((Self(flattener), plan))
+    }
+
+    fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Result<(), StageError> {
+        let columns = if self.0.reads().is_empty() { no_columns(input.num_rows())? } else { input.read()? };
+        let flat = self.0.flatten(columns.columns()).map_err(of_data)?;
+        if flat.by_item {
+            output.schema(&self.0.schema(&flat))?;
+        }
+        let (mut ops, mut fields, mut arrays) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, source) in flat.columns {
+            ops.push(match source {
+                Source::Input(index) => etl_sdk::ColumnOp::Rename((index as u32, name)),
+                Source::Made(array) => {
+                    fields.push(Field::new(&name, array.data_type().clone(), true));
+                    arrays.push(array);
+                    etl_sdk::ColumnOp::Computed((arrays.len() as u32 - 1, name))
+                }
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(input.num_rows()));
+        let computed = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        output.derive(input, None, &ops, (computed.num_columns() > 0).then_some(&computed))?;
+        for name in self.0.missing() {
+            etl_sdk::count(&format!("missing_column.{name}"), input.num_rows() as u64);
+        }
+        Ok(())
+    }
+}
 
 /// The function `ops`.
 pub struct Ops {
@@ -98,4 +142,4 @@ fn complete(mut error: StageError, field: Option<String>, help: Option<String>) 
     }
 }
 
-etl_sdk::export_columns!(Ops);
+etl_sdk::export_columns!(Ops, Flatten);

@@ -14,7 +14,6 @@
 //! - A lower width of a type is worked on in its widest: integers as 64-bit, floats as 64-bit, instants as microseconds.
 //! - Zones are UTC and fixed offsets; an instant in a named region is shown in UTC.
 //! - A text with an offset does not become a `timestamp` without a zone, and more digits than a `decimal` has are refused; floats are rounded to it.
-//! - `flatten` turns lists into columns only where the type fixes their length.
 //! - `unnest` keeps a row whose list is null or empty, with null for the item; a reject behind it takes the whole input row with it.
 
 mod alive;
@@ -24,6 +23,7 @@ mod convert;
 mod eval;
 mod export;
 mod filter;
+mod flatten;
 mod format;
 mod instant;
 mod json;
@@ -42,7 +42,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
 
 pub use chain::Chain;
-pub use export::Ops;
+pub use export::{Flatten, Ops};
 
 /// What is wrong with the options, or with a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

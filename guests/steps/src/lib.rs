@@ -6,6 +6,7 @@
 pub mod aggregate;
 mod duration;
 pub mod expr;
+pub mod flatten;
 pub mod jsonata;
 pub mod moment;
 mod types;
@@ -60,8 +61,6 @@ pub enum Step {
         /// For values that are not in the mapping; absent = the value stays.
         default: Option<Value>,
     },
-    /// Objects become columns.
-    Flatten(Flatten),
     /// One row an item of the list in this column.
     Unnest(String),
     /// Columns to fill where null; `@now`, `@utcnow`, `@week_start`, `@week_end` stand for dates of the run's start.
@@ -124,41 +123,4 @@ pub enum Operator {
     IsNull,
     /// Neither null nor absent.
     IsNotNull,
-}
-
-/// How objects become columns.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub struct Flatten {
-    /// `simple`: one level; `recursive`: all levels; `array_flatten`: all levels, list items too, by index.
-    pub strategy: FlattenStrategy,
-    /// Between the parts of a name. Default `_`.
-    pub separator: String,
-    /// Levels at most; absent = no limit but the schema's depth.
-    pub max_depth: Option<u32>,
-    /// Put before each new name.
-    pub prefix: String,
-    /// Columns to flatten; empty = all that hold objects.
-    pub fields: Vec<String>,
-}
-
-impl Default for Flatten {
-    fn default() -> Self {
-        Self { strategy: FlattenStrategy::default(), separator: "_".into(), max_depth: None, prefix: String::new(), fields: Vec::new() }
-    }
-}
-
-/// How deep `flatten` goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-pub enum FlattenStrategy {
-    /// One level.
-    Simple,
-    /// All levels of objects.
-    #[default]
-    Recursive,
-    /// All levels of objects and lists; an item's name is its index.
-    ArrayFlatten,
 }

@@ -156,13 +156,13 @@ struct LoginArgs {
     password_stdin: bool,
 }
 
-/// What the operator allows on the network, beside what the stages were granted.
+/// What the operator allows on the network, to sources and to stages that were granted it.
 #[derive(Debug, Args)]
 struct NetworkArgs {
-    /// Let transforms that were granted this host call it though its address is not public (this machine, a private network)
+    /// Let sources, and transforms that were granted this host, call it though its address is not public (this machine, a private network)
     #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_PRIVATE_NETWORK", value_delimiter = ',')]
     allow_private_network: Vec<PrivateHost>,
-    /// Trust the certificates in this file (PEM), too, when transforms call hosts by HTTPS: those of an authority of your own
+    /// Trust the certificates in this file (PEM), too, when sources and transforms call hosts by HTTPS: those of an authority of your own
     #[arg(long, value_name = "FILE", env = "ETL_HOST_CA_FILE", value_delimiter = ',')]
     ca_file: Vec<PathBuf>,
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use etl_steps::validate::Thresholds;
 use serde_json::{Value, json};
 
-use super::{CacheArgs, ContractArgs, LibraryArgs, Outcome, contract, setup, terminal};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup, terminal};
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::config::load::Sink;
 use crate::error::Context;
@@ -27,6 +27,8 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     library: LibraryArgs,
     #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
     cache: CacheArgs,
 }
 
@@ -34,8 +36,8 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(args: &PlanArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox(&args.cache, &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), ..RunOptions::default() };
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
     let resolved = resolve(&plan, &options, &sandbox);
     if args.json {
         terminal::data(&serde_json::to_string(&as_json(&plan, resolved.as_ref().ok())).bug(|| "writing the plan as JSON".into())?);

@@ -178,6 +178,7 @@ pub(super) fn files(node: &mut Node, findings: &mut Findings) {
 /// `type: http`.
 pub(super) fn http(node: &mut Node, findings: &mut Findings) {
     rename(node, HTTP, findings);
+    files(node, findings);
     within(node, "pagination", |pagination| {
         for (from, to, name) in PAGINATION {
             push_down(pagination, from, to, name, findings);
@@ -188,8 +189,10 @@ pub(super) fn http(node: &mut Node, findings: &mut Findings) {
         let mut condition = kind("max_pages");
         condition.put(named("value"), value.clone());
         let (conditions_key, mut conditions) = pagination.take_given("stop_conditions").unwrap_or_else(|| {
-            // The default condition holds beside it.
-            (named("stop_conditions"), Node::beside(&value, Value::List(vec![kind("fewer_records")])))
+            // The default condition of the strategy holds beside it.
+            let by_number = !pagination.given("strategy").and_then(Node::text).is_some_and(|text| !matches!(text, "page" | "offset"));
+            let default = if by_number { vec![kind("fewer_records")] } else { Vec::new() };
+            (named("stop_conditions"), Node::beside(&value, Value::List(default)))
         });
         if let Value::List(items) = &mut conditions.value {
             items.push(condition);

@@ -1,6 +1,7 @@
 //! Databases in `extract.yaml` and `load.yaml`, typed.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{SeqAccess, Visitor};
@@ -8,21 +9,30 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::settings::Secret;
+use crate::error::Place;
 
 /// Asks a database.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSource {
-    /// The query; `:name` stands for a parameter.
+    /// The query, one statement that only reads; `:name` stands for a parameter, which is bound, never pasted; `\:name` is `:name` itself.
     pub query: String,
-    /// Values of the query's parameters.
+    /// Values of the query's parameters; a list stands for its values, as in `IN :ids`. Parameters of the run of the same name come first.
     #[serde(default)]
     pub params: Map<String, Value>,
+    /// Column of the query by whose value rows are ordered, so that an interrupted run goes on behind the last one: a whole number, a decimal, a day, a time,
+    /// a UUID or a text. Rows may share a value. Default: `incremental.cursor_field`.
+    pub cursor_field: Option<String>,
+    /// Seconds after which the database ends the query, the reading of its rows included; SQLite: until the next row. Default: as long as the run may take.
+    pub statement_timeout: Option<NonZeroU64>,
     /// Database, as `scheme://user:password@host:port/name`; schemes are `postgresql`, `mysql`, `mariadb`, `sqlite`, `mssql`, `oracle`.
     #[schemars(with = "String")]
     pub connection_string: Connection,
     /// SSH tunnel to the database. Default: none.
     pub ssh_tunnel: Option<SshTunnel>,
+    /// Where the query stands.
+    #[serde(skip)]
+    pub place: Place,
 }
 
 /// Writes to a table.
@@ -152,13 +162,19 @@ pub struct SshTunnel {
     pub username: String,
     /// Password there.
     pub password: Option<Secret>,
-    /// File with the private key, in place of a password.
+    /// File with the private key, tried before the password; relative to the contract directory, `~/` is the user's folder.
+    /// Default: where there is no password either, `id_ed25519`, `id_ecdsa` or `id_rsa` in `~/.ssh`.
     pub key_file: Option<String>,
+    /// Passphrase of an encrypted key.
+    pub key_passphrase: Option<Secret>,
+    /// File with the keys of known machines, as `ssh` keeps it; one that is not in it is refused.
+    /// Default: `~/.ssh/known_hosts`, then `/etc/ssh/ssh_known_hosts`.
+    pub known_hosts: Option<String>,
     /// Machine of the database as seen from there. Default: from the connection.
     pub remote_host: Option<String>,
     /// Its port. Default: from the connection.
     pub remote_port: Option<u16>,
-    /// Port on this machine. Default: 5433.
+    /// Port on this machine; where it is taken, and for 0, another one. Default: 5433.
     #[serde(default = "local_port")]
     pub local_port: u16,
 }
@@ -250,21 +266,53 @@ impl fmt::Display for Connection {
     }
 }
 
-/// The URL with `***` in place of its password.
+/// The URL with `***` in place of its passwords.
 fn without_password(url: &str) -> String {
-    match password(url) {
+    let mut masked = match password(url) {
         Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
         None => url.to_owned(),
+    };
+    if let Some(password) = password_option(url) {
+        masked = masked.replace(&format!("password={password}"), "password=***");
     }
+    masked
 }
 
-/// The password within a URL.
+/// The password within a URL, before its host; in that of a database also one that holds a sign that it should not.
 pub(super) fn password(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
+    let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', ' ']).next()?;
-    let (user, _) = authority.rsplit_once('@')?;
+    let careless = || Dialect::parse(scheme).and_then(|_| rest.rsplit_once('@'));
+    let (user, _) = authority.rsplit_once('@').or_else(careless)?;
     let (_, password) = user.split_once(':')?;
     (!password.is_empty()).then_some(password)
+}
+
+/// A text with `%40` and its like replaced by what they stand for.
+pub(super) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let pair = after.get(..2).filter(|_| *first == b'%').and_then(|pair| std::str::from_utf8(pair).ok());
+        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The password among the options of a URL.
+pub(super) fn password_option(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let (_, query) = rest.split_once('?')?;
+    query.split('&').find_map(|option| option.strip_prefix("password=")).filter(|password| !password.is_empty())
 }
 
 /// Names: a text is a list of one.

@@ -1,6 +1,6 @@
 //! `extract.yaml`, typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -27,6 +27,8 @@ pub struct Extract {
     pub input_params: InputParams,
     /// Name of a parameter to the name under which the source gets it.
     pub param_mapping: BTreeMap<String, String>,
+    /// Names of the variables that the section uses: what stands there as `${name}` needs no other way to the source.
+    pub variables: BTreeSet<String>,
     /// How the stream is pulled.
     pub processing_mode: ProcessingMode,
     /// Rows that `processing_mode: hybrid` reads ahead.
@@ -39,6 +41,27 @@ pub struct Extract {
     pub incremental: Option<Incremental>,
     /// How rows are validated as they come in.
     pub validation: Option<Validation>,
+}
+
+impl Extract {
+    /// The parameters of a run under the names by which the source gets them.
+    pub fn source_params(&self, params: &BTreeMap<String, serde_json::Value>) -> BTreeMap<String, serde_json::Value> {
+        let Source::Http(http) = &self.source else {
+            // One that the run may have and has not is null.
+            let named = |name: &String| self.param_mapping.get(name).unwrap_or(name).clone();
+            let known = self.input_params.0.iter();
+            return known.map(|(name, _)| (named(name), params.get(name).cloned().unwrap_or_default())).collect();
+        };
+        let places = http.places();
+        let named = params.iter().filter_map(|(name, value)| {
+            let mapped = self.param_mapping.get(name);
+            let own = mapped.unwrap_or(name);
+            // A request would send it a second time.
+            let is_said = mapped.is_none() && self.variables.contains(name) && !places.contains(own);
+            (!is_said).then(|| (own.clone(), value.clone()))
+        });
+        named.collect()
+    }
 }
 
 /// Where rows come from.
@@ -135,6 +158,10 @@ pub struct Incremental {
     /// How far below the mark rows are taken again, since they may come late: a number, or a length of time such as `1h`. Default: not at all.
     #[serde(default)]
     pub lag: Option<Lag>,
+    /// Parameter under which the source gets the mark less the lag, or the initial value, so that it leaves out what is older by itself: of HTTP a
+    /// parameter as those of `params`, also as `{name}` in the URL or the body. Not sent where there is neither mark nor initial value. Default: none.
+    #[serde(default)]
+    pub param: Option<String>,
 }
 
 /// How far back rows are taken again.
@@ -341,7 +368,7 @@ impl FileSource {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reading {
-    /// Rows a batch; a batch of wide rows has fewer, 16 MiB of input at most. Default: 1000.
+    /// Rows a batch; a batch of wide rows has fewer, 16 MiB of input at most, and one ends with its file or page. Default: 1000.
     pub batch_size: NonZeroUsize,
     /// Rows to read at most. Default: all.
     pub max_records: Option<u64>,
@@ -350,7 +377,7 @@ pub struct Reading {
     /// Types of columns, which pins what would else be inferred.
     #[schemars(with = "BTreeMap<String, String>")]
     pub schema: BTreeMap<String, Type>,
-    /// Rows from which the types of columns are inferred. Default: 10000.
+    /// Rows from which the types of columns are inferred; of an HTTP source, from whole pages of 16 MiB at most. Default: 10000.
     pub infer_rows: NonZeroUsize,
 }
 

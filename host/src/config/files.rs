@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 
 use super::canonical::{self, Information};
+use super::extract::Extract;
 use super::load::Load;
 use super::lower;
 use super::pipeline::{Part, Pipeline};
@@ -14,7 +15,7 @@ use super::sections;
 use super::settings::Settings;
 use super::transform::Transform;
 use super::validate;
-use super::variables::{Lookup, Secrets, substitute, substitute_grants};
+use super::variables::{Lookup, Secrets, substitute, substitute_grants, used};
 use super::yaml::{self, Key, Node, Value};
 use crate::error::Place;
 
@@ -180,7 +181,9 @@ impl Reading<'_> {
             (None, None) => Some(Settings::default()),
         };
         let information = extract.as_ref().map(|_| parts.information);
+        let used = extract.as_ref().map(|section| used(&section.node)).unwrap_or_default();
         let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));
+        let extract = extract.map(|extract| Extract { variables: used, ..extract });
         let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
         let load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
         let (extract, mut load, settings) = (extract?, load?, settings?);

@@ -1,15 +1,17 @@
 //! `type: http` of `extract.yaml`, typed.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
+use super::extract::CsvOptions;
+use super::pagination::Pagination;
 use super::settings::Secret;
+use super::variables::is_secret;
 
 /// Asks an HTTP interface.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -23,17 +25,24 @@ pub struct HttpSource {
     pub endpoint: Option<String>,
     /// Method. Default: GET.
     pub method: Method,
-    /// Headers.
+    /// Headers. They go to the host of the URL only, whatever it redirects to.
     pub headers: BTreeMap<String, String>,
-    /// Query parameters.
+    /// Query parameters; a list is sent item by item under the same name, null not at all. What a run is given as a parameter is sent too, in place
+    /// of one of the same name here, unless it stands as `{name}` in the URL or the body, or as `${name}` anywhere in `extract`.
     pub params: Map<String, Value>,
-    /// Body, sent as JSON. Default: none.
+    /// Body, sent as JSON. A text in it that is `{name}` and nothing else is the parameter's value. Default: none.
     pub body: Option<Value>,
     /// Format of responses. Default: `json`.
     pub response_format: ResponseFormat,
     /// Dot path to the list of records, digits index lists. Default: a list as it is; of an object, the first list among `data`, `results`,
-    /// `items`, `records`, `values`; else the object is one record.
+    /// `items`, `records`, `values`; else the object is one record. Where null stands there are no records. Of XML, its last part is the name of
+    /// the elements that are records; by default they are the children of the root element.
     pub response_path: Option<String>,
+    /// MiB that a response may have, unpacked, where it must be held whole: JSON, XML and text. CSV and NDJSON are read as they come, whatever their
+    /// size. Default: 64.
+    pub max_response_mb: NonZeroU64,
+    /// How CSV is written.
+    pub csv_options: CsvOptions,
     /// When a request is tried again.
     pub retry: Retry,
     /// How long each part of a request may take.
@@ -42,7 +51,7 @@ pub struct HttpSource {
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub rate_limit_delay: Duration,
-    /// Requests a minute at most. Default: no limit.
+    /// Requests in any minute at most, those that are tried again among them. Default: no limit.
     pub max_calls_per_minute: Option<NonZeroU32>,
     /// How further pages are asked for. Default: there is one page.
     pub pagination: Pagination,
@@ -51,8 +60,22 @@ pub struct HttpSource {
 }
 
 impl HttpSource {
-    /// The URL as it is written, parameters still by name.
+    /// The URL as it is written, parameters still by name; `***` stands for passwords and keys in it.
     pub fn title(&self) -> String {
+        shown(&self.address())
+    }
+
+    /// The names of parameters that stand as `{name}` in the URL or in the body.
+    pub fn places(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = placeholders(&self.address()).into_iter().map(ToOwned::to_owned).collect();
+        if let Some(body) = &self.body {
+            places_in(body, &mut |name| names.extend([name.to_owned()]));
+        }
+        names
+    }
+
+    /// The URL as it is written, parameters still by name.
+    pub fn address(&self) -> String {
         match (&self.url, &self.base_url, &self.endpoint) {
             (Some(url), ..) => url.clone(),
             (None, Some(base), Some(endpoint)) => format!("{}/{}", base.trim_end_matches('/'), endpoint.trim_start_matches('/')),
@@ -74,6 +97,8 @@ impl Default for HttpSource {
             body: None,
             response_format: ResponseFormat::default(),
             response_path: None,
+            max_response_mb: NonZeroU64::new(64).expect("64 is not zero"),
+            csv_options: CsvOptions::default(),
             retry: Retry::default(),
             timeout: Timeout::default(),
             rate_limit_delay: Duration::ZERO,
@@ -82,6 +107,52 @@ impl Default for HttpSource {
             auth: None,
         }
     }
+}
+
+/// The names that stand as `{name}` in a text.
+pub fn placeholders(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        rest = &rest[start + 1..];
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        if end > 0 && rest[end..].starts_with('}') {
+            names.push(&rest[..end]);
+        }
+    }
+    names
+}
+
+/// Calls `found` with every text in a body that is `{name}` and nothing else.
+fn places_in(body: &Value, found: &mut impl FnMut(&str)) {
+    match body {
+        Value::String(text) => {
+            if let [name] = placeholders(text)[..]
+                && text.len() == name.len() + 2
+            {
+                found(name);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| places_in(item, found)),
+        Value::Object(members) => members.values().for_each(|value| places_in(value, found)),
+        _ => {}
+    }
+}
+
+/// A URL with `***` for its password and for parameters whose names say that they are secret.
+pub fn shown(url: &str) -> String {
+    let mut shown = match super::database::password(url) {
+        Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
+        None => url.to_owned(),
+    };
+    if let Some((before, query)) = shown.split_once('?') {
+        let parameter = |pair: &str| match pair.split_once('=') {
+            Some((name, value)) if !value.is_empty() && is_secret(name) => format!("{name}=***"),
+            _ => pair.to_owned(),
+        };
+        shown = format!("{before}?{}", query.split('&').map(parameter).collect::<Vec<_>>().join("&"));
+    }
+    shown
 }
 
 /// A method.
@@ -108,7 +179,7 @@ pub enum ResponseFormat {
     /// JSON.
     #[default]
     Json,
-    /// Plain text, one record.
+    /// Plain text: one record with the column `text`.
     Text,
     /// XML.
     Xml,
@@ -119,13 +190,14 @@ pub enum ResponseFormat {
     Ndjson,
 }
 
-/// When a request is tried again. Time-outs and transport errors are, too.
+/// When a request is tried again. Time-outs and transport errors are, too. `Retry-After` of a response holds, up to 5 minutes.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// Attempts in all. Default: 3.
     pub max_attempts: NonZeroU32,
-    /// The wait grows by this factor from one attempt to the next. Default: 2.
+    /// The wait before the second attempt is 1 s, and grows by this factor from one to the next, up to a minute; up to half as much is added at
+    /// random. 1 or more. Default: 2.
     pub backoff_factor: f64,
     /// Status codes that are tried again. Default: 429, 500, 502, 503, 504.
     pub retry_on_status: Vec<u16>,
@@ -141,7 +213,7 @@ impl Default for Retry {
     }
 }
 
-/// How long each part of a request may take, in seconds.
+/// How long each part of a request may take, in seconds; more than 0.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeout {
@@ -153,7 +225,7 @@ pub struct Timeout {
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub read: Duration,
-    /// To send. Default: 10.
+    /// To send. The head of the response must be there after all four together. Default: 10.
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub write: Duration,
@@ -161,212 +233,17 @@ pub struct Timeout {
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub pool: Duration,
+    /// From the head of a response to its end, where it must be held whole: JSON, XML and text. Default: 300.
+    #[serde(deserialize_with = "seconds")]
+    #[schemars(with = "f64")]
+    pub total: Duration,
 }
 
 impl Default for Timeout {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { connect: ten, read: Duration::from_secs(30), write: ten, pool: ten }
+        Self { connect: ten, read: Duration::from_secs(30), write: ten, pool: ten, total: Duration::from_secs(300) }
     }
-}
-
-/// How further pages are asked for.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Pagination {
-    /// Whether they are. Default: false.
-    pub enabled: bool,
-    /// How. Default: `page`.
-    pub strategy: PaginationStrategy,
-    /// With `strategy: page`.
-    pub page: PageNumbers,
-    /// With `strategy: offset`.
-    pub offset: Offsets,
-    /// With `strategy: cursor`.
-    pub cursor: Cursor,
-    /// With `strategy: next_url`.
-    pub next_url: NextUrl,
-    /// Parameter that says how many records a page has. Default: `limit`.
-    pub limit_param: String,
-    /// Records a page, sent as `limit_param`. Default: not sent.
-    pub page_size: Option<NonZeroU64>,
-    /// When there are no more pages; the first that holds. Default: `fewer_records`.
-    pub stop_conditions: Vec<StopCondition>,
-    /// Seconds from one page to the next. Default: 0.1.
-    #[serde(deserialize_with = "seconds")]
-    #[schemars(with = "f64")]
-    pub page_delay: Duration,
-}
-
-impl Default for Pagination {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            strategy: PaginationStrategy::default(),
-            page: PageNumbers::default(),
-            offset: Offsets::default(),
-            cursor: Cursor::default(),
-            next_url: NextUrl::default(),
-            limit_param: "limit".into(),
-            page_size: None,
-            stop_conditions: vec![StopCondition { kind: StopKind::FewerRecords, value: None, response_path: None }],
-            page_delay: Duration::from_millis(100),
-        }
-    }
-}
-
-/// How the next page is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PaginationStrategy {
-    /// By its number.
-    #[default]
-    Page,
-    /// By the number of records before it.
-    Offset,
-    /// By a cursor that the response holds.
-    Cursor,
-    /// By a URL that the response holds.
-    NextUrl,
-    /// By the response's `Link` header.
-    #[serde(alias = "link")]
-    LinkHeader,
-}
-
-/// Pages by number.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PageNumbers {
-    /// Parameter with the number. Default: `page`.
-    pub param_name: String,
-    /// The first. Default: 1.
-    pub start: u64,
-    /// From one to the next. Default: 1.
-    pub increment: u64,
-}
-
-impl Default for PageNumbers {
-    fn default() -> Self {
-        Self { param_name: "page".into(), start: 1, increment: 1 }
-    }
-}
-
-/// Pages by offset.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Offsets {
-    /// Parameter with the offset. Default: `offset`.
-    pub param_name: String,
-    /// The first. Default: 0.
-    pub start: u64,
-    /// From one to the next: a number, or a parameter's name. Default: `limit`.
-    pub increment_by: Increment,
-}
-
-impl Default for Offsets {
-    fn default() -> Self {
-        Self { param_name: "offset".into(), start: 0, increment_by: Increment::Param("limit".into()) }
-    }
-}
-
-/// How far it is from one offset to the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Increment {
-    /// As many as this parameter says.
-    Param(String),
-    /// So many.
-    Records(u64),
-}
-
-impl JsonSchema for Increment {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Increment".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["integer", "string"], "minimum": 0 })
-    }
-}
-
-impl<'de> Deserialize<'de> for Increment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl de::Visitor<'_> for Either {
-            type Value = Increment;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number or the name of a parameter")
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Increment, E> {
-                Ok(Increment::Records(number))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Increment, E> {
-                Ok(Increment::Param(name.to_owned()))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// Pages by cursor.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Cursor {
-    /// Parameter with the cursor. Default: `cursor`.
-    pub param_name: String,
-    /// Dot path to the next cursor in the response. Default: `next_cursor`.
-    pub response_path: String,
-}
-
-impl Default for Cursor {
-    fn default() -> Self {
-        Self { param_name: "cursor".into(), response_path: "next_cursor".into() }
-    }
-}
-
-/// Pages by URL.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct NextUrl {
-    /// Dot path to the next URL in the response. Default: `next_url`.
-    pub response_path: String,
-}
-
-impl Default for NextUrl {
-    fn default() -> Self {
-        Self { response_path: "next_url".into() }
-    }
-}
-
-/// When there are no more pages.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StopCondition {
-    /// What is looked at.
-    #[serde(rename = "type")]
-    pub kind: StopKind,
-    /// The limit of `max_pages` and `max_records`; what `custom` compares with.
-    pub value: Option<Value>,
-    /// Dot path to what `custom` compares.
-    pub response_path: Option<String>,
-}
-
-/// What is looked at to know that there are no more pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StopKind {
-    /// A page has no records.
-    EmptyResponse,
-    /// A page has fewer records than were asked for.
-    FewerRecords,
-    /// So many pages were read.
-    MaxPages,
-    /// So many records were read.
-    MaxRecords,
-    /// The response has this value at this path.
-    Custom,
 }
 
 /// How the caller proves who it is. Exactly one.
@@ -428,7 +305,7 @@ pub struct ClientCredentials {
 }
 
 /// Reads seconds, fractions too.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let number = f64::deserialize(deserializer)?;
     Duration::try_from_secs_f64(number).map_err(|_| de::Error::custom(format!("is {number}, but must be a number of seconds, 0 or more")))
 }

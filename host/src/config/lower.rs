@@ -38,7 +38,8 @@ const SETTINGS: [&str; 3] = ["limits", "grants", "on_convert_error"];
 
 /// Lowers what `transform.yaml` holds, or the parts of `pipeline.yaml` that say the same.
 pub(super) fn transform(mut node: Node, findings: &mut Findings) -> Transform {
-    let mut lowering = Lowering { transform: Transform::default(), on_convert_error: OnConvertError::default(), findings };
+    let mut lowering =
+        Lowering { transform: Transform::default(), on_convert_error: OnConvertError::default(), renamed: Vec::new(), findings };
     match node.value {
         Value::List(items) => lowering.list(items),
         Value::Map(_) => {
@@ -59,6 +60,8 @@ pub(super) struct Lowering<'a> {
     transform: Transform,
     /// What holds for `convert` at this point.
     pub(super) on_convert_error: OnConvertError,
+    /// Columns that are flattened as the oldest dialect does, with the name that `rename` gives those that hold nothing to flatten.
+    pub(super) renamed: Vec<(String, String)>,
     pub(super) findings: &'a mut Findings,
 }
 
@@ -115,8 +118,11 @@ impl Lowering<'_> {
         for name in OPERATIONS {
             let Some((_, mut value)) = node.take_given(name) else { continue };
             if name == "rename" {
-                // In the oldest dialect a field that is flattened keeps its name.
-                flattened.iter().for_each(|field| drop(value.take(field)));
+                // In the oldest dialect a column's own name is before those of its members, whatever it is renamed to.
+                for field in &flattened {
+                    let new = value.take(field).and_then(|(_, new)| new.text().map(str::to_owned));
+                    self.renamed.extend(new.map(|new| (field.clone(), new)));
+                }
             }
             self.step(name, &value);
         }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use etl_steps::OnConvertError;
+use etl_steps::flatten::Flatten;
 use etl_steps::validate::Validate;
-use etl_steps::{Flatten, OnConvertError};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -73,7 +74,7 @@ pub fn json_schema(kind: Kind) -> Value {
 struct Operations {
     /// Old name to new name. All pairs at once, so that a swap works; positions are kept, absent columns are counted.
     rename: Option<BTreeMap<String, String>>,
-    /// Objects become columns: options, or a list of columns, or `true`.
+    /// Objects, and lists with `array_flatten`, become columns: options, or a list of columns, or `true`.
     flatten: Option<Flatten>,
     /// Column with lists: one row an item.
     unnest: Option<String>,

@@ -1,5 +1,7 @@
 //! `extract.yaml`, `load.yaml` and `settings.yaml`: from trees to types.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 
 use super::canonical::{self, Names};
@@ -8,11 +10,14 @@ use super::database::{DatabaseSink, DatabaseSource, Dialect};
 use super::de::{Beside, keys_of, typed, typed_beside};
 use super::extract::{self, Extract, FileSource, Reading, Source};
 use super::http::HttpSource;
+use super::http_check::{self, Given};
 use super::load::{self, FileSink, Load, Sink};
-use super::problem::Findings;
+use super::problem::{Findings, suggest};
+use super::query::{Query, WATERMARK};
 use super::settings::{DeadLetterBackend, DeadLetters, Limits, Settings};
 use super::validate::{Spot, validation};
 use super::yaml::{Node, Value};
+use crate::error::did_you_mean;
 
 /// The types of `extract.yaml`.
 pub(super) const SOURCES: [&str; 4] = ["file", "http", "database", "cloud_storage"];
@@ -39,14 +44,13 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         findings,
     );
     let reading = canonical::split_off(&mut node, keys_of::<Reading>());
-    let common = canonical::split_off(&mut node, keys_of::<extract::Common>());
-    note_later_extract(&common, findings);
-    let mut common = common;
+    let mut common = canonical::split_off(&mut node, keys_of::<extract::Common>());
+    let written = common.clone();
     let validation = common.take_given("validation").and_then(|(_, node)| validation(&node, Spot::Extract, findings));
     let reading = typed::<Reading>(reading, findings);
     let common = typed::<extract::Common>(common, findings);
     let (kind, sign) = kind?;
-    if kind != "file" {
+    if kind == "cloud_storage" {
         let sign = if sign.is_null() { &node } else { &sign };
         findings.not_built(sign, &format!("extract.type: {kind}"));
     }
@@ -70,12 +74,20 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             canonical::files(&mut node, findings);
             typed_beside::<FileSource>(node, &beside(kind), findings).map(Source::File)
         }
-        "http" => http(node, &beside(kind), findings).map(|source| Source::Http(Box::new(source))),
+        "http" => http(node, common.as_ref(), &beside(kind), findings).map(|source| Source::Http(Box::new(source))),
         "database" => {
             canonical::rename(&mut node, canonical::DATABASE_SOURCE, findings);
             let dialect = canonical::database(&mut node, findings);
             check_dialect(dialect.as_ref(), &node, findings);
-            typed_beside::<DatabaseSource>(node, &beside(kind), findings).map(Source::Database)
+            let (query, params) = (node.given("query").cloned(), node.given("params").cloned());
+            let source = typed_beside::<DatabaseSource>(node, &beside(kind), findings);
+            source.map(|mut source| {
+                if let (Some(query), Some(common)) = (query, &common) {
+                    source.place = findings.place(&query);
+                    check_query(&source, (&query, params.as_ref()), common, findings);
+                }
+                Source::Database(source)
+            })
         }
         _ => {
             canonical::cloud(&mut node, findings);
@@ -83,6 +95,9 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
             typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
         }
     };
+    if let Some(common) = &common {
+        check_params(kind, common, &written, findings);
+    }
     let extract::Common { input_params, param_mapping, processing_mode, chunk_size, max_memory_mb, checkpoint, incremental, validation: _ } =
         common?;
     Some(Extract {
@@ -90,6 +105,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         source: source?,
         input_params,
         param_mapping,
+        variables: BTreeSet::new(),
         processing_mode,
         chunk_size,
         max_memory_mb,
@@ -210,7 +226,7 @@ fn is_section(node: &Node, findings: &mut Findings) -> bool {
     node.is_map()
 }
 
-fn http(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<HttpSource> {
+fn http(mut node: Node, common: Option<&extract::Common>, beside: &Beside, findings: &mut Findings) -> Option<HttpSource> {
     canonical::http(&mut node, findings);
     let place = node.clone();
     let source = typed_beside::<HttpSource>(node, beside, findings)?;
@@ -230,6 +246,10 @@ fn http(mut node: Node, beside: &Beside, findings: &mut Findings) -> Option<Http
             return None;
         }
     }
+    if let Some(extract::Common { input_params, param_mapping, incremental, .. }) = common {
+        let given = Given { input_params, param_mapping, incremental: incremental.as_ref() };
+        http_check::check(&source, &given, &place, findings);
+    }
     Some(source)
 }
 
@@ -248,9 +268,55 @@ fn check_dialect(kind: Option<&Node>, section: &Node, findings: &mut Findings) {
     }
 }
 
-fn note_later_extract(common: &Node, findings: &mut Findings) {
-    if let Some(mapping) = common.given("param_mapping").filter(|mapping| !mapping.entries().is_empty()) {
-        findings.not_built(mapping, "extract.param_mapping");
+/// Checks that a query is one statement, that its parameters have values and that the values have parameters.
+fn check_query(source: &DatabaseSource, (query, params): (&Node, Option<&Node>), common: &extract::Common, findings: &mut Findings) {
+    let parsed = match Query::parse(&source.query, source.connection_string.dialect) {
+        Ok(parsed) => parsed,
+        Err(wrong) => {
+            findings.wrong(query, format!("`query` {wrong}"));
+            return;
+        }
+    };
+    let used = parsed.names();
+    let given = source.params.keys().map(String::as_str);
+    let of_run = common.input_params.0.iter().map(|(name, _)| common.param_mapping.get(name).unwrap_or(name).as_str());
+    let mut known: Vec<&str> = given.chain(of_run).collect();
+    if common.incremental.is_some() {
+        known.push(WATERMARK);
+    }
+    for name in used.iter().filter(|name| !known.contains(name)) {
+        let hint = match did_you_mean(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `:{near}`?"),
+            None if *name == WATERMARK => "`:watermark` is the mark of an incremental run: add `incremental: {cursor_field: …}`".into(),
+            None => format!("give it under `params` or `input_params`; where `:{name}` is no parameter, write `\\:{name}`"),
+        };
+        findings.wrong(query, format!("`query` has the parameter `:{name}`, which has no value")).hint = Some(hint);
+    }
+    for (key, value) in params.map_or(&[][..], Node::entries).iter().filter(|(key, _)| !used.contains(&key.name.as_str())) {
+        let hint = suggest(&key.name, &used, "parameters of the query are");
+        findings.wrong_key(key, value, format!("`query` has no parameter `:{}`", key.written)).hint = hint;
+    }
+}
+
+/// Checks what gives parameters of a run to the source by other names.
+fn check_params(kind: &str, common: &extract::Common, written: &Node, findings: &mut Findings) {
+    let asked = matches!(kind, "http" | "database");
+    let mapping = written.given("param_mapping").map(Node::entries).unwrap_or_default();
+    let names: Vec<&str> = common.input_params.0.iter().map(|(name, _)| name.as_str()).collect();
+    for (key, value) in mapping {
+        if !asked {
+            findings.wrong_key(key, value, format!("`type: {kind}` takes no parameters, so `param_mapping` does nothing")).hint =
+                Some("a parameter is a variable, too: `path: in/${day}.csv`".into());
+            break;
+        }
+        if !names.contains(&key.name.as_str()) {
+            findings.wrong_key(key, value, format!("`param_mapping` names `{}`, which is not among `input_params`", key.written)).hint =
+                suggest(&key.name, &names, "parameters are");
+        }
+    }
+    if let Some(param) = written.given("incremental").and_then(|incremental| incremental.given("param")).filter(|_| !asked) {
+        findings.wrong(param, format!("`type: {kind}` takes no parameters, so `incremental.param` does nothing")).hint =
+            Some("leave it out".into());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The operations of `transform.yaml`, each from what users write to a step.
 
-use etl_steps::{Filter, Flatten, FlattenStrategy, Operator, Step as Simple, Type};
+use etl_steps::flatten::{Flatten, FlattenColumn, FlattenOptions, Flattening};
+use etl_steps::{Filter, Operator, Step as Simple, Type};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -34,7 +35,12 @@ impl Lowering<'_> {
             },
             "map" => self.look_up(node),
             "unnest" => self.unnest(node).map(Simple::Unnest),
-            "flatten" => return self.flatten(node),
+            "flatten" => {
+                if let Some(flattening) = self.flatten(node) {
+                    self.push(node, Step::Flatten(flattening));
+                }
+                return;
+            }
             "jsonata" => return self.jsonata(node),
             "validate" => {
                 if let Some(validation) = validation(node, Spot::Step, self.findings) {
@@ -241,59 +247,25 @@ impl Lowering<'_> {
     }
 
     /// `flatten: {strategy…}`, `flatten: [columns]`, `flatten: true`, or the oldest dialect's options by column.
-    fn flatten(&mut self, node: &Node) {
-        let flatten = match &node.value {
-            Value::Bool(false) => return,
-            Value::Bool(true) => Some(Flatten::default()),
-            Value::List(_) => self.columns("flatten", node).map(|fields| Flatten { fields, ..Flatten::default() }),
+    fn flatten(&mut self, node: &Node) -> Option<Flattening> {
+        match &node.value {
+            Value::Bool(false) => None,
+            Value::Bool(true) => Some(Flattening::Alike(Flatten::default())),
+            Value::List(_) => self.columns("flatten", node).map(|fields| Flattening::Alike(Flatten { fields, ..Flatten::default() })),
             Value::Map(_) if is_by_field(node) => {
-                for (key, options) in node.entries() {
-                    self.flatten_field(&key.name, options);
-                }
-                return;
+                let columns = node.entries().iter().filter_map(|(key, options)| {
+                    let renamed = self.renamed.iter().find(|(name, _)| *name == key.name).map(|(_, new)| new.clone());
+                    let mut options = options.clone();
+                    if options.get("item_flatten").is_some_and(|items| items.entries().is_empty()) {
+                        // To the oldest dialect that says nothing.
+                        options.take("item_flatten");
+                    }
+                    let options = typed::<FlattenOptions>(options, self.findings)?;
+                    Some(FlattenColumn { name: key.name.clone(), renamed, options })
+                });
+                Some(Flattening::Each(columns.collect()))
             }
-            _ => typed::<Flatten>(node.clone(), self.findings),
-        };
-        if let Some(flatten) = flatten {
-            self.push(node, Step::Simple(Simple::Flatten(flatten)));
-        }
-    }
-
-    fn flatten_field(&mut self, field: &str, node: &Node) {
-        let Some(options) = typed::<FlattenField>(node.clone(), self.findings) else { return };
-        let FlattenField {
-            enabled,
-            strategy,
-            separator,
-            max_depth,
-            prefix,
-            recursive,
-            flatten_arrays,
-            key_mapping,
-            array_fields,
-            item_flatten,
-            aggregate,
-        } = options;
-        if !enabled {
-            return;
-        }
-        for (used, name) in [(!array_fields.is_empty(), "array_fields"), (item_flatten.is_some(), "item_flatten"), (aggregate, "aggregate")]
-        {
-            if used {
-                self.findings.not_built(node.get(name).unwrap_or(node), &format!("flatten.{name}"));
-            }
-        }
-        let strategy = match strategy {
-            _ if flatten_arrays => FlattenStrategy::ArrayFlatten,
-            FlattenStrategy::Simple if recursive => FlattenStrategy::Recursive,
-            strategy => strategy,
-        };
-        let start = if prefix.is_empty() { format!("{field}{separator}") } else { prefix.clone() };
-        let names: Vec<_> = key_mapping.into_iter().map(|(key, name)| (format!("{start}{key}"), name)).collect();
-        let flatten = Flatten { strategy, separator, max_depth, prefix, fields: vec![field.to_owned()] };
-        self.push(node, Step::Simple(Simple::Flatten(flatten)));
-        if !names.is_empty() {
-            self.push(node, Step::Simple(Simple::Rename(names)));
+            _ => typed::<Flatten>(node.clone(), self.findings).map(Flattening::Alike),
         }
     }
 
@@ -398,41 +370,6 @@ pub(super) struct WrittenMap {
     default: Option<Json>,
 }
 
-/// What the oldest dialect's `flatten` says of a column.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct FlattenField {
-    enabled: bool,
-    strategy: FlattenStrategy,
-    separator: String,
-    max_depth: Option<u32>,
-    prefix: String,
-    recursive: bool,
-    flatten_arrays: bool,
-    key_mapping: std::collections::BTreeMap<String, String>,
-    array_fields: Vec<String>,
-    item_flatten: Option<Json>,
-    aggregate: bool,
-}
-
-impl Default for FlattenField {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            strategy: FlattenStrategy::Simple,
-            separator: "_".into(),
-            max_depth: None,
-            prefix: String::new(),
-            recursive: false,
-            flatten_arrays: false,
-            key_mapping: std::collections::BTreeMap::new(),
-            array_fields: Vec::new(),
-            item_flatten: None,
-            aggregate: false,
-        }
-    }
-}
-
 /// Whether a step does nothing.
 fn is_idle(step: &Simple) -> bool {
     match step {
@@ -441,7 +378,7 @@ fn is_idle(step: &Simple) -> bool {
         Simple::Defaults(values) | Simple::Add(values) | Simple::FillNull(values) => values.is_empty(),
         // The original selects all where the list is empty.
         Simple::Select(columns) | Simple::Drop(columns) => columns.is_empty(),
-        Simple::Filter(_) | Simple::Map { .. } | Simple::Flatten(_) | Simple::Unnest(_) => false,
+        Simple::Filter(_) | Simple::Map { .. } | Simple::Unnest(_) => false,
     }
 }
 

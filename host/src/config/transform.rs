@@ -37,6 +37,8 @@ pub struct PlacedStep {
 pub enum Step {
     /// A simple operation, which the built-in guest runs; neighbours share an instance.
     Simple(etl_steps::Step),
+    /// Objects and lists become columns.
+    Flatten(etl_steps::flatten::Flattening),
     /// A JSONata expression.
     Jsonata(Jsonata),
     /// The rows for which a JSONata expression is true.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::database::password;
+use super::database::{password, password_option, percent_decoded};
 use super::problem::Findings;
 use super::scalar::resolve;
 use super::yaml::{Node, Value};
@@ -23,6 +23,11 @@ impl Secrets {
         if value.chars().count() >= 4 {
             self.0.insert(value.to_owned());
         }
+    }
+
+    /// Adds those of others.
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().cloned());
     }
 
     /// Puts `***` in place of every secret within a text.
@@ -78,6 +83,19 @@ pub(super) fn substitute(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secr
     }
 }
 
+/// The names of the variables in every text below a node.
+pub(super) fn used(node: &Node) -> BTreeSet<String> {
+    match &node.value {
+        Value::List(items) => items.iter().flat_map(used).collect(),
+        Value::Map(entries) => entries.iter().flat_map(|(_, value)| used(value)).collect(),
+        Value::Text(text) => {
+            let names = text.match_indices("${").map(|(at, _)| &text[at + 2..]);
+            names.map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
 /// Puts variables into `http` of every `grants` of a transform: nowhere else in it does `${…}` mean one. All values of headers are secret.
 pub(super) fn substitute_grants(node: &mut Node, lookup: Lookup<'_>, secrets: &mut Secrets, findings: &mut Findings) {
     match &mut node.value {
@@ -113,9 +131,15 @@ fn note_headers(http: &Node, secrets: &mut Secrets) {
 /// Notes a value whose key says that it is secret, and the password within a URL.
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
-    if let Some(password) = password(text) {
+    let passwords = [password(text), password_option(text)];
+    for password in passwords.into_iter().flatten() {
         secrets.add(password);
-    } else if is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
+        // As the other end would quote it.
+        secrets.add(&percent_decoded(password));
+    }
+    if node.path.ends_with("auth.api_key.value") {
+        secrets.add(text);
+    } else if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));
     }

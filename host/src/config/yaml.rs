@@ -90,6 +90,11 @@ impl Node {
         }
     }
 
+    /// The items of a list.
+    pub(super) fn items(&self) -> Option<&[Node]> {
+        if let Value::List(items) = &self.value { Some(items) } else { None }
+    }
+
     /// The value of a key.
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         self.entries().iter().find(|(key, _)| key.name == name).map(|(_, value)| value)

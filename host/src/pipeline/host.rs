@@ -16,7 +16,7 @@ pub struct HostOptions {
     pub state_dir: Option<PathBuf>,
     /// Where components come from that a contract directory does not hold.
     pub library: Library,
-    /// Private addresses that transforms may reach, where they were granted them.
+    /// Private addresses that sources may reach, and transforms, where they were granted them.
     pub network: Network,
 }
 

@@ -40,6 +40,7 @@ use crate::batch::{Batch, Origin, Reject, RowNumbers};
 use crate::config::{Text, parse, takes};
 use crate::error::{Error, Result};
 use crate::json;
+use crate::network::Network;
 use crate::plan::{Overrides, Plan};
 use crate::report::{Progress, RunReport};
 use crate::run::{Applied, RunOptions, apply, run_recorded};
@@ -140,7 +141,7 @@ impl Pipeline {
         run_recorded(&self.plan, &with_host(host, options), &host.sandbox, host.history.as_ref(), stop, on_progress)
     }
 
-    /// Reads the source and nothing else, batch by batch of `batch_size` rows.
+    /// Reads the source and nothing else, batch by batch of `batch_size` rows. Of networks it reaches public addresses only.
     ///
     /// ```
     /// use etl_host::pipeline::Pipeline;
@@ -163,7 +164,15 @@ impl Pipeline {
     /// # Errors
     /// Outside, where the source cannot be opened; config, where options do not fit it.
     pub fn extract_stream(&self) -> Result<ExtractStream> {
-        ExtractStream::open(&self.plan, &crate::sandbox::Network::default())
+        ExtractStream::open(&self.plan, &Network::default())
+    }
+
+    /// As [`Pipeline::extract_stream`], reaching on networks what the host allows.
+    ///
+    /// # Errors
+    /// As [`Pipeline::extract_stream`].
+    pub fn extract_stream_on(&self, host: &Host) -> Result<ExtractStream> {
+        ExtractStream::open(&self.plan, &host.network)
     }
 
     /// Passes rows through the transforms and nothing else; all batches have the schema of the first.

@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::sandbox::Network;
-use crate::source::{self, Chunks, Decoded, ReadOptions, Source, Surroundings};
+use crate::source::{self, Chunks, Decoded, ReadOptions, Since, Source, Surroundings};
 
 /// The batches of a source, read as they are asked for: one chunk of the input is in memory at a time.
 ///
@@ -22,7 +22,9 @@ pub struct ExtractStream {
 
 impl ExtractStream {
     pub(super) fn open(plan: &Plan, network: &Network) -> Result<Self> {
-        let surroundings = Surroundings { root: &plan.root, params: &plan.params, network };
+        let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached: None });
+        let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), None)?;
+        let surroundings = Surroundings { root: &plan.root, params, secrets: &plan.secrets, network, since };
         let read = ReadOptions {
             batch_rows: plan.reading.batch_size,
             exact: true,

@@ -52,6 +52,8 @@ pub struct Plan {
     pub limit: Option<u64>,
     /// The run's parameters, typed, those with a default included.
     pub params: BTreeMap<String, Value>,
+    /// Those that the source gets, by the names under which it does.
+    pub source_params: BTreeMap<String, Value>,
     /// SHA-256 of the configuration files, as they were written.
     pub digest: String,
     /// Values that must not be printed.
@@ -203,6 +205,11 @@ impl Plan {
         if !errors.is_empty() {
             return Err(errors);
         }
+        if pipeline.extract.checkpoint.enabled
+            && let Err(error) = resumable(&pipeline.extract.source, pipeline.extract.incremental.as_ref())
+        {
+            return Err(vec![error]);
+        }
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
@@ -221,6 +228,7 @@ impl Plan {
             sink: pipeline.load.sink.clone(),
             dead_letters,
             limit,
+            source_params: pipeline.extract.source_params(&params),
             params,
             digest: pipeline.digest.clone(),
             secrets,
@@ -238,7 +246,30 @@ impl Plan {
     }
 }
 
+/// Whether reading can go on where it was interrupted.
+///
+/// # Errors
+/// Config, where it cannot: a query answers its rows in any order, and no place in it can be found again.
+fn resumable(source: &Source, incremental: Option<&Incremental>) -> Result<()> {
+    match source {
+        Source::Database(database) if database.cursor_field.is_none() && incremental.is_none() => {
+            let message = "a run with checkpoints cannot go on in the middle of a query that has no `cursor_field`";
+            let hint = "name a column whose values tell rows apart, such as `cursor_field: id` in extract.yaml, or run without checkpoints";
+            Err(Error::config(message).at(database.place.clone()).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Plan {
+    /// Whether its source can be read on where an interrupted run has left it.
+    ///
+    /// # Errors
+    /// Config, where it cannot, with the reason.
+    pub fn resumable(&self) -> Result<()> {
+        resumable(&self.source, self.incremental.as_ref())
+    }
+
     /// The parameters as they may be shown.
     pub fn shown_params(&self) -> BTreeMap<String, Value> {
         let shown = |(name, value): (&String, &Value)| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use etl_steps::flatten::Flattening;
 use serde_json::Value;
 
 use super::validate;
@@ -61,7 +62,7 @@ pub(super) fn stages(
                     let stage = StagePlan {
                         name: "ops".into(),
                         component: ComponentName::Ops,
-                        function: None,
+                        function: Some("ops".into()),
                         options: Value::Null,
                         limits: limits(&transform.limits),
                         grants: grants.clone(),
@@ -94,6 +95,10 @@ pub(super) fn stages(
                     pipeline.settings.max_error_ratio,
                     place,
                 ));
+            }
+            Step::Flatten(flattening) => {
+                close(fused.take(), &mut stages);
+                stages.push(flatten_stage(&flattening, limits(&transform.limits), pipeline.settings.max_error_ratio, place));
             }
             Step::Jsonata(jsonata) => {
                 close(fused.take(), &mut stages);
@@ -146,6 +151,25 @@ pub(super) fn expression_limits(own: &settings::Limits, settings: &settings::Lim
     match (written.fuel_per_row, written.fuel_per_batch) {
         (None, None) => Limits { fuel_per_row: EXPRESSION_FUEL_PER_ROW, ..limits },
         _ => limits,
+    }
+}
+
+/// A stage of its own, since the columns behind it may be known only once its rows have come.
+fn flatten_stage(flattening: &Flattening, limits: Limits, max_error_ratio: f64, place: Place) -> StagePlan {
+    StagePlan {
+        name: "flatten".into(),
+        component: ComponentName::Ops,
+        function: Some("flatten".into()),
+        options: serde_json::to_value(flattening).expect("options are JSON"),
+        limits,
+        grants: Grants::default(),
+        on_error: OnError::DeadLetter,
+        on_trap: OnTrap::Bisect,
+        max_error_ratio,
+        validation: None,
+        steps: vec!["flatten".into()],
+        places: vec![place.clone()],
+        place,
     }
 }
 
@@ -289,7 +313,6 @@ fn describe(step: &etl_steps::Step) -> String {
         Step::Drop(names) => format!("drop {}", names.len()),
         Step::Filter(filter) => format!("filter {}", filter.field),
         Step::Map { field, .. } => format!("map {field}"),
-        Step::Flatten(_) => "flatten".into(),
         Step::Unnest(field) => format!("unnest {field}"),
         Step::FillNull(pairs) => format!("fill_null {}", pairs.len()),
     }

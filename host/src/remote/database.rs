@@ -1,14 +1,16 @@
 //! Connections to databases.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::mysql::MySqlConnection;
+use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
 
-use crate::config::database::{Connection, Dialect};
+use super::options;
+use super::tunnel::{Tunnel, through};
+use crate::config::database::{Connection, Dialect, SshTunnel};
 use crate::error::{Error, Result};
 
 /// A connection, in the words of who answers.
@@ -22,29 +24,98 @@ pub enum Connected {
     Sqlite(SqliteConnection),
 }
 
-/// Connects; `root` is what the path of a SQLite file starts at.
+/// Connects; `root` is what the path of a SQLite file, of a certificate and of a key starts at. The tunnel must be kept for as long as
+/// the connection.
 ///
 /// # Errors
-/// Config, where the URL cannot be or nobody here speaks its dialect; outside, where the database does not answer or refuses us.
-pub async fn connect(connection: &Connection, root: &Path) -> Result<Connected> {
-    let wrong = |error: sqlx::Error| Error::config(format!("`{connection}` is no address of a database")).because(told(&error));
-    let refused = |error: sqlx::Error| Error::outside(format!("cannot connect to `{connection}`")).because(told(&error));
-    let url = plain(&connection.url);
-    match connection.dialect {
+/// Config, where the URL cannot be, nobody here speaks its dialect, or we are not let in; outside, where the database does not answer.
+pub async fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    connect_for(false, connection, tunnel, root).await
+}
+
+/// Connects as [`connect`] does to a database of which nothing is to be changed: a SQLite file is opened so that it cannot be.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to_read(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<(Connected, Option<Tunnel>)> {
+    connect_for(true, connection, tunnel, root).await
+}
+
+async fn connect_for(
+    reads_only: bool,
+    connection: &Connection,
+    tunnel: Option<&SshTunnel>,
+    root: &Path,
+) -> Result<(Connected, Option<Tunnel>)> {
+    let (reached, tunnel) = through(connection, tunnel, root).await?;
+    let connected = open(&reached, connection, root, reads_only).await.map_err(|error| match tunnel.as_ref().and_then(Tunnel::fault) {
+        Some(fault) => Error::outside(format!("cannot connect to `{connection}`")).because(anyhow::anyhow!(fault)),
+        None => error,
+    })?;
+    // The port is for this connection, not for whoever else is on this machine.
+    if let Some(tunnel) = &tunnel {
+        tunnel.close_door();
+    }
+    Ok((connected, tunnel))
+}
+
+/// Connects to `reached`, which a person knows as `named`.
+async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only: bool) -> Result<Connected> {
+    match reached.dialect {
         Dialect::Postgres => {
-            let options = PgConnectOptions::from_str(&url).map_err(wrong)?.application_name("etl-host").disable_statement_logging();
-            PgConnection::connect_with(&options).await.map(Connected::Postgres).map_err(refused)
+            let (options, patience) = options::postgres(reached, root)?;
+            in_time(patience, reached, named, PgConnection::connect_with(&options)).await.map(Connected::Postgres)
         }
         Dialect::Mysql => {
-            let options = MySqlConnectOptions::from_str(&url).map_err(wrong)?.disable_statement_logging();
-            MySqlConnection::connect_with(&options).await.map(Connected::Mysql).map_err(refused)
+            let (options, patience) = options::mysql(reached, root)?;
+            in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await.map(Connected::Mysql)
         }
         Dialect::Sqlite => {
-            let options = SqliteConnectOptions::new().filename(sqlite_file(connection, root)?).disable_statement_logging();
-            SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(refused)
+            let options = SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
+            SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(|error| refused(named, &error, reached != named))
         }
-        Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{connection}` is not reached without ODBC"))),
+        Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}` is not reached without ODBC"))),
     }
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    reached: &Connection,
+    named: &Connection,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(connected) => connected.map_err(|error| refused(named, &error, reached != named)),
+        Err(_) => Err(Error::outside(format!("`{named}` did not answer within {} s", patience.as_secs()))
+            .hint("`?connect_timeout=…` in its URL gives it more seconds")),
+    }
+}
+
+/// Whose fault it is that there is no connection: what we said of ourselves is wrong, or the database does not answer.
+fn refused(named: &Connection, error: &sqlx::Error, tunnelled: bool) -> Error {
+    let message = format!("cannot connect to `{named}`");
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    // User or password, database; of MySQL by their states.
+    let ours = ["28000", "28P01", "3D000", "42000"].contains(&code.as_str()) || matches!(error, sqlx::Error::Configuration(_));
+    let failed = if ours { Error::config(message) } else { Error::outside(message) };
+    let failed = match error {
+        sqlx::Error::Tls(_) if tunnelled => failed
+            .hint("behind an SSH tunnel no name can be compared with that in a certificate: write `verify-ca` where it says `verify-full`"),
+        sqlx::Error::Tls(_) => failed.hint("`sslmode` in its URL says what is asked: disable, prefer, require, verify-ca or verify-full"),
+        sqlx::Error::Io(_) => failed.hint("is the server running, and are host and port right?"),
+        _ => match (named.dialect, code.as_str()) {
+            (Dialect::Postgres | Dialect::Mysql, "28000" | "28P01") => {
+                failed.hint("are user and password right? signs in them such as `@`, `/`, `:` and `%` are written as `%40` and so on")
+            }
+            (Dialect::Postgres, "3D000") | (Dialect::Mysql, "42000") => {
+                failed.hint("is the database's name right, behind the last `/` of the URL, and may this user see it?")
+            }
+            (Dialect::Sqlite, "14") => failed.hint("is the file there? `sqlite:///data.db` starts at the pipeline's folder, `sqlite:////data.db` does not"),
+            (Dialect::Sqlite, "26") => failed.hint("the file is no SQLite database"),
+            _ => failed,
+        },
+    };
+    failed.because(told(error))
 }
 
 /// The file of a SQLite database.
@@ -58,16 +129,8 @@ pub fn sqlite_file(connection: &Connection, root: &Path) -> Result<PathBuf> {
     Ok(root.join(file))
 }
 
-/// The URL without the name of a Python driver: `postgresql+psycopg2://` is `postgresql://`.
-fn plain(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => format!("{}://{rest}", scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase()),
-        None => url.to_owned(),
-    }
-}
-
 /// What the database itself said, without what the driver wraps around it.
-fn told(error: &sqlx::Error) -> anyhow::Error {
+pub fn told(error: &sqlx::Error) -> anyhow::Error {
     match error {
         sqlx::Error::Database(error) => anyhow::anyhow!("{}", error.message()),
         other => anyhow::anyhow!("{other}"),

@@ -1,6 +1,11 @@
 //! The other ends of a run that are not on this machine's disk: how they are reached, by sources, sinks and the host's own tables alike.
 
+mod address;
 pub mod database;
+mod options;
+pub mod tunnel;
 mod wait;
 
+pub use address::Address;
+pub use tunnel::Tunnel;
 pub use wait::wait;

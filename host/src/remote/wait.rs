@@ -22,9 +22,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("etl-io").enable_all().build().expect("a thread can be started at the start of a run")
 });
 
+/// What drives connections and timers; what must go on while nobody waits is spawned there.
+pub(super) fn runtime() -> &'static Runtime {
+    &RUNTIME
+}
+
 /// Blocks until the future is ready, inside or outside of any runtime: one would refuse to be waited in where the caller runs in one.
 pub fn wait<F: Future>(future: F) -> F::Output {
-    let _entered = RUNTIME.enter();
+    let _entered = runtime().enter();
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

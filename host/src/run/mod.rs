@@ -1,13 +1,12 @@
 //! Runs a plan: source, stages and sink joined, counted and reported. No formats, no SQL.
 
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use arrow_schema::SchemaRef;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 mod apply;
 mod case;
@@ -19,6 +18,7 @@ mod ledger;
 mod letters;
 pub mod many;
 mod memory;
+mod options;
 mod preview;
 mod process;
 mod reader;
@@ -38,6 +38,7 @@ pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
 use ledger::Ledger;
 use memory::Memory;
+pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
 use record::{begun, phases};
@@ -47,79 +48,16 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
-use crate::artifact::Library;
 use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
-use crate::sandbox::{Network, Sandbox};
-use crate::sink::{self, Committed, Mark, RunName, Sink};
-use crate::source::{self, Newer, ReadOptions, Source, Surroundings};
+use crate::sandbox::Sandbox;
+use crate::sink::{self, Committed, RunName, Sink};
+use crate::source::{self, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
-
-/// How a plan is run.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
-    /// The run's id; the same id, input and parameters give the same bytes.
-    pub run_id: String,
-    /// When it starts: what `now()` shows.
-    pub started: DateTime<Utc>,
-    /// Whether nothing is written.
-    pub dry_run: bool,
-    /// Threads that work on rows.
-    pub workers: NonZeroUsize,
-    /// Parts into which the input is cut; each is staged on its own and one commit shows all.
-    pub splits: NonZeroUsize,
-    /// Rows of a batch where no stage can tell how many there are.
-    pub batch_rows: NonZeroUsize,
-    /// Where components come from that the contract directory does not hold.
-    pub library: Library,
-    /// What stages draw chance from; absent = a number drawn from the run's id.
-    pub seed: Option<u64>,
-    /// What earlier runs have reached, where the plan takes newer rows only; absent = nothing yet.
-    pub reached: Option<String>,
-    /// Memory that the process may take, in MiB; absent = what the plan says.
-    pub max_memory_mb: Option<NonZeroU64>,
-    /// How it keeps checkpoints, where it does; a dry run keeps none.
-    pub checkpoints: Option<Checkpoints>,
-    /// The folder that keeps what is to outlive the process, such as tables of dead letters without a database of their own.
-    pub state_dir: Option<PathBuf>,
-    /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
-    pub mark: Option<Mark>,
-    /// What the operator allows on the network: sources obey it as guests do.
-    pub network: Network,
-}
-
-impl RunOptions {
-    /// What the source of a plan is opened in.
-    fn surroundings<'a>(&'a self, plan: &'a Plan) -> Surroundings<'a> {
-        Surroundings { root: &plan.root, params: &plan.params, network: &self.network }
-    }
-}
-
-impl Default for RunOptions {
-    fn default() -> Self {
-        let one = NonZeroUsize::MIN;
-        Self {
-            run_id: uuid::Uuid::new_v4().to_string(),
-            started: Utc::now(),
-            dry_run: false,
-            workers: std::thread::available_parallelism().unwrap_or(one),
-            splits: one,
-            batch_rows: NonZeroUsize::new(8192).expect("8192 is not zero"),
-            library: Library::default(),
-            seed: None,
-            reached: None,
-            max_memory_mb: None,
-            checkpoints: None,
-            state_dir: None,
-            mark: None,
-            network: Network::default(),
-        }
-    }
-}
 
 /// What the stages of a plan come to, once the source's schema is known.
 pub struct Resolved {
@@ -137,7 +75,8 @@ pub struct Resolved {
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
     let components = Components::load(plan, &options.library, sandbox)?;
-    let source = open_source(plan, options, components.see_batches(), 1 << 20)?.schema();
+    // A row is enough to be shown of what columns it is, where each page costs a request.
+    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -204,6 +143,9 @@ fn run_opened(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
+    if opened.is_some() {
+        plan.resumable()?;
+    }
     let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
@@ -215,7 +157,9 @@ fn run_opened(
         sink::open(&plan.sink, &plan.root, &name, options.mark.as_ref())
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let learned = from.as_ref().and_then(|from| from.learned.clone());
+    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
+        .map_err(|error| error.in_phase(PhaseName::Extract))?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -339,17 +283,25 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool, chunk_bytes: usize) -> Result<Arc<dyn Source>> {
+fn open_source(
+    plan: &Plan,
+    options: &RunOptions,
+    see_batches: bool,
+    chunk_bytes: usize,
+    limit: Option<u64>,
+    learned: Option<String>,
+) -> Result<Arc<dyn Source>> {
     let read = ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
-        limit: plan.limit,
+        limit,
         converted: plan.converted.clone(),
         as_text: plan.as_text.clone(),
         columns: None,
+        learned,
     };
-    source::open(&plan.source, &plan.reading, read, &options.surroundings(plan)).map(Arc::from)
+    options.open_source(plan, read).map(Arc::from)
 }
 
 /// What a commit has shown, as the report tells it.
@@ -456,7 +408,7 @@ impl Work<'_> {
                 }
                 letters.keep(&session.make_mark()?)?;
                 letters.resume(&from.letters)?;
-                session.begin(basis, &from.splits);
+                session.begin(basis, &from.splits, self.source.learned());
                 let Checkpoint { phase, splits: parts, staged, reached: place, totals, .. } = from;
                 committing = phase == At::Committing;
                 if let Some((newer, mark)) = self.newer.zip(totals.mark.as_ref()) {
@@ -469,7 +421,7 @@ impl Work<'_> {
                 }
             } else {
                 splits = self.splits()?;
-                session.begin(basis, &splits);
+                session.begin(basis, &splits, self.source.learned());
                 let mark = session.make_mark()?;
                 crash::at("run.marked");
                 self.sink.keep(&mark)?;

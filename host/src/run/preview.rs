@@ -132,9 +132,9 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool) -> Result<B
         limit: plan.limit,
         converted: plan.converted.clone(),
         as_text: plan.as_text.clone(),
-        columns: None,
+        ..ReadOptions::default()
     };
-    crate::source::open(&plan.source, &plan.reading, read, &options.surroundings(plan))
+    options.open_source(plan, read)
 }
 
 /// Opens as many steps as can be; what stands in the way of the rest is noted.

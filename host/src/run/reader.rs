@@ -98,25 +98,31 @@ impl Reader<'_> {
             if let Err(error) = self.memory.check() {
                 return fail(sequence, error);
             }
-            if self.interval.is_some() && self.asked.load(Ordering::Relaxed) {
+            let mut next = Ok(None);
+            if !self.is_interrupted() {
+                next = input.next();
+            }
+            // A source that waits for somebody else is told to give up.
+            if self.is_interrupted() && !matches!(next, Ok(Some(_))) {
                 self.interrupted.store(true, Ordering::SeqCst);
                 // Behind what was read last; where nothing was, the last checkpoint stands.
-                if position != self.position {
+                if position != self.position && position.as_ref().is_none_or(Position::is_found_again) {
                     jobs.send(Job { sequence, chunk: None, mark: position }).ok();
                 }
                 return;
             }
-            match input.next() {
+            match next {
                 Ok(None) => return,
                 Ok(Some(chunk)) => {
                     let next = chunk.next();
                     if sequence == 0 && self.mode == ProcessingMode::Hybrid {
-                        let rows = next.row.saturating_sub(position.as_ref().map_or(0, |position| position.row)).max(1);
+                        let before = position.as_ref().map_or(0, |position| position.earlier + position.row);
+                        let rows = (next.earlier + next.row).saturating_sub(before).max(1);
                         let more = usize::try_from(self.chunk_rows.div_ceil(rows)).unwrap_or(MOST_AHEAD).min(MOST_AHEAD);
                         places.free += more;
                         places.total += more;
                     }
-                    let due = self.interval.is_some_and(|interval| next.sequence - marked >= interval);
+                    let due = self.interval.is_some_and(|interval| next.sequence - marked >= interval) && next.is_found_again();
                     if due {
                         marked = next.sequence;
                     }
@@ -127,9 +133,15 @@ impl Reader<'_> {
                         return;
                     }
                 }
+                Err(_) if stopped() => return,
                 Err(error) => return fail(sequence, error.in_phase(PhaseName::Extract)),
             }
         }
+    }
+
+    /// Whether a run that keeps checkpoints was told to stop.
+    fn is_interrupted(&self) -> bool {
+        self.interval.is_some() && self.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -156,7 +168,7 @@ impl Input<'_> {
                 }
                 Err(error) => error,
             };
-            if error.fault() != Fault::Outside || failures >= self.reader.max_retries {
+            if error.fault() != Fault::Outside || error.is_given_up() || failures >= self.reader.max_retries {
                 return Err(error);
             }
             let wait = back_off(failures);
@@ -168,7 +180,12 @@ impl Input<'_> {
             }
             self.chunks = match (self.reader.reopen)(self.position.as_ref()) {
                 Ok(chunks) => chunks,
-                Err(error) => Box::new(std::iter::once(Err(error))),
+                Err(again) if again.fault() == Fault::Outside => Box::new(std::iter::once(Err(again))),
+                // It can only be read from its start: what failed first is what to tell of.
+                Err(again) => {
+                    let hint = again.find_hint().map_or_else(String::new, |hint| format!(": {hint}"));
+                    return Err(error.hint(format!("{again}{hint}")));
+                }
             };
         }
     }

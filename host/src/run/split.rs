@@ -168,8 +168,11 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
         }
         drop(done_in);
         let outcome = collect(&mut appender, done, places_in, &reader.interrupted, watcher);
-        // Readers and workers end at their next chunk.
+        // Readers and workers end at their next chunk, which may be long in coming.
         stop.store(true, Ordering::Relaxed);
+        if outcome.is_err() {
+            context.source.stop();
+        }
         outcome
     })
     .and_then(|mut report| {
@@ -254,6 +257,9 @@ fn collect(
 fn next(done: &Receiver<Done>, context: &Context<'_>) -> Result<Option<Done>> {
     loop {
         context.deadline.check()?;
+        if context.stop.load(Ordering::Relaxed) {
+            context.source.stop();
+        }
         match done.recv_timeout(LOOK) {
             Ok(done) => return Ok(Some(done)),
             Err(RecvTimeoutError::Disconnected) => return Ok(None),

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_ipc::reader::StreamReader;
@@ -22,6 +22,7 @@ use crate::sink;
 /// Rows in a file without a name, which is gone with the process, or in one that a checkpoint speaks of.
 pub(super) struct Spool {
     file: BufWriter<File>,
+    place: Place,
     bytes: u64,
     /// For each chunk the number of its batches.
     chunks: Vec<usize>,
@@ -44,25 +45,37 @@ pub(super) struct SpoolFlushed {
 /// The rows of a spool, chunk by chunk.
 pub(super) struct Spooled {
     file: BufReader<File>,
+    place: Place,
     chunks: std::vec::IntoIter<usize>,
     sources: Vec<Arc<str>>,
 }
 
-fn failed(error: std::io::Error) -> Error {
-    let folder = std::env::temp_dir();
-    Error::outside(format!("rows that wait for their columns cannot be kept in `{}`", folder.display()))
-        .because(error)
-        .hint("set TMPDIR to a folder with room for the output")
+/// Where a spool is: a file that a checkpoint speaks of, or one without a name.
+#[derive(Clone, Debug)]
+struct Place(Option<PathBuf>);
+
+impl Place {
+    fn failed(&self, error: impl Into<anyhow::Error>) -> Error {
+        let (folder, hint) = match &self.0 {
+            Some(path) => {
+                (path.parent().unwrap_or(path).to_owned(), "free some space, or keep checkpoints elsewhere with `--checkpoint-dir`")
+            }
+            None => (std::env::temp_dir(), "set TMPDIR to a folder with room for the output"),
+        };
+        Error::outside(format!("rows that wait for their columns cannot be kept in `{}`", folder.display())).because(error).hint(hint)
+    }
 }
 
 impl Spool {
     /// Opens an empty one; at a path, or without a name.
     pub(super) fn open(path: Option<&Path>) -> Result<Self> {
+        let place = Place(path.map(Path::to_owned));
         let file = match path {
-            None => tempfile::tempfile().map_err(failed)?,
-            Some(path) => File::options().create(true).truncate(true).read(true).write(true).open(path).map_err(failed)?,
+            None => tempfile::tempfile(),
+            Some(path) => File::options().create(true).truncate(true).read(true).write(true).open(path),
         };
-        Ok(Self { file: BufWriter::with_capacity(1 << 18, file), bytes: 0, chunks: Vec::new(), sources: Vec::new(), schema: None })
+        let file = file.map_err(|error| place.failed(error))?;
+        Ok(Self { file: BufWriter::with_capacity(1 << 18, file), place, bytes: 0, chunks: Vec::new(), sources: Vec::new(), schema: None })
     }
 
     /// Goes on with one; what was written to it later is forgotten.
@@ -76,6 +89,8 @@ impl Spool {
                 .hint("`--restart` starts again from the first row")
         };
         let mut file = File::options().read(true).write(true).open(path).map_err(|_| lost())?;
+        let place = Place(Some(path.to_owned()));
+        let failed = |error: std::io::Error| place.failed(error);
         if file.metadata().map_err(failed)?.len() < *bytes {
             return Err(lost());
         }
@@ -86,6 +101,7 @@ impl Spool {
         });
         Ok(Self {
             file: BufWriter::with_capacity(1 << 18, file),
+            place,
             bytes: *bytes,
             chunks: chunks.clone(),
             sources: sources.iter().map(|source| Arc::from(source.as_str())).collect(),
@@ -95,8 +111,8 @@ impl Spool {
 
     /// Puts the rows so far on disk and says how to go on from there.
     pub(super) fn flush(&mut self) -> Result<SpoolFlushed> {
-        self.file.flush().and_then(|()| self.file.get_ref().sync_data()).map_err(failed)?;
-        self.bytes = self.file.stream_position().map_err(failed)?;
+        let written = self.file.flush().and_then(|()| self.file.get_ref().sync_data()).and_then(|()| self.file.stream_position());
+        self.bytes = written.map_err(|error| self.place.failed(error))?;
         let schema = self.schema.as_ref().map(|schema| {
             let mut bytes = Vec::new();
             let written = StreamWriter::try_new(&mut bytes, schema).and_then(|mut writer| writer.finish());
@@ -116,10 +132,10 @@ impl Spool {
         for batch in batches {
             let schema = batch.rows.schema();
             self.schema = Some(self.schema.take().map_or_else(|| schema.clone(), |all| sink::join(&all, &schema)));
-            self.head(batch).map_err(failed)?;
+            self.head(batch).map_err(|error| self.place.failed(error))?;
             let mut writer = StreamWriter::try_new(&mut self.file, &schema).bug(|| "rows cannot be spooled".into())?;
             let written = writer.write(&batch.rows).and_then(|()| writer.finish());
-            written.outside(|| "rows that wait for their columns cannot be kept: set TMPDIR to a folder with more room".into())?;
+            written.map_err(|error| self.place.failed(error))?;
         }
         self.chunks.push(batches.len());
         Ok(())
@@ -143,17 +159,17 @@ impl Spool {
 
     /// The columns that hold all rows, and the rows; no columns where there are no rows.
     pub(super) fn finish(self) -> Result<(Option<SchemaRef>, Spooled)> {
-        let Self { file, bytes: _, chunks, sources, schema } = self;
-        let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.rewind().map_err(failed)?;
-        Ok((schema, Spooled { file: BufReader::with_capacity(1 << 18, file), chunks: chunks.into_iter(), sources }))
+        let Self { file, place, bytes: _, chunks, sources, schema } = self;
+        let mut file = file.into_inner().map_err(|error| place.failed(error.into_error()))?;
+        file.rewind().map_err(|error| place.failed(error))?;
+        Ok((schema, Spooled { file: BufReader::with_capacity(1 << 18, file), place, chunks: chunks.into_iter(), sources }))
     }
 }
 
 impl Spooled {
     fn number(&mut self) -> Result<u64> {
         let mut bytes = [0; 8];
-        self.file.read_exact(&mut bytes).map_err(failed)?;
+        self.file.read_exact(&mut bytes).map_err(|error| self.place.failed(error))?;
         Ok(u64::from_le_bytes(bytes))
     }
 

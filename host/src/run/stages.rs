@@ -174,7 +174,7 @@ fn at_step(stage: &StagePlan, recipe: &Recipe, input: &SchemaRef, error: Error) 
 /// The options as the guest gets them. The simple operations read variables from there; in a plan, which is shown, no value of one stands.
 fn options_of(stage: &StagePlan) -> Value {
     let mut options = stage.options.clone();
-    if stage.component == ComponentName::Ops {
+    if stage.component == ComponentName::Ops && options.get("steps").is_some() {
         options["env"] = stage.grants.env.iter().map(|(name, value)| json!([name, value.0])).collect();
     }
     options

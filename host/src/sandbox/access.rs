@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::http::{Egress, Network};
+use super::Network;
+use super::http::Egress;
 use crate::error::Result;
 use crate::plan::Grants;
 

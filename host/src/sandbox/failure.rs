@@ -193,6 +193,13 @@ impl Failure {
                 .take(8)
                 .collect();
         }
+        if failure.code == "out_of_fuel" && failure.trace.iter().any(|frame| frame.starts_with("regress::")) {
+            failure.message.push_str(" on a regular expression");
+            failure = failure.help(
+                "on such a text the expression tries very many ways: take nested repetitions such as `(a+)+` out of it, \
+                 or raise `limits: {fuel_per_row: …}` of the stage",
+            );
+        }
         failure.last_words = last_words;
         failure
     }

@@ -26,6 +26,7 @@ mod limits;
 mod state;
 mod wasi;
 
+pub use crate::network::{Network, PrivateHost};
 pub use access::Access;
 pub use bindings::types::Cardinality;
 pub use builtin::{AGGREGATE, JSONATA, OPS, VALIDATE};
@@ -33,7 +34,6 @@ pub use cache::{MAX_COMPONENT_BYTES, check_component, compile_component};
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
-pub use http::{Network, PrivateHost};
 pub use instance::{Instance, Plan, Processed, Recipe, RejectedRow, Rows, Used};
 
 use crate::error::{Context, Error, Result};

@@ -68,7 +68,7 @@ impl Sink for FileOutput {
     }
 
     fn has_output(&self) -> bool {
-        self.output.folder.join(self.output.name()).exists()
+        self.output.is_there()
     }
 
     fn names_columns(&self) -> bool {

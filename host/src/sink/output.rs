@@ -70,6 +70,21 @@ impl Output {
         format!("{}{}", self.stem, self.extension)
     }
 
+    /// Whether an earlier run has left something there: the file, or files or folders named as parts are.
+    pub(super) fn is_there(&self) -> bool {
+        let is_part = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match self.layout {
+                Layout::Hive { .. } => name.contains('='),
+                Layout::One | Layout::Numbered { .. } => name.starts_with(&self.stem),
+            }
+        };
+        match self.layout {
+            Layout::One => self.folder.join(self.name()).exists(),
+            _ => std::fs::read_dir(&self.folder).is_ok_and(|entries| entries.flatten().any(is_part)),
+        }
+    }
+
     /// Decides what the options mean; touches no file, but looks whether the path is a folder.
     ///
     /// # Errors

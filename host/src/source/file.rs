@@ -226,7 +226,8 @@ impl SplitChunks {
     }
 }
 
-fn encoding(key: &str, label: Option<&str>) -> Result<Option<&'static Encoding>> {
+/// The encoding of a label.
+pub(super) fn encoding(key: &str, label: Option<&str>) -> Result<Option<&'static Encoding>> {
     label
         .map(|label| {
             Encoding::for_label(label.trim().to_ascii_lowercase().replace('_', "-").as_bytes()).ok_or_else(|| {

@@ -1,5 +1,6 @@
 //! A source of which only rows are taken that are newer than what earlier runs have loaded.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
@@ -10,6 +11,7 @@ use arrow_ord::ord::make_comparator;
 use arrow_schema::{DataType, SchemaRef, SortOptions};
 use arrow_select::filter::filter_record_batch;
 use chrono::NaiveDateTime;
+use serde_json::Value;
 
 use super::{Chunk, Chunks, Decoded, Source, Split};
 use crate::batch::{Batch, Position, Reason, Reject};
@@ -39,7 +41,7 @@ impl Newer {
     /// # Errors
     /// Config, where the source has no such column, or mark, value or lag do not fit its type.
     pub fn new(source: Arc<dyn Source>, incremental: &Incremental, mark: Option<&str>) -> Result<Self> {
-        let Incremental { cursor_field, initial_value, lag } = incremental;
+        let Incremental { cursor_field, initial_value, lag, param: _ } = incremental;
         let schema = source.schema();
         let Ok(field) = schema.field_with_name(cursor_field) else {
             let names = schema.fields().iter().map(|field| field.name().as_str());
@@ -88,6 +90,27 @@ impl Newer {
     }
 }
 
+/// The parameters of a source, with the mark where it asks for it: `reached` less the lag, else the initial value.
+///
+/// # Errors
+/// Config, where the lag does not fit the mark.
+pub fn with_mark(
+    params: &BTreeMap<String, Value>,
+    incremental: Option<&Incremental>,
+    reached: Option<&str>,
+) -> Result<BTreeMap<String, Value>> {
+    let mut params = params.clone();
+    if let Some(Incremental { initial_value, lag, param: Some(param), .. }) = incremental {
+        // Of what type the column is nobody knows yet: the mark shows whether it is a number.
+        let kind = |mark: &str| if mark.parse::<f64>().is_ok() { DataType::Float64 } else { DataType::Utf8 };
+        let value = reached.map(|mark| before(mark, lag.as_ref(), &kind(mark))).transpose()?.or_else(|| initial_value.clone());
+        if let Some(value) = value {
+            params.insert(param.clone(), Value::String(value));
+        }
+    }
+    Ok(params)
+}
+
 /// Whether values of a type can be put in order and read back from text.
 fn follows(kind: &DataType) -> bool {
     kind.is_integer()
@@ -109,6 +132,17 @@ fn value(text: &str, kind: &DataType) -> Result<ArrayRef> {
 fn spell(value: &ArrayRef) -> Result<String> {
     let text = cast_with_options(value, &DataType::Utf8, &CastOptions { safe: false, ..CastOptions::default() });
     Ok(text.bug(|| "a cursor as text".into())?.as_string::<i32>().value(0).to_owned())
+}
+
+/// What rows must be above, as text; none where all are new.
+///
+/// # Errors
+/// Config, where the lag does not fit the cursor, whose type this is.
+pub(super) fn start(incremental: &Incremental, reached: Option<&str>, kind: &DataType) -> Result<Option<String>> {
+    match reached {
+        Some(mark) => before(mark, incremental.lag.as_ref(), kind).map(Some),
+        None => Ok(incremental.initial_value.clone()),
+    }
 }
 
 /// The mark less the lag, as text.
@@ -164,8 +198,16 @@ impl Source for Arc<Newer> {
         self.source.schema()
     }
 
+    fn learned(&self) -> Option<String> {
+        self.source.learned()
+    }
+
     fn splits(&self, target: std::num::NonZeroUsize) -> Result<Vec<Split>> {
         self.source.splits(target)
+    }
+
+    fn stop(&self) {
+        self.source.stop();
     }
 
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {
@@ -268,7 +310,7 @@ mod tests {
     use crate::config::extract::{FileSource, Reading};
 
     fn incremental(initial_value: Option<&str>, lag: Option<Lag>) -> Incremental {
-        Incremental { cursor_field: "at".into(), initial_value: initial_value.map(ToOwned::to_owned), lag }
+        Incremental { cursor_field: "at".into(), initial_value: initial_value.map(ToOwned::to_owned), lag, param: None }
     }
 
     /// The rows of `at` that come, how many were left out and refused, and the mark afterwards.
@@ -328,7 +370,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_before_a_row_is_read() {
         let message = |incremental: &Incremental, mark: Option<&str>| read(&["1", "2"], incremental, mark).unwrap_err().one_line();
-        assert!(message(&Incremental { cursor_field: "ad".into(), initial_value: None, lag: None }, None).contains("has no such column"));
+        assert!(
+            message(&Incremental { cursor_field: "ad".into(), initial_value: None, lag: None, param: None }, None)
+                .contains("has no such column")
+        );
         assert!(
             message(&incremental(Some("soon"), None), None).contains("`incremental.initial_value` `soon` is no value of the column `at`")
         );

@@ -1,5 +1,6 @@
 //! One file as a stream of bytes: decompressed, in UTF-8, from any offset.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,14 @@ pub(super) struct Input {
     pub(super) layers: Vec<Layer>,
     /// Bytes on disk, to balance splits.
     pub(super) bytes: u64,
+    /// What it holds, where it is no file.
+    pub(super) content: Option<Arc<dyn Content>>,
+}
+
+/// What an input holds that is no file.
+pub(super) trait Content: fmt::Debug + Send + Sync {
+    /// Opens it at its start.
+    fn open(&self) -> Result<Box<dyn Read + Send>>;
 }
 
 /// What a file is packed in.
@@ -56,10 +65,11 @@ pub(super) struct Member {
 impl Input {
     /// Opens the stream at an offset of the decoded bytes.
     pub(super) fn open(&self, encoding: Option<&'static Encoding>, offset: u64) -> Result<Stream> {
-        if self.layers.is_empty() {
-            return self.open_plain(encoding, offset);
-        }
-        let mut reader = self.unpack()?;
+        let mut reader = match &self.content {
+            Some(content) => content.open()?,
+            None if self.layers.is_empty() => return self.open_plain(encoding, offset),
+            None => self.unpack()?,
+        };
         let mut head = Vec::with_capacity(4);
         let mut stream = Stream { reader: Box::new(io::empty()), name: self.name.clone(), offset: 0, packed: true };
         reader.by_ref().take(3).read_to_end(&mut head).map_err(|error| stream.blame(error))?;
@@ -171,6 +181,11 @@ impl Stream {
     }
 
     fn blame(&self, error: io::Error) -> Error {
+        // What reads from elsewhere says itself what is wrong.
+        let error = match error.downcast::<Error>() {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
         let Self { name, offset, packed, .. } = self;
         if *packed {
             let message = format!("`{name}` is damaged or cut off: it unpacks up to byte {offset} of its content and no further");

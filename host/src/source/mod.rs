@@ -2,9 +2,11 @@
 
 mod csv;
 mod cut;
+mod database;
 mod excel;
 mod file;
 mod given;
+mod http;
 mod incremental;
 mod input;
 mod json;
@@ -29,7 +31,7 @@ mod formats;
 mod testing;
 
 pub use given::{Given, given};
-pub use incremental::Newer;
+pub use incremental::{Newer, with_mark};
 pub use lines::read_lines;
 
 use std::collections::BTreeMap;
@@ -41,7 +43,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::batch::{Batch, Position, Reject};
-use crate::config::extract::{FileSource, Reading, Source as SourceConfig};
+use crate::config::extract::{FileSource, Incremental, Reading, Source as SourceConfig};
+use crate::config::variables::Secrets;
 use crate::error::{Error, Result};
 use crate::sandbox::Network;
 
@@ -50,10 +53,23 @@ use crate::sandbox::Network;
 pub struct Surroundings<'a> {
     /// The folder that relative paths start at.
     pub root: &'a Path,
-    /// The run's parameters.
+    /// The run's parameters, by the names under which the source gets them.
     pub params: &'a BTreeMap<String, Value>,
+    /// Values that must not be printed.
+    pub secrets: &'a Secrets,
     /// What the operator allows on the network.
     pub network: &'a Network,
+    /// What earlier runs have loaded, where only newer rows are taken: a source may leave out the others, and need not.
+    pub since: Option<Since<'a>>,
+}
+
+/// Which rows are new.
+#[derive(Clone, Copy, Debug)]
+pub struct Since<'a> {
+    /// How it is told.
+    pub incremental: &'a Incremental,
+    /// What earlier runs have reached; absent = nothing yet.
+    pub reached: Option<&'a str>,
 }
 
 /// Opens a source: finds out what is there to be read and of what columns it is.
@@ -63,6 +79,8 @@ pub struct Surroundings<'a> {
 pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Box<dyn Source>> {
     match source {
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
+        SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
+        SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),
         other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
     }
 }
@@ -90,8 +108,16 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
+    /// What opening found out, for whoever opens it once more to go on; none where looking again costs little.
+    fn learned(&self) -> Option<String> {
+        None
+    }
+
     /// Reads a split from its start or from a position that an earlier read of it gave.
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
+
+    /// Ends reads that wait for somebody else, on whatever thread; they and later ones fail.
+    fn stop(&self) {}
 }
 
 /// A part of the input: plain data, without secrets, the same on every machine.
@@ -149,6 +175,8 @@ pub struct ReadOptions {
     pub as_text: Vec<String>,
     /// Columns that are needed; `None` = all. Others may be left out where that is cheaper.
     pub columns: Option<Vec<String>>,
+    /// What [`Source::learned`] answered when the run began, where it goes on.
+    pub learned: Option<String>,
 }
 
 impl Default for ReadOptions {
@@ -161,6 +189,7 @@ impl Default for ReadOptions {
             converted: Vec::new(),
             as_text: Vec::new(),
             columns: None,
+            learned: None,
         }
     }
 }

@@ -136,7 +136,7 @@ fn expand(path: &Path, root: &Path, format_given: bool, inputs: &mut Vec<(Input,
     let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
     if !has_extension(&name, "zip") {
         let (layers, format) = layers_of(&name);
-        inputs.push((Input { name: name.into(), path: path.into(), layers, bytes }, format));
+        inputs.push((Input { name: name.into(), path: path.into(), layers, bytes, content: None }, format));
         return Ok(());
     }
     let mut members = members(open_file(path, &name)?, &name)?;
@@ -150,7 +150,7 @@ fn expand(path: &Path, root: &Path, format_given: bool, inputs: &mut Vec<(Input,
         }
         let bytes = place.packed;
         let layers = std::iter::once(Layer::Member(place)).chain(inner).collect();
-        inputs.push((Input { name: Arc::from(format!("{name}/{member}")), path: path.into(), layers, bytes }, format));
+        inputs.push((Input { name: Arc::from(format!("{name}/{member}")), path: path.into(), layers, bytes, content: None }, format));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use etl_steps::Type;
+use serde::{Deserialize, Serialize};
 
 use super::scalar;
 
@@ -16,7 +17,8 @@ const MAX_DEPTH: usize = 16;
 /// What is known of a column's values so far.
 ///
 /// null < everything; int < float < text; bool, instant < text; objects and lists join by their members; what fits nowhere is JSON text.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// Only nulls.
     #[default]
@@ -40,7 +42,8 @@ pub(super) enum Kind {
 }
 
 /// The members of objects, in the order in which they were first seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(String, Kind)>", into = "Vec<(String, Kind)>")]
 pub(super) struct Members {
     list: Vec<(String, Kind)>,
     by_name: HashMap<String, usize>,
@@ -83,6 +86,22 @@ impl Members {
                 *self.entry(&name) = kind;
             }
         }
+    }
+}
+
+impl From<Vec<(String, Kind)>> for Members {
+    fn from(list: Vec<(String, Kind)>) -> Self {
+        let mut members = Self::default();
+        for (name, kind) in list {
+            *members.entry(&name) = kind;
+        }
+        members
+    }
+}
+
+impl From<Members> for Vec<(String, Kind)> {
+    fn from(members: Members) -> Self {
+        members.list
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
+pub(crate) mod sshd;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
@@ -50,6 +51,11 @@ impl Daemon {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         daemon
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Sends a signal, and waits for its end.

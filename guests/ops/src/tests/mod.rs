@@ -111,6 +111,7 @@ fn abc() -> RecordBatch {
     batch(vec![("a", ints([Some(1), Some(2)])), ("b", texts([Some("x"), None])), ("c", floats([Some(0.5), Some(2.0)]))])
 }
 
+mod flatten;
 mod rows;
 
 #[test]

@@ -106,42 +106,6 @@ fn map_looks_values_up() {
 }
 
 #[test]
-fn flatten_makes_members_columns() {
-    let pairs: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>([Some([Some(1.0), Some(2.0)]), None], 2));
-    let input = batch(vec![
-        ("id", ints([Some(1), Some(2)])),
-        ("o", nested(&[json!({"p": {"q": 1, "r": "x"}, "s": null}), Value::Null])),
-        ("v", pairs),
-        ("e", ints([Some(0), None])),
-    ]);
-    let flatten = |options: Value| json!([{"flatten": options}, {"drop": ["v", "e"]}]);
-    let cases = [
-        (json!({}), [r#"{"id":1,"o_p_q":1,"o_p_r":"x","o_s":null}"#, r#"{"id":2,"o_p_q":null,"o_p_r":null,"o_s":null}"#]),
-        (
-            json!({"strategy": "simple", "separator": "."}),
-            [r#"{"id":1,"o.p":{"q":1,"r":"x"},"o.s":null}"#, r#"{"id":2,"o.p":null,"o.s":null}"#],
-        ),
-        (json!({"max_depth": 1, "prefix": "x_"}), [r#"{"id":1,"x_p":{"q":1,"r":"x"},"x_s":null}"#, r#"{"id":2,"x_p":null,"x_s":null}"#]),
-        (json!({"fields": ["id"]}), [r#"{"id":1,"o":{"p":{"q":1,"r":"x"},"s":null}}"#, r#"{"id":2,"o":null}"#]),
-        (
-            json!({"strategy": "array_flatten", "fields": ["v"]}),
-            [r#"{"id":1,"o":{"p":{"q":1,"r":"x"},"s":null},"v_0":1.0,"v_1":2.0}"#, r#"{"id":2,"o":null,"v_0":null,"v_1":null}"#],
-        ),
-    ];
-    for (options, expected) in cases {
-        assert_eq!(run(flatten(options.clone()), &input), expected, "{options}");
-    }
-    let clash = batch(vec![("o", nested(&[json!({"a": 1})])), ("o_a", ints([None])), ("l", lists([None]))]);
-    assert_eq!(
-        problems(json!([{"flatten": {"strategy": "array_flatten"}}]), &clash),
-        [
-            "steps[0].flatten list_length: how many items the lists of `l` have is not known before they are read, so they cannot become columns | use `unnest`, or `add` with `${list[0]}` for the items that you need",
-            "steps[0].flatten duplicate_column: two columns would be named `o_a` | use another `separator` or `prefix`, or rename a column first",
-        ]
-    );
-}
-
-#[test]
 fn unnest_makes_a_row_of_each_item() {
     let input = batch(vec![
         ("id", ints([Some(1), Some(2), Some(3), Some(4)])),

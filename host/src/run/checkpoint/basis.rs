@@ -72,12 +72,13 @@ impl Basis {
             timeout: _,
             incremental,
             params,
+            source_params,
             // Of files whose every part is looked at here.
             digest: _,
             secrets: _,
         } = plan;
         let mut written = BTreeMap::new();
-        written.insert("the source and how it is read".to_owned(), digest(&(source, reading, incremental)));
+        written.insert("the source and how it is read".to_owned(), digest(&(source, reading, incremental, source_params.keys())));
         written.insert("the sink".to_owned(), digest(sink));
         written.insert("where dead letters go".to_owned(), digest(dead_letters));
         written.insert("the limit of rows".to_owned(), digest(limit));

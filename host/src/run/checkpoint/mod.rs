@@ -46,6 +46,9 @@ pub(super) struct Checkpoint {
     pub(super) phase: Phase,
     /// The parts of the input, in order.
     pub(super) splits: Vec<Split>,
+    /// What opening the source found out.
+    #[serde(default)]
+    pub(super) learned: Option<String>,
     /// What the first of them have staged, which are done.
     pub(super) staged: Vec<Staged>,
     /// How far the next one is; absent where it was not begun.
@@ -181,6 +184,7 @@ mod tests {
             basis: Basis::default(),
             phase: Phase::Working,
             splits: vec![Split { index: 0, files: vec!["a.csv".into()] }],
+            learned: None,
             staged: Vec::new(),
             reached: Some(Reached { position, staged: None, spool: None, snapshots: vec![b"one\n".to_vec(), Vec::new(), vec![0, 255]] }),
             letters: vec![dead_letters::Flushed::default()],

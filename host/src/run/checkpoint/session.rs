@@ -73,6 +73,7 @@ pub(in crate::run) struct Session {
     seed: Option<u64>,
     basis: Basis,
     splits: Vec<Split>,
+    learned: Option<String>,
     /// Number of the last checkpoint.
     number: u64,
     resumed: u32,
@@ -123,6 +124,7 @@ impl Session {
                 started: started(from)?,
                 seed: from.seed,
                 splits: from.splits.clone(),
+                learned: from.learned.clone(),
                 number: from.number,
                 resumed: from.resumed + u32::from(!from.is_done()),
                 checkpoints: checkpoints.clone(),
@@ -138,6 +140,7 @@ impl Session {
                     started: options.started,
                     seed: options.seed,
                     splits: Vec::new(),
+                    learned: None,
                     number: 0,
                     resumed: 0,
                     checkpoints: checkpoints.clone(),
@@ -156,9 +159,10 @@ impl Session {
     }
 
     /// Starts to keep checkpoints of a run.
-    pub(in crate::run) fn begin(&mut self, basis: Basis, splits: &[Split]) {
+    pub(in crate::run) fn begin(&mut self, basis: Basis, splits: &[Split], learned: Option<String>) {
         self.basis = basis;
         self.splits = splits.to_vec();
+        self.learned = learned;
     }
 
     /// Holds what the run depends on to what it was when the run was interrupted.
@@ -226,6 +230,7 @@ impl Session {
             basis: self.basis.clone(),
             phase,
             splits: self.splits.clone(),
+            learned: self.learned.clone(),
             staged: staged.to_vec(),
             reached,
             letters,

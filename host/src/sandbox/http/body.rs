@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::guest::Note;
 use super::{MAX_CALL_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
+use crate::network::describe;
 
 /// What went over the wire for one instance.
 #[derive(Default)]
@@ -100,7 +101,7 @@ impl Body for Incoming {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Poll::Ready(Some(Err(error))) => {
-                let why = super::failure::describe(&error);
+                let why = describe(&error);
                 this.fail(super::failure::read(&error), &why)
             }
             Poll::Ready(None) => {

@@ -20,6 +20,7 @@ use super::super::state::State;
 use super::body::{Incoming, Traffic, collect};
 use super::{Denied, Egress, MAX_CONCURRENT, MAX_HEADER_BYTES, MAX_REQUESTS, SILENT_TIME, failure};
 use crate::config::grants::HostPattern;
+use crate::network::describe;
 
 /// Bytes of the headers of a request, as the host holds them.
 const MAX_FIELD_BYTES: usize = 32 << 10;
@@ -208,7 +209,7 @@ impl Exchange {
         let sent = timeout_at((Instant::now() + first).min(deadline), client.execute(request)).await;
         let response = match sent {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(note.failed(failure::read(&error), &failure::describe(&error))),
+            Ok(Err(error)) => return Err(note.failed(failure::read(&error), &describe(&error))),
             Err(_) => return Err(note.failed(Error::HttpResponseTimeout, "the server did not answer in time")),
         };
         let (mut parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();

@@ -4,26 +4,20 @@
 //! are not public are left out; the connection goes to what is left; headers of the grant are put in over the guest's own. The host follows no redirect,
 //! knows no proxy, keeps no cookie and sends nothing twice. What is cut off: see the constants below.
 
-use std::io::Read;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, redirect};
+use reqwest::Client;
 
-mod address;
 mod body;
 mod failure;
 mod guest;
-mod resolve;
 
-pub use address::PrivateHost;
-use address::{Reach, reach};
 pub(super) use guest::{Guest, context, link};
 
 use crate::config::grants::{HostPattern, HttpGrant, Method};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
+use crate::network::{Clients, Network, Shut};
 
 /// Bytes of a request's body, which is held in full.
 const MAX_REQUEST_BYTES: usize = 8 << 20;
@@ -47,29 +41,10 @@ const MAX_CONCURRENT: usize = 16;
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 const SILENT_TIME: Duration = Duration::from_secs(30);
 
-/// Bytes of a file of certificates; that of a whole system has a quarter of a million.
-const MAX_AUTHORITY_BYTES: u64 = 4 << 20;
-
-/// What the operator of the host allows on the network. No file of a pipeline can.
-#[derive(Clone, Debug, Default)]
-pub struct Network {
-    /// Hosts at which guests that were granted them reach addresses that are not public.
-    pub private_hosts: Vec<PrivateHost>,
-    /// Files of certificates (PEM) that servers may be vouched for by, beside those that the system trusts.
-    pub authority_files: Vec<PathBuf>,
-    /// Whether no guest reaches anything, whatever it was granted.
-    pub closed: bool,
-}
-
 /// What one stage may ask for, and the clients that ask.
 pub(super) struct Egress {
     grants: Vec<Granted>,
-    /// For hosts of the internet.
-    public: Client,
-    /// For hosts that the operator opened; a pool of its own, so that no connection serves both.
-    private: Client,
-    open: Vec<PrivateHost>,
-    closed: bool,
+    clients: Clients,
 }
 
 struct Granted {
@@ -90,22 +65,19 @@ impl Egress {
     /// # Errors
     /// Outside, where no certificates are found to check servers by.
     pub(super) fn new(grants: &[HttpGrant], network: &Network) -> Result<Self> {
-        let tls = !network.closed && grants.iter().any(|grant| !grant.host.plain);
-        let authorities = if tls { authorities(&network.authority_files)? } else { Vec::new() };
-        let client = |private| {
-            client(tls, &authorities, private).outside(|| "making ready for HTTP".into()).map_err(|error| {
-                error.hint(
-                    "are the system's root certificates installed (package `ca-certificates`)? `SSL_CERT_FILE` names a file of others",
-                )
-            })
-        };
-        let grants = grants.iter().map(granted).collect::<Result<_>>()?;
-        Ok(Self { grants, public: client(false)?, private: client(true)?, open: network.private_hosts.clone(), closed: network.closed })
+        let clients = Clients::new(network, grants.iter().any(|grant| !grant.host.plain), |builder| {
+            builder
+                .connect_timeout(CONNECT_TIME)
+                .pool_idle_timeout(SILENT_TIME)
+                .pool_max_idle_per_host(MAX_CONCURRENT)
+                .http2_max_header_list_size(MAX_HEADER_BYTES as u32)
+        })?;
+        Ok(Self { grants: grants.iter().map(granted).collect::<Result<_>>()?, clients })
     }
 
     /// Holds a request to the grants; the error says what is wrong with it.
     fn permit(&self, method: &http::Method, host: &HostPattern) -> Result<Permitted<'_>, Denied> {
-        if self.closed {
+        if self.clients.closed() {
             return Err(Denied::Closed);
         }
         let exact = self.grants.iter().find(|grant| !grant.host.below && grant.host.covers(host));
@@ -115,15 +87,11 @@ impl Egress {
         if !grant.methods.contains(method) {
             return Err(Denied::Method);
         }
-        let open = self.open.iter().any(|open| open.opens(host));
-        if let Ok(address) = host.host.parse()
-            && reach(address) != Reach::Public
-            && !open
-        {
-            // A name is looked at when it is looked up.
-            return Err(Denied::Address);
-        }
-        Ok(Permitted { client: if open { &self.private } else { &self.public }, headers: &grant.headers })
+        let client = self.clients.of(host).map_err(|shut| match shut {
+            Shut::Closed => Denied::Closed,
+            Shut::Address(_) => Denied::Address,
+        })?;
+        Ok(Permitted { client, headers: &grant.headers })
     }
 }
 
@@ -150,44 +118,6 @@ fn granted(grant: &HttpGrant) -> Result<Granted> {
     let methods =
         methods.iter().map(|method| http::Method::from_bytes(method.name().as_bytes()).bug(|| "reading a method of a grant".into()));
     Ok(Granted { host: host.clone(), headers, methods: methods.collect::<Result<_>>()? })
-}
-
-/// Reads the certificates of files.
-fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>> {
-    let mut all = Vec::new();
-    for file in files {
-        let reading = || format!("reading certificates from `{}`", file.display());
-        let mut bytes = Vec::new();
-        let opened = std::fs::File::open(file).outside(reading)?;
-        opened.take(MAX_AUTHORITY_BYTES).read_to_end(&mut bytes).outside(reading)?;
-        let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
-        if found.is_empty() {
-            return Err(Error::config(format!("`{}` holds no certificate", file.display()))
-                .hint("it must be a text with `-----BEGIN CERTIFICATE-----` (PEM); `openssl x509 -inform der -in FILE` makes one of a binary file"));
-        }
-        all.extend(found);
-    }
-    Ok(all)
-}
-
-fn client(tls: bool, authorities: &[Certificate], private: bool) -> reqwest::Result<Client> {
-    static PROVIDER: OnceLock<()> = OnceLock::new();
-    // Where another part of the program was first, its provider is as good.
-    PROVIDER.get_or_init(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    let builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .user_agent(concat!("etl-host/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::new(resolve::Resolver { lookup: resolve::system(), private }))
-        .connect_timeout(CONNECT_TIME)
-        .pool_idle_timeout(SILENT_TIME)
-        .pool_max_idle_per_host(MAX_CONCURRENT)
-        .http2_initial_stream_window_size(256 << 10)
-        .http2_initial_connection_window_size(1 << 20)
-        .http2_max_header_list_size(MAX_HEADER_BYTES as u32);
-    // Without a host to encrypt for there need be no certificates.
-    if tls { builder.tls_certs_merge(authorities.iter().cloned()).build() } else { builder.tls_certs_only([]).build() }
 }
 
 #[cfg(test)]

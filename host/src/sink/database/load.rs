@@ -143,6 +143,7 @@ impl Sink for TableSink {
         } else {
             session.commit()?;
         }
+        crash::at("table.committed");
         Ok(self.shown(&mut session, staged.iter().map(|staged| staged.rows).sum()))
     }
 

@@ -103,10 +103,10 @@ impl Counts {
 
 /// Connects; a database in a file is made only where it is to be written.
 fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Backend>> {
-    let connection = &sink.connection_string;
+    let (connection, tunnel) = (&sink.connection_string, sink.ssh_tunnel.as_ref());
     Ok(match connection.dialect {
-        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, root)?),
-        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, root)?),
+        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, tunnel, root)?),
+        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root)?),
         Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
         Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
         Dialect::Mssql | Dialect::Oracle => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),

@@ -11,9 +11,10 @@ use super::encode::Chunk;
 use super::narrow::narrow;
 use super::said::{Said, Why, by_sqlstate};
 use super::{Backend, Counts, Shape, Written};
-use crate::config::database::{Connection, Dialect, WriteMethod};
+use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
 use crate::remote::database::{Connected, connect};
+use crate::remote::tunnel::Tunnel;
 use crate::remote::wait;
 
 /// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
@@ -27,15 +28,16 @@ const ROW: &str = "etl_host_row";
 /// A connection.
 pub(super) struct Postgres {
     connection: PgConnection,
+    tunnel: Option<Tunnel>,
     /// Whether the temporary table is there.
     staging: bool,
 }
 
 impl Postgres {
-    pub(super) fn connect(connection: &Connection, root: &Path) -> Result<Self> {
-        let connected = wait(connect(connection, root))?;
+    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
+        let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend = Self { connection: pg, staging: false };
+        let mut backend = Self { connection: pg, tunnel, staging: false };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         Ok(backend)
     }
@@ -52,7 +54,7 @@ impl Postgres {
         });
         copied.map(drop).map_err(|error| {
             let row = told_row(&error, relation);
-            Said { row, ..said(&error) }
+            Said { row, ..said(&error).through(self.tunnel.as_ref()) }
         })
     }
 
@@ -223,11 +225,11 @@ impl Backend for Postgres {
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
         let done = wait(self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned()))));
-        done.map(|done| done.rows_affected()).map_err(|error| said(&error))
+        done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error))?;
+        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &sqlx::postgres::PgRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };

@@ -170,7 +170,7 @@ impl Csv {
         mut from: Position,
     ) -> Result<Box<dyn Cutter>> {
         if from.offset < head.offset {
-            from = Position { file: from.file, sequence: from.sequence, earlier: from.earlier, ..self.start(head) };
+            from = Position { offset: head.offset, row: 0, line: head.line, ..from };
         }
         let columns: Arc<[Option<usize>]> =
             layout.columns.iter().map(|column| head.names.iter().position(|name| *name == column.name)).collect();

@@ -1,10 +1,10 @@
-//! Which addresses a guest may be connected to.
+//! Which addresses guests and sources may be connected to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::grants::HostPattern;
 
-/// A host at which the operator lets guests reach addresses that are not public: a name or an address, with a port or for all of them.
+/// A host at which the operator lets guests and sources reach addresses that are not public: a name or an address, with a port or for all of them.
 ///
 /// A name opens addresses of the machine itself and of private networks, never link-local ones, where clouds keep their credentials; those take the address itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Names to addresses, with those left out that a guest may not be connected to.
+//! Names to addresses, with those left out that nobody here may be connected to.
 //!
 //! The connection goes to what comes out of here: nobody asks DNS a second time, so that it cannot answer otherwise then.
 
@@ -26,7 +26,7 @@ pub(super) fn system() -> Lookup {
     Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.map(|address| address.ip()).collect()) }))
 }
 
-/// Finds addresses that a guest may be connected to.
+/// Finds addresses that may be connected to.
 pub(super) struct Resolver {
     pub(super) lookup: Lookup,
     /// Whether the operator opened the hosts that are asked for here.
@@ -35,14 +35,14 @@ pub(super) struct Resolver {
 
 /// No address of a name may be reached.
 #[derive(Debug)]
-pub(super) struct Prohibited {
+pub(crate) struct Prohibited {
     pub(super) host: String,
     pub(super) address: IpAddr,
 }
 
 /// A name has no address.
 #[derive(Debug)]
-pub(super) struct Unknown {
+pub(crate) struct Unknown {
     pub(super) host: String,
     pub(super) error: io::Error,
 }

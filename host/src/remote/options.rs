@@ -1,0 +1,251 @@
+//! What may stand behind the `?` of a database's URL, and what becomes of it.
+//!
+//! Certificates and keys are files relative to the contract directory; a certificate authority that is named is always asked.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use crate::config::database::{Connection, Dialect};
+use crate::error::{Error, Result, did_you_mean};
+
+/// How long a database may take to answer where the URL does not say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What PostgreSQL's URL may say; the spelling of `psql` comes first.
+const POSTGRES: [&str; 21] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "connect_timeout",
+    "application_name",
+    "options",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "client_encoding",
+    "ssl-mode",
+    "ssl-root-cert",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "statement-cache-capacity",
+    "options[…]",
+];
+
+/// What MySQL's URL may say; the spelling of `mysql` comes first.
+const MYSQL: [&str; 17] = [
+    "ssl-mode",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "connect_timeout",
+    "charset",
+    "collation",
+    "socket",
+    "timezone",
+    "sslmode",
+    "ssl_mode",
+    "ssl_ca",
+    "ssl_cert",
+    "ssl_key",
+    "unix_socket",
+    "time-zone",
+    "statement-cache-capacity",
+];
+
+/// A URL, taken apart at what needs more than the driver does with it.
+struct Parts {
+    /// The URL with what the driver reads as we do.
+    url: String,
+    mode: Option<String>,
+    authority: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    patience: Duration,
+}
+
+/// How to connect to PostgreSQL, and how long that may take.
+pub(super) fn postgres(connection: &Connection, root: &Path) -> Result<(PgConnectOptions, Duration)> {
+    let Parts { url, mode, authority, certificate, key, socket: _, patience } = parts(connection, root)?;
+    let mut options = PgConnectOptions::from_str(&url).map_err(|error| wrong(connection, &error))?;
+    if options.get_application_name().is_none() {
+        options = options.application_name("etl-host");
+    }
+    options = options.disable_statement_logging();
+    let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+    let mode = match (mode.as_deref(), &authority) {
+        // As `psql` does where it is `require`; where nothing is said, nobody names an authority to have it ignored.
+        (None | Some("require"), Some(_)) => Some("verify-ca"),
+        (mode, _) => mode,
+    };
+    if let Some(mode) = mode {
+        options = options.ssl_mode(PgSslMode::from_str(mode).map_err(|_| unknown(connection, "sslmode", mode, &modes))?);
+    }
+    if let Some(authority) = authority {
+        options = options.ssl_root_cert(authority);
+    }
+    if let Some(certificate) = certificate {
+        options = options.ssl_client_cert(certificate);
+    }
+    if let Some(key) = key {
+        options = options.ssl_client_key(key);
+    }
+    Ok((options, patience))
+}
+
+/// How to connect to MySQL, and how long that may take.
+pub(super) fn mysql(connection: &Connection, root: &Path) -> Result<(MySqlConnectOptions, Duration)> {
+    let Parts { url, mode, authority, certificate, key, socket, patience } = parts(connection, root)?;
+    let mut options = MySqlConnectOptions::from_str(&url).map_err(|error| wrong(connection, &error))?.disable_statement_logging();
+    let modes = ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"];
+    let mode = mode.map(|mode| mode.to_ascii_lowercase().replace('-', "_"));
+    let mode = match (mode.as_deref(), &authority) {
+        (None, Some(_)) => Some("verify_ca"),
+        (mode, _) => mode,
+    };
+    if let Some(mode) = mode {
+        options = options.ssl_mode(MySqlSslMode::from_str(mode).map_err(|_| unknown(connection, "ssl-mode", mode, &modes))?);
+    }
+    if let Some(authority) = authority {
+        options = options.ssl_ca(authority);
+    }
+    if let Some(certificate) = certificate {
+        options = options.ssl_client_cert(certificate);
+    }
+    if let Some(key) = key {
+        options = options.ssl_client_key(key);
+    }
+    if let Some(socket) = socket {
+        options = options.socket(socket);
+    }
+    Ok((options, patience))
+}
+
+fn wrong(connection: &Connection, error: &sqlx::Error) -> Error {
+    Error::config(format!("`{connection}` is no address of a database")).because(anyhow::anyhow!("{error}"))
+}
+
+fn unknown(connection: &Connection, option: &str, mode: &str, modes: &[&str]) -> Error {
+    let message = format!("`{option}` of `{connection}` is `{mode}`, which is not known");
+    Error::config(message).hint(format!("it is one of {}", modes.join(", ")))
+}
+
+fn parts(connection: &Connection, root: &Path) -> Result<Parts> {
+    let (address, query) = connection.url.split_once('?').unwrap_or((&connection.url, ""));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    // `postgresql+psycopg2://` names a driver of Python.
+    let scheme = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
+    let known: &[&str] = if connection.dialect == Dialect::Mysql { &MYSQL } else { &POSTGRES };
+    let none = || Parts { url: String::new(), mode: None, authority: None, certificate: None, key: None, socket: None, patience: PATIENCE };
+    let mut parts = none();
+    let mut kept = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(raw);
+        let file = || Some(root.join(&value));
+        match name {
+            _ if !known.contains(&name) && !(name.starts_with("options[") && connection.dialect == Dialect::Postgres) => {
+                let hint = match did_you_mean(name, known.iter().copied()) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("options are {}", known.join(", ")),
+                };
+                return Err(Error::config(format!("`{connection}` has the option `{name}`, which is not known")).hint(hint));
+            }
+            "sslmode" | "ssl-mode" | "ssl_mode" => parts.mode = Some(value),
+            "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "ssl_ca" => parts.authority = file(),
+            "sslcert" | "ssl-cert" | "ssl_cert" => parts.certificate = file(),
+            "sslkey" | "ssl-key" | "ssl_key" => parts.key = file(),
+            "socket" | "unix_socket" => parts.socket = file(),
+            "connect_timeout" => {
+                let seconds: u64 = value.parse().map_err(|_| {
+                    Error::config(format!("`connect_timeout` of `{connection}` is `{value}`, but must be a whole number of seconds"))
+                })?;
+                // As `psql` has it, 0 is for ever; nobody means that.
+                parts.patience = if seconds == 0 { PATIENCE } else { Duration::from_secs(seconds) };
+            }
+            "client_encoding" if matches!(value.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode" | "auto") => {}
+            "client_encoding" => {
+                return Err(Error::config(format!("`client_encoding` of `{connection}` is `{value}`, but we speak UTF-8 only")));
+            }
+            _ => kept.push(pair),
+        }
+    }
+    for file in [&parts.authority, &parts.certificate, &parts.key].into_iter().flatten() {
+        std::fs::metadata(file).map_err(|error| {
+            Error::config(format!("`{connection}` names `{}`, which cannot be read", file.display())).because(anyhow::anyhow!("{error}"))
+        })?;
+    }
+    parts.url = format!("{scheme}://{rest}{}{}", if kept.is_empty() { "" } else { "?" }, kept.join("&"));
+    Ok(parts)
+}
+
+/// A value of a query: `%20` and `+` are blanks.
+fn decoded(raw: &str) -> String {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| first == b'%').and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (first, code) {
+            (_, Some(code)) => {
+                bytes.push(code);
+                rest = &after[2..];
+                continue;
+            }
+            (b'+', None) => bytes.push(b' '),
+            _ => bytes.push(first),
+        }
+        rest = after;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(url: &str) -> Connection {
+        Connection::try_from(url.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn an_authority_that_is_named_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("the ca.pem"), "").unwrap();
+        let mode = |url: &str| {
+            let (options, patience) = postgres(&connection(url), folder.path()).unwrap();
+            (format!("{:?}", options.get_ssl_mode()), patience.as_secs())
+        };
+        assert_eq!(mode("postgresql://h/d?sslrootcert=the%20ca.pem"), ("VerifyCa".into(), 30));
+        assert_eq!(mode("postgresql+psycopg2://h/d?sslmode=require&sslrootcert=the+ca.pem&connect_timeout=5"), ("VerifyCa".into(), 5));
+        assert_eq!(mode("postgresql://h/d?sslmode=verify-full&sslrootcert=the%20ca.pem"), ("VerifyFull".into(), 30));
+        assert_eq!(mode("postgresql://h/d"), ("Prefer".into(), 30));
+    }
+
+    #[test]
+    fn what_is_not_known_is_told_without_its_value() {
+        for (url, told, hint) in [
+            ("postgresql://u:s3cret@h/d?sslmod=s3cret", "has the option `sslmod`, which is not known", "did you mean `sslmode`?"),
+            ("mysql://u:s3cret@h/d?ssl-mode=on", "`ssl-mode` of `mysql://u:***@h/d?ssl-mode=on` is `on`", "DISABLED"),
+            ("postgresql://h/d?sslrootcert=none.pem&password=s3cret", "none.pem`, which cannot be read", ""),
+        ] {
+            let connection = connection(url);
+            let root = Path::new("/nowhere");
+            let error = match connection.dialect {
+                Dialect::Mysql => mysql(&connection, root).unwrap_err(),
+                _ => postgres(&connection, root).unwrap_err(),
+            };
+            assert!(error.one_line().contains(told) && error.find_hint().unwrap_or_default().contains(hint), "{error:?}");
+            assert!(!error.one_line().replace("sslmod=s3cret", "").contains("s3cret"), "{error:?}");
+        }
+    }
+}

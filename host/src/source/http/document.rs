@@ -1,0 +1,189 @@
+//! Finds one value within a JSON document, without keeping the rest.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// The value at a dot path, digits index lists; none where there is no such place.
+///
+/// # Errors
+/// Where it is no JSON document.
+pub(super) fn find(document: &[u8], path: &str) -> Result<Option<Value>, serde_json::Error> {
+    let steps = steps(path);
+    if document.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let found = Walk::<Value>(&steps, PhantomData).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(found)
+}
+
+/// What stands at a path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// There is no such place.
+    Nothing,
+    /// Null.
+    Null,
+    /// Anything else.
+    Something,
+}
+
+/// Tells what stands at a path, without keeping it.
+///
+/// # Errors
+/// Where it is no JSON document.
+pub(super) fn at(document: &[u8], path: &str) -> Result<At, serde_json::Error> {
+    let steps = steps(path);
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let found = Walk::<Presence>(&steps, PhantomData).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(match found {
+        None => At::Nothing,
+        Some(Presence(false)) => At::Null,
+        Some(Presence(true)) => At::Something,
+    })
+}
+
+fn steps(path: &str) -> Vec<&str> {
+    path.split('.').filter(|step| !step.is_empty() && *step != "$").collect()
+}
+
+/// Whether a value is there that is not null.
+struct Presence(bool);
+
+impl<'de> Deserialize<'de> for Presence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Option::<IgnoredAny>::deserialize(deserializer)?.is_some()))
+    }
+}
+
+/// The steps that are left.
+struct Walk<'a, T>(&'a [&'a str], PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Walk<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        match self.0 {
+            [] => T::deserialize(deserializer).map(Some),
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Walk<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON document")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<T>, A::Error> {
+        let Some((step, rest)) = self.0.split_first() else { return Err(A::Error::custom("no step is left")) };
+        let mut found = None;
+        while let Some(is_it) = map.next_key_seed(Key(step))? {
+            if is_it {
+                found = map.next_value_seed(Walk::<T>(rest, PhantomData))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<T>, A::Error> {
+        let Some((step, rest)) = self.0.split_first() else { return Err(A::Error::custom("no step is left")) };
+        let wanted: Option<usize> = step.parse().ok();
+        let mut found = None;
+        for index in 0.. {
+            let more = if wanted == Some(index) {
+                let item = list.next_element_seed(Walk::<T>(rest, PhantomData))?;
+                let more = item.is_some();
+                found = item.flatten();
+                more
+            } else {
+                list.next_element::<IgnoredAny>()?.is_some()
+            };
+            if !more {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+}
+
+/// Whether a key is this one.
+struct Key<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::find;
+
+    #[test]
+    fn a_value_is_found_wherever_it_stands_and_is_none_where_it_does_not() {
+        let text = json!({"data": [{"id": 1}, {"id": "b"}], "meta": {"next": "abc", "more": false, "left": null}, "n": 7}).to_string();
+        let at = |path: &str| find(text.as_bytes(), path).unwrap();
+        assert_eq!(at("meta.next"), Some(json!("abc")));
+        assert_eq!(at("$.meta.more"), Some(json!(false)));
+        assert_eq!(at("meta.left"), Some(json!(null)));
+        assert_eq!(at("data.1.id"), Some(json!("b")));
+        assert_eq!(at("data.0"), Some(json!({"id": 1})));
+        for path in ["meta.nothing", "data.2.id", "data.id", "n.a", "meta.next.a", "meta.left.a"] {
+            assert_eq!(at(path), None, "{path}");
+        }
+        assert_eq!(find(b" ", "a").unwrap(), None);
+        assert!(find(b"{\"a\": 1", "a").is_err());
+        assert!(find(b"{\"a\": 1} x", "a").is_err());
+    }
+}

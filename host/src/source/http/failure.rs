@@ -1,0 +1,79 @@
+//! What went wrong between a server and us, as errors.
+
+use reqwest::StatusCode;
+
+use crate::error::{Error, Fault};
+use crate::network::{Prohibited, Unknown, describe};
+
+/// Bytes of an answer's body that an error shows.
+const SHOWN_BYTES: usize = 200;
+
+/// A request did not get an answer; `opens` is what the operator would allow.
+pub(super) fn no_answer(name: &str, opens: &str, error: &reqwest::Error) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(level) = cause {
+        if let Some(prohibited) = level.downcast_ref::<Prohibited>() {
+            return shut(name, &prohibited.to_string(), opens);
+        }
+        if level.is::<Unknown>() {
+            return Error::outside(format!("`{name}` cannot be asked: {level}"));
+        }
+        cause = level.source();
+    }
+    if error.is_builder() {
+        return Error::config(format!("`{name}` cannot be asked: {}", describe(error)));
+    }
+    let what = if error.is_timeout() { "there was no answer in time".into() } else { describe(error) };
+    Error::outside(format!("`{name}` does not answer: {what}"))
+}
+
+/// An address may not be reached.
+pub(super) fn shut(name: &str, why: &str, opens: &str) -> Error {
+    Error::config(format!("`{name}` is not asked: {why}")).hint(format!(
+        "pipelines reach public addresses only; the operator of etl-host opens this host by `--allow-private-network {opens}`"
+    ))
+}
+
+/// A body ended before its end.
+pub(super) fn broke_off(name: &str, bytes: u64, error: &reqwest::Error) -> Error {
+    if error.is_decode() {
+        let why = describe(error);
+        // What is unpacked as it comes hides the failure of the connection below it.
+        if !why.contains("connection") && !why.contains("end of file") && !why.contains("EOF") && !why.contains("closed") {
+            return Error::outside(format!("the answer of `{name}` cannot be unpacked behind byte {bytes}: {why}"));
+        }
+    }
+    let what = if error.is_timeout() { "nothing came for too long".into() } else { describe(error) };
+    Error::outside(format!("the answer of `{name}` broke off after {bytes} bytes: {what}"))
+}
+
+/// An answer whose status says that it is none; `body` is its beginning, without secrets.
+pub(super) fn status(name: &str, method: &str, status: StatusCode, body: &str) -> Error {
+    let retried = status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    let fault = if status.is_client_error() && !retried { Fault::Config } else { Fault::Outside };
+    let said = match body {
+        "" => String::new(),
+        body => format!("; it says {body}"),
+    };
+    let error = Error::new(fault, format!("{method} `{name}` was answered with {status}{said}"));
+    match status {
+        StatusCode::UNAUTHORIZED => error.hint("the credentials are missing, wrong or expired: look at `auth` and `headers`"),
+        StatusCode::FORBIDDEN => error.hint("these credentials may not read this"),
+        StatusCode::NOT_FOUND => error.hint("is the URL right?"),
+        StatusCode::METHOD_NOT_ALLOWED => error.hint("`method` may be another one"),
+        StatusCode::TOO_MANY_REQUESTS => error.hint("ask less often: `max_calls_per_minute`, `rate_limit_delay`"),
+        _ => error,
+    }
+}
+
+/// The beginning of a body on one line, in back-quotes; empty where there is none.
+pub(super) fn beginning(body: &[u8]) -> String {
+    let cut = body.len() > SHOWN_BYTES;
+    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
+    let text = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match text.trim_end_matches(char::REPLACEMENT_CHARACTER).replace('`', "'").as_str() {
+        "" => String::new(),
+        text if cut => format!("`{text}…`"),
+        text => format!("`{text}`"),
+    }
+}

@@ -1,0 +1,126 @@
+//! When the next request may be made.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::http::HttpSource;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Waits, unless nobody wants what comes of it any more.
+#[derive(Default)]
+pub(super) struct Hold(Option<Receiver<()>>);
+
+impl Hold {
+    /// Waits until the other end is gone.
+    pub(super) fn until(gone: Receiver<()>) -> Self {
+        Self(Some(gone))
+    }
+
+    /// Waits so long; false where nobody wants it any more.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        match &self.0 {
+            None => {
+                std::thread::sleep(time);
+                true
+            }
+            Some(gone) => gone.recv_timeout(time) != Err(RecvTimeoutError::Disconnected),
+        }
+    }
+}
+
+/// Spaces requests.
+pub(super) struct Pace {
+    /// From one request to the next.
+    delay: Duration,
+    /// From the end of a page to the request for the next.
+    page_delay: Duration,
+    per_minute: Option<usize>,
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    last: Option<Instant>,
+    page: Option<Instant>,
+    /// Those of the last minute.
+    recent: VecDeque<Instant>,
+}
+
+impl Pace {
+    /// As a source asks for it.
+    pub(super) fn of(source: &HttpSource) -> Self {
+        let per_minute = source.max_calls_per_minute.map(|calls| calls.get() as usize);
+        Self { delay: source.rate_limit_delay, page_delay: source.pagination.page_delay, per_minute, made: Mutex::default() }
+    }
+
+    /// How long it is to the next request, which is noted as made where that is no time.
+    fn left(&self, now: Instant) -> Duration {
+        let made = &mut *self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        while made.recent.front().is_some_and(|first| now.duration_since(*first) >= MINUTE) {
+            made.recent.pop_front();
+        }
+        let since = |at: Option<Instant>, delay: Duration| at.map_or(Duration::ZERO, |at| (at + delay).saturating_duration_since(now));
+        let mut left = since(made.last, self.delay).max(since(made.page, self.page_delay));
+        if let Some(limit) = self.per_minute.filter(|limit| made.recent.len() >= *limit) {
+            left = left.max(since(made.recent.get(made.recent.len() - limit).copied(), MINUTE));
+        }
+        if left.is_zero() {
+            made.last = Some(now);
+            if self.per_minute.is_some() {
+                made.recent.push_back(now);
+            }
+        }
+        left
+    }
+
+    /// Waits until the next request may be made; false where nobody wants it any more.
+    pub(super) fn wait(&self, hold: &Hold) -> bool {
+        loop {
+            let left = self.left(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            if !hold.wait(left) {
+                return false;
+            }
+        }
+    }
+
+    /// Notes that a page is here.
+    pub(super) fn page_is_here(&self) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).page = Some(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pace(source: serde_json::Value) -> Pace {
+        Pace::of(&serde_json::from_value(source).unwrap())
+    }
+
+    #[test]
+    fn requests_keep_their_distance_and_their_number_a_minute() {
+        let start = Instant::now();
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        let spaced = pace(json!({ "rate_limit_delay": 2 }));
+        let left: Vec<f64> = [0.0, 0.5, 2.0, 3.0].into_iter().map(|time| spaced.left(at(time)).as_secs_f64()).collect();
+        assert_eq!(left, [0.0, 1.5, 0.0, 1.0]);
+        let limited = pace(json!({ "max_calls_per_minute": 2 }));
+        let left: Vec<f64> = [0.0, 10.0, 20.0, 60.0, 61.0].into_iter().map(|time| limited.left(at(time)).as_secs_f64()).collect();
+        assert_eq!(left, [0.0, 0.0, 40.0, 0.0, 9.0]);
+    }
+
+    #[test]
+    fn a_wait_ends_when_nobody_wants_what_comes_of_it() {
+        let (wanted, gone) = std::sync::mpsc::channel();
+        drop(wanted);
+        assert!(!Hold::until(gone).wait(Duration::from_secs(3600)));
+    }
+}

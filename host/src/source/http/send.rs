@@ -1,0 +1,436 @@
+//! Sends requests: with credentials, through redirects, again where that may help.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::Utc;
+use encoding_rs::Encoding;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method};
+use reqwest::{Response, StatusCode, Url};
+use tokio::time::timeout;
+
+use super::super::Surroundings;
+use super::auth::{Proof, Token, basic_header};
+use super::body::{Body, Head, Live, Page, collect, to_utf8};
+use super::failure;
+use super::format::Format;
+pub(super) use super::pace::Hold;
+use super::pace::Pace;
+use super::pages::{Pages, Turn};
+use super::request::{Request, authority};
+use super::wrong;
+use crate::config::grants::HostPattern;
+use crate::config::http::{ClientCredentials, HttpSource, Retry, Timeout};
+use crate::error::{Error, Fault, Result};
+use crate::network::{Clients, Shut};
+use crate::remote;
+
+/// Redirects that are followed for one request.
+const MAX_REDIRECTS: usize = 10;
+
+/// The longest wait between two attempts, and the longest that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
+/// Bytes of an answer of a server of tokens, and of the beginning of one that is shown.
+const SMALL_BYTES: usize = 64 << 10;
+
+/// How long the body of a refusal is waited for.
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
+
+/// Asks a server.
+pub(super) struct Caller {
+    request: Arc<Request>,
+    clients: Clients,
+    proof: Proof,
+    pace: Pace,
+    retry: Retry,
+    timeout: Timeout,
+    /// Bytes that a body may have where it is held whole.
+    limit: u64,
+    title: String,
+}
+
+/// Why an attempt came to nothing.
+struct Failure {
+    error: Error,
+    /// Whether another one may help.
+    again: bool,
+    /// How long the server asked to wait.
+    wait: Option<Duration>,
+    /// Whether the credentials were refused.
+    refused: bool,
+}
+
+impl Failure {
+    /// Nothing that another attempt would change.
+    fn last(error: Error) -> Self {
+        Self { again: false, wait: None, refused: false, error }
+    }
+
+    /// Something that may go by.
+    fn passing(error: Error) -> Self {
+        Self { again: error.fault() == Fault::Outside, wait: None, refused: false, error }
+    }
+}
+
+impl Caller {
+    /// Makes ready to ask.
+    ///
+    /// # Errors
+    /// Config, where a parameter is missing or does not fit; outside, where there are no certificates to check servers by.
+    pub(super) fn new(source: &HttpSource, surroundings: &Surroundings<'_>) -> Result<Self> {
+        let request = Request::new(source, surroundings)?;
+        let proof = Proof::of(source.auth.as_ref())?;
+        let Timeout { connect, read, .. } = source.timeout;
+        let clients = Clients::new(surroundings.network, true, |builder| builder.connect_timeout(connect).read_timeout(read))?;
+        Ok(Self {
+            request,
+            clients,
+            proof,
+            pace: Pace::of(source),
+            retry: source.retry.clone(),
+            timeout: source.timeout.clone(),
+            limit: source.max_response_mb.get() << 20,
+            title: source.title(),
+        })
+    }
+
+    /// The URL as the user wrote it.
+    pub(super) fn title(&self) -> String {
+        self.request.mask(&self.title)
+    }
+
+    /// Asks for a page, again where that may help.
+    ///
+    /// # Errors
+    /// Outside, where the server does not answer after all; config, where it refuses; data, where the answer is not of its format.
+    pub(super) fn fetch(&self, turn: &Turn, pages: &Pages, format: &Format, hold: &Hold) -> Result<Page> {
+        let url = self.request.url(&turn.ask, pages)?;
+        let mut attempt = 1;
+        let mut renewed = false;
+        loop {
+            let stopped = || Error::outside("nobody waits for this page any more").given_up();
+            if !self.pace.wait(hold) {
+                return Err(stopped());
+            }
+            let failure = match self.attempt(turn, &url, format) {
+                Ok(page) => {
+                    self.pace.page_is_here();
+                    return Ok(page);
+                }
+                Err(failure) => failure,
+            };
+            if failure.refused && !renewed && self.proof.forget() {
+                renewed = true;
+                continue;
+            }
+            let Failure { error, again, wait, .. } = failure;
+            if !again {
+                return Err(error.given_up());
+            }
+            if attempt >= self.retry.max_attempts.get() {
+                let attempts = if attempt == 1 { String::new() } else { format!(" ({attempt} attempts)") };
+                return Err(match attempts.as_str() {
+                    "" => error,
+                    attempts => Error::outside(format!("{error}{attempts}")).hint(error.find_hint().unwrap_or_default().to_owned()),
+                }
+                .given_up());
+            }
+            if let Some(asked) = wait.filter(|asked| *asked > LONGEST_ASKED) {
+                let message = format!(
+                    "`{}` asks to be left alone for {} s, more than {} s",
+                    self.shown(&url),
+                    asked.as_secs(),
+                    LONGEST_ASKED.as_secs()
+                );
+                return Err(Error::outside(message)
+                    .because(error)
+                    .hint("run it again later; with checkpoints, `--resume` goes on")
+                    .given_up());
+            }
+            let wait = wait.unwrap_or_else(|| back_off(attempt, self.retry.backoff_factor));
+            tracing::warn!(attempt, wait_ms = wait.as_millis() as u64, error = %error.one_line(), "the server did not give the page, asking again");
+            attempt += 1;
+            if !hold.wait(wait) {
+                return Err(stopped());
+            }
+        }
+    }
+
+    fn shown(&self, url: &Url) -> String {
+        self.request.shown(url)
+    }
+
+    fn attempt(&self, turn: &Turn, url: &Url, format: &Format) -> Result<Page, Failure> {
+        remote::wait(async {
+            if let Some(credentials) = self.proof.wanting() {
+                self.proof.keep(self.token(credentials).await?);
+            }
+            let (mut response, answered) = self.send(url).await?;
+            let status = response.status();
+            let name = self.shown(url);
+            if !status.is_success() {
+                return Err(self.refused(response, &name).await);
+            }
+            let head = Head { asked: url.clone(), url: answered, link: next_link(response.headers()) };
+            let kind = content_type(response.headers());
+            if kind.starts_with("text/html") && !format.takes_html() {
+                let body = self.beginning(&mut response).await;
+                return Err(Failure::last(not_of_format(&name, format, "HTML", &body)));
+            }
+            let encoding = charset(&kind);
+            if format.streams() {
+                let live = Live::new(response, &name);
+                return Ok(Page::new(turn.ask.clone(), Body::Live(live), encoding, head, &self.request));
+            }
+            let time = self.timeout.total;
+            let collected = timeout(time, collect(&mut response, self.limit, &name)).await.unwrap_or_else(|_| {
+                Err(Error::outside(format!("the answer of `{name}` was not complete after {} s", time.as_secs_f64()))
+                    .hint("raise `timeout.total`, or ask for smaller pages"))
+            });
+            let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
+            let body = format.whole(body).map_err(|what| {
+                Failure::last(not_of_format(&name, format, what.kind, &self.request.mask(&failure::beginning(&what.body))))
+            })?;
+            Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
+        })
+    }
+
+    /// Sends the request, and follows redirects; answers the URL that answered, too.
+    async fn send(&self, url: &Url) -> Result<(Response, Url), Failure> {
+        let (mut url, mut method, mut body) = (url.clone(), self.request.method.clone(), self.request.body.clone());
+        let mut home = true;
+        for _ in 0..=MAX_REDIRECTS {
+            let name = self.shown(&url);
+            let mut headers = HeaderMap::new();
+            if home {
+                headers.clone_from(&self.request.headers);
+                headers.extend(self.proof.header());
+            } else if let Some(accept) = self.request.headers.get(ACCEPT) {
+                headers.insert(ACCEPT, accept.clone());
+            }
+            let response = self.once(&name, method.clone(), &url, headers, body.clone()).await?;
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .filter(|_| response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED);
+            let Some(location) = location else { return Ok((response, url)) };
+            let next = location.to_str().ok().and_then(|location| url.join(location).ok());
+            let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) else {
+                return Err(Failure::last(Error::outside(format!("`{name}` redirects to something that is no URL of HTTP"))));
+            };
+            if url.scheme() == "https" && next.scheme() == "http" {
+                let message = format!("`{name}` redirects to `{}`, without encryption, which is not followed", authority(&next));
+                return Err(Failure::last(Error::outside(message)));
+            }
+            let status = response.status();
+            if status == StatusCode::SEE_OTHER
+                || matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND) && method == Method::POST
+            {
+                (method, body) = (Method::GET, None);
+            }
+            // What was meant for one host goes to no other, nor back from there.
+            home = home && self.request.is_home(&next);
+            if !home && (method != Method::GET || body.is_some()) {
+                let message = format!("`{name}` redirects {method} to `{}`, another host, which must not get the body", authority(&next));
+                return Err(Failure::last(Error::outside(message)));
+            }
+            url = next;
+        }
+        let message = format!("`{}` redirects more than {MAX_REDIRECTS} times", self.shown(&url));
+        Err(Failure::last(Error::outside(message)))
+    }
+
+    /// Sends one request to one host, where it may be asked.
+    async fn once(&self, name: &str, method: Method, url: &Url, headers: HeaderMap, body: Option<Bytes>) -> Result<Response, Failure> {
+        let plain = url.scheme() == "http";
+        let authority = url.host_str().map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
+        let authority = authority.unwrap_or_default();
+        let host = HostPattern::of_request(plain, &authority);
+        let host = host.ok_or_else(|| Failure::last(Error::config(format!("`{name}` has no host that can be asked"))))?;
+        let client = self.clients.of(&host).map_err(|shut| {
+            Failure::last(match shut {
+                Shut::Closed => Error::config(format!("`{name}` is not asked: this command reaches no network")),
+                Shut::Address(address) => failure::shut(name, &format!("{address} is not a public address"), &authority),
+            })
+        })?;
+        let mut request = client.request(method, url.clone()).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let Timeout { connect, read, write, pool, .. } = self.timeout;
+        let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
+        match timeout(head, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Failure::passing(failure::no_answer(name, &authority, &error))),
+            Err(_) => {
+                Err(Failure::passing(Error::outside(format!("`{name}` does not answer: nothing came within {} s", head.as_secs_f64()))))
+            }
+        }
+    }
+
+    /// What an answer means that is no success.
+    async fn refused(&self, mut response: Response, name: &str) -> Failure {
+        let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).and_then(retry_after);
+        let body = self.beginning(&mut response).await;
+        let error = failure::status(name, self.request.method.as_str(), status, &body);
+        let again = self.retry.retry_on_status.contains(&status.as_u16());
+        let error = if again && error.fault() != Fault::Outside { error.as_outside() } else { error };
+        Failure { error, again, wait, refused: status == StatusCode::UNAUTHORIZED }
+    }
+
+    /// The beginning of a body that is no page, as it may be shown.
+    async fn beginning(&self, response: &mut Response) -> String {
+        let mut body = Vec::new();
+        let read = async {
+            while let Ok(Some(piece)) = response.chunk().await {
+                body.extend_from_slice(&piece[..piece.len().min(SMALL_BYTES)]);
+                if body.len() > 1000 {
+                    break;
+                }
+            }
+        };
+        timeout(REFUSAL_TIME, read).await.ok();
+        self.request.mask(&failure::beginning(&body))
+    }
+
+    /// Fetches a token: with the credentials in the body, and where that is refused in the header, as servers differ.
+    async fn token(&self, credentials: &ClientCredentials) -> Result<Token, Failure> {
+        let ClientCredentials { token_url, client_id, client_secret, scope } = credentials;
+        let url = Url::parse(token_url).map_err(|error| Failure::last(Error::config("`token_url` is no URL").because(error)))?;
+        let name = self.shown(&url);
+        for in_body in [true, false] {
+            let mut form = reqwest::Url::parse("http://form").expect("it is a URL");
+            form.query_pairs_mut().append_pair("grant_type", "client_credentials");
+            form.query_pairs_mut().extend_pairs(scope.iter().map(|scope| ("scope", scope)));
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+            if in_body {
+                form.query_pairs_mut().append_pair("client_id", client_id).append_pair("client_secret", &client_secret.0);
+            } else {
+                headers.insert(AUTHORIZATION, basic_header(client_id, &client_secret.0).map_err(Failure::last)?);
+            }
+            let body = Bytes::from(form.query().unwrap_or_default().to_owned());
+            let mut response = self.once(&name, Method::POST, &url, headers, Some(body)).await?;
+            let status = response.status();
+            if status.is_success() {
+                let answer = timeout(self.timeout.total, collect(&mut response, SMALL_BYTES as u64, &name)).await;
+                let answer = answer.unwrap_or_else(|_| Err(Error::outside(format!("`{name}` did not give a token in time"))));
+                return Token::read(&answer.map_err(Failure::passing)?, &name).map_err(Failure::last);
+            }
+            if in_body && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST) {
+                continue;
+            }
+            let wait = response.headers().get(RETRY_AFTER).and_then(retry_after);
+            let again = self.retry.retry_on_status.contains(&status.as_u16());
+            // What it says may be the credentials themselves.
+            let error = failure::status(&name, "POST", status, "");
+            let error = if error.fault() == Fault::Config { error.hint("look at `client_id`, `client_secret` and `scope`") } else { error };
+            return Err(Failure { error, again, wait, refused: false });
+        }
+        Err(Failure::last(Error::bug("a token is asked for twice at most")))
+    }
+}
+
+/// An answer that is of another format.
+fn not_of_format(name: &str, format: &Format, kind: &str, body: &str) -> Error {
+    let said = if body.is_empty() { String::new() } else { format!(": {body}") };
+    wrong(format!("`{name}` answered with {kind} where {} was expected{said}", format.name()))
+        .hint("a server answers so on a page for people, or where it wants a log-in: are the URL and the credentials right?")
+}
+
+/// Time before the next attempt: 1 s and ever more, and up to half as much on top, so that many do not come at once.
+fn back_off(attempt: u32, factor: f64) -> Duration {
+    let base = factor.powi(attempt.saturating_sub(1).min(1000) as i32).clamp(1.0, LONGEST_WAIT.as_secs_f64());
+    let share = (uuid::Uuid::new_v4().as_u128() % 1000) as f64 / 2000.0;
+    Duration::from_secs_f64(base * (1.0 + share))
+}
+
+/// Reads `Retry-After`: seconds, or a date.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    Some((date.with_timezone(&Utc) - Utc::now()).to_std().unwrap_or(Duration::ZERO))
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// The encoding that a content type names.
+fn charset(kind: &str) -> Option<&'static Encoding> {
+    let (_, charset) = kind.split_once("charset=")?;
+    Encoding::for_label(charset.split(';').next()?.trim().trim_matches('"').as_bytes())
+}
+
+/// The target of `rel="next"` among the `Link` headers (RFC 8288).
+fn next_link(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_in)
+}
+
+fn next_in(mut text: &str) -> Option<String> {
+    while let Some(start) = text.find('<') {
+        let end = start + text[start..].find('>')?;
+        let (target, rest) = (&text[start + 1..end], &text[end + 1..]);
+        // Parameters up to the comma that stands in no quotes.
+        let mut quoted = false;
+        let stop = rest.find(|c: char| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let parameters = &rest[..stop.unwrap_or(rest.len())];
+        let is_next = parameters.split(';').filter_map(|parameter| parameter.trim().split_once('=')).any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').split_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+        });
+        if is_next {
+            return Some(target.to_owned());
+        }
+        text = &rest[stop.unwrap_or(rest.len())..];
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_found_among_links() {
+        let github = r#"<https://api.example.com/x?page=1,2>; rel="prev", <https://api.example.com/x?page=3>; rel="next", <https://api.example.com/x?page=9>; rel="last""#;
+        assert_eq!(next_in(github).as_deref(), Some("https://api.example.com/x?page=3"));
+        assert_eq!(next_in(r#"</x?b=2>; title="a, b"; rel="last next""#).as_deref(), Some("/x?b=2"));
+        assert_eq!(next_in("</x>; REL=Next").as_deref(), Some("/x"));
+        assert_eq!(next_in(r#"</x>; rel="nextish", </y>; rev="next""#), None);
+        assert_eq!(next_in("<"), None);
+    }
+
+    #[test]
+    fn a_server_asks_to_wait_in_seconds_or_until_a_date() {
+        let after = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap());
+        assert_eq!(after("120"), Some(Duration::from_secs(120)));
+        let date = (Utc::now() + chrono::Duration::seconds(90)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        assert!((88..=90).contains(&after(&date).unwrap().as_secs()), "{date}");
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(after("soon"), None);
+    }
+
+    #[test]
+    fn the_time_before_an_attempt_grows_by_the_factor_and_is_never_the_same_for_all() {
+        for (attempt, factor, seconds) in
+            [(1, 2.0, 1.0), (2, 2.0, 2.0), (4, 2.0, 8.0), (3, 1.0, 1.0), (9, 3.0, 60.0), (4_000_000_000, 2.0, 60.0)]
+        {
+            let waits: Vec<f64> = (0..20).map(|_| back_off(attempt, factor).as_secs_f64()).collect();
+            assert!(waits.iter().all(|wait| (seconds..=seconds * 1.5).contains(wait)), "{waits:?}");
+            assert!(waits.iter().any(|wait| *wait != waits[0]));
+        }
+    }
+}

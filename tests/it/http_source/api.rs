@@ -1,0 +1,177 @@
+//! An HTTP server on loopback that answers as a test says, and keeps what it was asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// The server; it goes with the process.
+pub(super) struct Api {
+    pub(super) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// How many came before it.
+    pub(super) number: usize,
+    pub(super) method: String,
+    pub(super) path: String,
+    /// As it came.
+    pub(super) query: String,
+    /// The head without its first line.
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+impl Asked {
+    /// A query parameter, unescaped only so far as tests need it.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.split('&').filter_map(|pair| pair.split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    /// A query parameter that is a number.
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        self.param(name)?.parse().ok()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+    }
+}
+
+/// An answer.
+pub(super) struct Reply {
+    status: &'static str,
+    headers: String,
+    body: Vec<u8>,
+    /// What is sent in place of a whole answer, and what comes then.
+    raw: Option<(Vec<u8>, Then)>,
+}
+
+/// What comes behind an answer that is none.
+#[derive(Clone, Copy)]
+pub(super) enum Then {
+    /// The connection is closed.
+    End,
+    /// Nothing, for as long as the other end waits.
+    Silence,
+    /// A byte now and then, for as long as the other end takes them.
+    Drip,
+}
+
+impl Reply {
+    pub(super) fn json(body: &serde_json::Value) -> Self {
+        Self::of("application/json", body.to_string())
+    }
+
+    pub(super) fn of(kind: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status: "200 OK", headers: format!("content-type: {kind}\r\n"), body: body.into(), raw: None }
+    }
+
+    pub(super) fn status(status: &'static str) -> Self {
+        Self { status, headers: String::new(), body: Vec::new(), raw: None }
+    }
+
+    /// Bytes as they are, and something else than the rest.
+    pub(super) fn raw(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
+        Self { raw: Some((bytes.into(), then)), ..Self::status("") }
+    }
+
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+}
+
+impl Api {
+    /// Starts one.
+    pub(super) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (heard, answer) = (asked.clone(), Arc::new(answer));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (heard, answer) = (heard.clone(), answer.clone());
+                std::thread::spawn(move || serve(&stream, &heard, &*answer));
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// Its URL with a path.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The requests since it was last asked.
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+
+    /// The queries of the requests since it was last asked.
+    pub(super) fn queries(&self) -> Vec<String> {
+        self.asked().into_iter().map(|asked| asked.query).collect()
+    }
+
+    /// A text without what differs from server to server.
+    pub(super) fn anonymous(&self, text: &str) -> String {
+        text.replace(&self.address.to_string(), "HOST")
+    }
+}
+
+fn serve(stream: &TcpStream, heard: &Mutex<Vec<Asked>>, answer: &(impl Fn(&Asked) -> Reply + ?Sized)) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut out = stream;
+    loop {
+        let mut first = String::new();
+        if reader.read_line(&mut first).ok()? == 0 {
+            return None;
+        }
+        let mut head = String::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut words = first.split(' ');
+        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let mut asked = Asked { number: 0, method, path: path.into(), query: query.into(), head, body: String::new() };
+        let mut body = vec![0; asked.header("content-length").map_or(0, |length| length.parse().unwrap())];
+        reader.read_exact(&mut body).ok()?;
+        asked.body = String::from_utf8_lossy(&body).into_owned();
+        {
+            let mut heard = heard.lock().unwrap();
+            asked.number = heard.len();
+            heard.push(asked.clone());
+        }
+        let Reply { status, headers, body, raw } = answer(&asked);
+        if let Some((raw, then)) = raw {
+            out.write_all(&raw).ok()?;
+            match then {
+                Then::End => out.shutdown(std::net::Shutdown::Both).ok()?,
+                // Until the other side gives up.
+                Then::Silence => drop(reader.read_line(&mut String::new())),
+                Then::Drip => {
+                    while out.write_all(b" ").is_ok() {
+                        std::thread::sleep(std::time::Duration::from_millis(20));
+                    }
+                }
+            }
+            return None;
+        }
+        out.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).as_bytes()).ok()?;
+        out.write_all(&body).ok()?;
+    }
+}

@@ -1,0 +1,171 @@
+//! Credentials: they reach the host that they are for, and no other, and are printed nowhere.
+
+use serde_json::json;
+
+use super::api::{Api, Reply};
+use super::{ids, pipeline, records, run};
+use crate::support::Pipeline;
+
+#[test]
+fn each_kind_of_credentials_goes_where_it_belongs() {
+    let api = Api::start(|_| Reply::json(&json!(records(0..1))));
+    let url = api.url("/");
+    for (auth, header, sent, query) in [
+        ("bearer: {token: t0k3n}", "authorization", Some("Bearer t0k3n"), ""),
+        ("basic: {username: ada, password: l0velace}", "authorization", Some("Basic YWRhOmwwdmVsYWNl"), ""),
+        ("api_key: {value: k3yk3y, header_name: X-Key}", "x-key", Some("k3yk3y"), ""),
+        ("api_key: {value: k3y+&, query_param_name: key}", "x-key", None, "key=k3y%2B%26"),
+    ] {
+        assert_eq!(ids(&api, &pipeline(&format!("url: {url}\nauth: {{{auth}}}\n")), &[]), [0]);
+        let asked = api.asked().remove(0);
+        assert_eq!((asked.header(header), asked.query.as_str()), (sent, query), "{auth}");
+    }
+}
+
+#[test]
+fn a_token_is_fetched_once_and_anew_where_it_is_refused_or_over() {
+    // Tokens are numbered; the first is refused from the second page on, the second one lasts no time at all.
+    let api = Api::start(|asked| {
+        if asked.path == "/token" {
+            assert_eq!(asked.body, "grant_type=client_credentials&scope=read+all&client_id=me&client_secret=s3cret%21");
+            let lasts = if asked.number == 0 { 3600 } else { 0 };
+            return Reply::json(&json!({ "access_token": format!("token-{}", asked.number), "expires_in": lasts }));
+        }
+        let page = asked.number("page").unwrap();
+        match (asked.header("authorization").unwrap(), page) {
+            ("Bearer token-0", 2) => Reply::status("401 Unauthorized"),
+            _ => Reply::json(&json!(records(page * 2..page * 2 + if page < 4 { 2 } else { 1 }))),
+        }
+    });
+    let tokens = pipeline(&format!(
+        "url: {}\nauth: {{oauth2_cc: {{token_url: '{}', client_id: me, client_secret: s3cret!, scope: read all}}}}\npagination: {{enabled: true, page_delay: 0}}\n",
+        api.url("/rows"),
+        api.url("/token")
+    ));
+    assert_eq!(ids(&api, &tokens, &[]), (2..9).collect::<Vec<_>>());
+    let asked: Vec<String> = api.asked().iter().map(|asked| asked.param("page").unwrap_or("token").to_owned()).collect();
+    assert_eq!(asked, ["token", "1", "2", "token", "2", "token", "3", "token", "4"]);
+}
+
+#[test]
+fn a_token_that_is_always_refused_is_fetched_anew_once() {
+    let api = Api::start(|asked| match asked.path.as_str() {
+        "/token" if asked.header("authorization").is_none() => Reply::status("401 Unauthorized"),
+        "/token" => Reply::json(&json!({ "access_token": "t0ps3cret" })),
+        _ => Reply::status("401 Unauthorized"),
+    });
+    let tokens = pipeline(&format!(
+        "url: {}\nauth: {{oauth2_cc: {{token_url: '{}', client_id: me, client_secret: s3cret!}}}}\n",
+        api.url("/rows"),
+        api.url("/token")
+    ));
+    let answer = run(&api, &tokens, &[]);
+    assert_eq!(answer.code, 2);
+    insta::assert_snapshot!(api.anonymous(&answer.stderr), @"");
+    let asked = api.asked();
+    assert_eq!(asked.iter().filter(|asked| asked.path == "/rows").count(), 2);
+    // Of servers that want the credentials in the header.
+    assert_eq!(asked[1].header("authorization"), Some("Basic bWU6czNjcmV0IQ=="));
+}
+
+#[test]
+fn nothing_that_is_meant_for_one_host_follows_a_redirect_to_another() {
+    let other = Api::start(|_| Reply::json(&json!(records(0..2))));
+    let there = other.url("/moved");
+    let api = Api::start(move |asked| match asked.path.as_str() {
+        "/near" => Reply::status("307 Temporary Redirect").with("location", "/here?x=1"),
+        "/here" => Reply::json(&json!(records(0..2))),
+        _ => Reply::status("302 Found").with("location", &there),
+    });
+    let secret = "headers: {X-Mine: s3cret1, Cookie: id=s3cret2}\nauth: {bearer: {token: s3cret3}}\nparams: {api_key: s3cret4}\n";
+    let arguments = ["--allow-private-network".to_owned(), other.address.to_string()];
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    assert_eq!(ids(&api, &pipeline(&format!("url: {}\n{secret}", api.url("/far"))), &arguments), [0, 1]);
+    let asked = other.asked().remove(0);
+    assert!(!format!("{asked:?}").contains("s3cret"), "{asked:?}");
+    assert_eq!(asked.header("accept"), Some("application/json"));
+    api.asked();
+    assert_eq!(ids(&api, &pipeline(&format!("url: {}\n{secret}", api.url("/near"))), &[]), [0, 1]);
+    let asked = api.asked().remove(1);
+    assert_eq!(
+        (asked.query.as_str(), asked.header("x-mine"), asked.header("authorization")),
+        ("x=1", Some("s3cret1"), Some("Bearer s3cret3"))
+    );
+    // A body is not handed on.
+    let posted = pipeline(&format!("url: {}\nmethod: PUT\nbody: {{password: s3cret5}}\n", api.url("/far")));
+    let answer = run(&api, &posted, &arguments);
+    assert_eq!(answer.code, 3);
+    insta::assert_snapshot!(other.anonymous(&answer.stderr).replace(&api.address.to_string(), "FIRST"), @"");
+    assert_eq!(other.asked().len(), 0);
+    // Where the operator has not opened the other host, it is not asked at all.
+    let answer = run(&api, &pipeline(&format!("url: {}\n", api.url("/far"))), &[]);
+    assert_eq!(answer.code, 2);
+    insta::assert_snapshot!(other.anonymous(&answer.stderr), @"");
+    assert_eq!(other.asked().len(), 0);
+}
+
+#[test]
+fn a_next_page_on_another_host_is_not_asked_for() {
+    let other = Api::start(|_| Reply::json(&json!({ "data": records(0..2) })));
+    let there = other.url("/next");
+    let api = Api::start(move |_| Reply::json(&json!({ "data": records(0..2), "next_url": there })));
+    let paged = pipeline(&format!("url: {}\npagination: {{enabled: true, strategy: next_url}}\n", api.url("/")));
+    let answer = run(&api, &paged, &["--allow-private-network", "127.0.0.1"]);
+    assert_eq!(answer.code, 3);
+    insta::assert_snapshot!(other.anonymous(&answer.stderr).replace(&api.address.to_string(), "FIRST"), @"");
+    assert_eq!(other.asked().len(), 0);
+}
+
+#[test]
+fn an_address_that_is_not_public_is_asked_only_where_the_operator_opens_it() {
+    let api = Api::start(|_| Reply::json(&json!(records(0..2))));
+    let shut = pipeline(&format!("url: {}\n", api.url("/rows")));
+    for command in ["run", "plan", "preview"] {
+        let answer = shut.answer(&[command]);
+        assert_eq!(answer.code, 2, "{command}: {answer:?}");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(api.anonymous(&answer.stderr), @"");
+        }
+    }
+    let named = pipeline(&format!("url: http://localhost:{}/rows\n", api.address.port()));
+    let answer = named.answer(&["run"]);
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("which is not public"), "{answer:?}");
+    assert_eq!(api.asked().len(), 0);
+    for command in ["plan", "preview"] {
+        assert_eq!(shut.answer(&[command, "--allow-private-network", "127.0.0.1"]).code, 0);
+    }
+}
+
+#[test]
+fn no_secret_is_in_anything_that_is_printed_or_kept() {
+    let api = Api::start(|asked| match asked.number("page").unwrap() {
+        1 => Reply::json(&json!([{ "id": 1 }, { "id": "bad" }, { "id": 2 }])),
+        _ => Reply::status("403 Forbidden").body(format!("{}{}", asked.query, asked.head)),
+    });
+    let host = api.address.to_string();
+    let extract = format!(
+        "url: 'http://ada:s3cret0@{host}/rows?apikey=s3cret1'\nheaders: {{X-Token: s3cret2}}\nparams: {{q: '${{MY_TOKEN}}', access_token: s3cret4}}\nauth: {{api_key: {{value: s3cret5, query_param_name: k}}}}\nschema: {{id: int}}\npagination: {{enabled: true, page_delay: 0}}\ncheckpoint: {{enabled: true, interval: 1}}\n"
+    );
+    let secret: Pipeline = pipeline(&extract);
+    let mut all = String::new();
+    for command in [vec!["plan"], vec!["plan", "--json"], vec!["preview"], vec!["run"], vec!["run", "--json", "--restart"]] {
+        let mut arguments = command.clone();
+        arguments.extend(["--allow-private-network", &host]);
+        if command[0] == "run" {
+            arguments.extend(["--state-dir", "state"]);
+        }
+        let answer = crate::support::answer(secret.command(&arguments).env("MY_TOKEN", "s3cret3").env("ETL_HOST_LOG", "debug"));
+        assert_eq!(answer.code, if command[0] == "run" { 2 } else { 0 }, "{answer:?}");
+        all.push_str(&answer.stdout);
+        all.push_str(&answer.stderr);
+    }
+    for name in secret.names().into_iter().filter(|name| !name.ends_with(".yaml")) {
+        all.push_str(&String::from_utf8_lossy(&std::fs::read(secret.path(&name)).unwrap()));
+    }
+    assert!(all.contains("403 Forbidden"));
+    assert!(all.contains("not an int64") || all.contains("not a"), "a dead letter is among it");
+    for line in all.lines() {
+        assert!(!line.contains("s3cret"), "{line}");
+    }
+}

@@ -1,0 +1,178 @@
+//! Servers that misbehave: what is tried again, what is told, and that nothing is lost or doubled.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::api::{Api, Reply, Then};
+use super::{came, ids, pipeline, records, run};
+
+/// stderr of a run that fails with a code.
+fn said(api: &Api, extract: &str, code: i32) -> String {
+    let failing = pipeline(extract);
+    let answer = run(api, &failing, &[]);
+    assert_eq!(answer.code, code, "{answer:?}");
+    assert!(!failing.names().contains(&"out.jsonl".to_owned()), "something was written");
+    api.anonymous(&answer.stderr)
+}
+
+#[test]
+fn a_server_that_asks_to_wait_is_asked_again_then() {
+    let api = Api::start(|asked| match asked.number {
+        0 => Reply::status("429 Too Many Requests").with("Retry-After", "1"),
+        1 => Reply::status("500 Internal Server Error").with("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        _ => Reply::json(&json!(records(0..3))),
+    });
+    let start = Instant::now();
+    let answer = run(&api, &pipeline(&format!("url: {}\n", api.url("/"))), &[]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(api.asked().len(), 3);
+    insta::assert_snapshot!(api.anonymous(&answer.stderr), @"");
+}
+
+#[test]
+fn a_server_that_never_recovers_is_asked_as_often_as_the_retry_says() {
+    let api = Api::start(|_| Reply::status("503 Service Unavailable").with("Retry-After", "0").body("down for\nmaintenance"));
+    let extract = format!("url: {}\nretry: {{max_attempts: 2}}\n", api.url("/rows?day=1"));
+    insta::assert_snapshot!(said(&api, &extract, 3), @"");
+    assert_eq!(api.asked().len(), 2);
+    let api = Api::start(|_| Reply::status("503 Service Unavailable").with("Retry-After", "86400"));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n", api.url("/")), 3), @"");
+    assert_eq!(api.asked().len(), 1);
+}
+
+#[test]
+fn a_refusal_is_told_at_once_with_what_the_server_says() {
+    for status in ["401 Unauthorized", "404 Not Found", "418 I'm a teapot"] {
+        let api = Api::start(move |asked| {
+            let key = asked.header("authorization").unwrap();
+            Reply::status(status).body(json!({ "error": format!("not with {key}") }).to_string())
+        });
+        let extract = format!("url: {}\nheaders: {{Authorization: Bearer t0ps3cret}}\n", api.url("/rows"));
+        let said = said(&api, &extract, 2);
+        match status.as_bytes()[2] {
+            b'1' => insta::assert_snapshot!(said, @""),
+            b'4' => insta::assert_snapshot!(said, @""),
+            _ => insta::assert_snapshot!(said, @""),
+        }
+        assert_eq!(api.asked().len(), 1);
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_is_asked_for_again() {
+    let whole = json!(records(0..50)).to_string();
+    let short = whole[..700].to_owned();
+    let half = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{short}", whole.len());
+    let cut = half.clone();
+    let api = Api::start(move |asked| match asked.number {
+        0 => Reply::raw(cut.clone(), Then::End),
+        _ => Reply::of("application/json", whole.clone()),
+    });
+    assert_eq!(run(&api, &pipeline(&format!("url: {}\n", api.url("/"))), &[]).code, 0);
+    assert_eq!(api.asked().len(), 2);
+    let api = Api::start(move |_| Reply::raw(half.clone(), Then::End));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\nretry: {{max_attempts: 1}}\n", api.url("/")), 3), @"");
+    // A length that lies the other way leaves half a document.
+    let api = Api::start(move |_| Reply::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n{short}"), Then::End));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n", api.url("/")), 1), @"");
+}
+
+#[test]
+fn lines_that_break_off_go_on_behind_what_was_read() {
+    let lines: String = records(0..60_000).iter().map(|record| format!("{record}\n")).collect();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", lines.len());
+    let api = Api::start(move |asked| {
+        // Within a record of the second half.
+        let cut = if asked.number == 0 { lines.len() * 3 / 4 } else { lines.len() };
+        Reply::raw(format!("{head}{}", &lines[..cut]), Then::End)
+    });
+    let streamed = pipeline(&format!("url: {}\nresponse_format: ndjson\ninfer_rows: 100\n", api.url("/rows")));
+    let answer = run(&api, &streamed, &[]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(came(&streamed), (0..60_000).collect::<Vec<_>>());
+    assert_eq!(api.asked().len(), 2);
+}
+
+#[test]
+fn a_server_that_drips_or_is_silent_is_given_up() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n[";
+    let quick = "retry: {max_attempts: 1}\ntimeout: {read: 0.3, total: 0.5}\n";
+    let api = Api::start(move |_| Reply::raw(head, Then::Drip));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n{quick}", api.url("/")), 3), @"");
+    let api = Api::start(move |_| Reply::raw(head, Then::Silence));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n{quick}", api.url("/")), 3), @"");
+    let api = Api::start(move |_| Reply::raw("", Then::Silence));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n{quick}", api.url("/")), 3), @"");
+}
+
+#[test]
+fn a_page_for_people_is_no_json() {
+    let page = "<!DOCTYPE html>\n<html><title>Log in</title></html>";
+    for kind in ["text/html; charset=utf-8", "application/json"] {
+        let api = Api::start(move |_| Reply::of(kind, page));
+        insta::assert_snapshot!(said(&api, &format!("url: {}\n", api.url("/rows")), 1), @"");
+    }
+    let api = Api::start(|_| Reply::of("application/json", "\"busy\""));
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n", api.url("/rows")), 1), @"");
+}
+
+#[test]
+fn a_row_that_is_not_utf_8_or_does_not_fit_costs_that_row() {
+    let api = Api::start(|_| Reply::of("application/json", b"[{\"id\":1},{\"id\":2,\"n\":\"\xFF\"},{\"id\":\"x\"},{\"id\":4}]".as_slice()));
+    let bad = pipeline(&format!("url: {}\nparams: {{token: s3cret}}\nschema: {{id: int}}\n", api.url("/rows")));
+    let answer = run(&api, &bad, &[]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(came(&bad), [1, 4]);
+    let letters: Vec<String> =
+        bad.letters().iter().map(|letter| format!("{} {}", letter["metadata"]["source"], letter["message"])).collect();
+    insta::assert_snapshot!(api.anonymous(&letters.join("\n")), @"");
+}
+
+#[test]
+fn a_page_of_100_mb_is_held_only_where_that_is_allowed_and_lines_never_are() {
+    let text = "x".repeat(1 << 20);
+    let list: Vec<String> = (0..100).map(|id| format!("{{\"id\":{id},\"text\":\"{text}\"}}")).collect();
+    let (json, lines) = (format!("[{}]", list.join(",")), list.join("\n"));
+    let api = Api::start(move |asked| match asked.path.as_str() {
+        "/lines" => Reply::of("application/x-ndjson", lines.clone()),
+        _ => Reply::of("application/json", json.clone()),
+    });
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n", api.url("/json")), 1), @"");
+    assert_eq!(api.asked().len(), 1);
+    let select = |extract: &str| pipeline(extract).with("transform.yaml", "select: [id]\n");
+    assert_eq!(ids(&api, &select(&format!("url: {}\nmax_response_mb: 128\n", api.url("/json"))), &[]), (0..100).collect::<Vec<_>>());
+    let streamed = select(&format!("url: {}\nresponse_format: ndjson\n", api.url("/lines")));
+    let answer = run(&api, &streamed, &["--json", "--workers", "1"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let report: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(came(&streamed), (0..100).collect::<Vec<_>>());
+    assert!(report["peak_memory_mb"].as_f64().unwrap() < 250.0, "{report}");
+}
+
+#[test]
+fn what_is_packed_is_unpacked_and_a_bomb_is_refused() {
+    let list = json!(records(0..100)).to_string();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bomb = gzip(&vec![b' '; 200 << 20]);
+    assert!(bomb.len() < 2 << 20);
+    let (packed, zstd) = (gzip(list.as_bytes()), zstd::encode_all(list.as_bytes(), 1).unwrap());
+    let api = Api::start(move |asked| match asked.path.as_str() {
+        "/gzip" => Reply::of("application/json", packed.clone()).with("content-encoding", "gzip"),
+        "/zstd" => Reply::of("application/json", zstd.clone()).with("content-encoding", "zstd"),
+        _ => Reply::of("application/json", bomb.clone()).with("content-encoding", "gzip"),
+    });
+    for path in ["/gzip", "/zstd"] {
+        assert_eq!(ids(&api, &pipeline(&format!("url: {}\n", api.url(path))), &[]), (0..100).collect::<Vec<_>>());
+    }
+    for accepted in api.asked().iter().map(|asked| asked.header("accept-encoding").unwrap()) {
+        assert!(["gzip", "br", "zstd"].iter().all(|packing| accepted.contains(packing)), "{accepted}");
+    }
+    insta::assert_snapshot!(said(&api, &format!("url: {}\n", api.url("/bomb")), 1), @"");
+}
