@@ -91,8 +91,8 @@ struct Inner {
     place: Option<Place>,
     hint: Option<String>,
     phase: Option<PhaseName>,
-    lost: bool,
     given_up: bool,
+    lost: bool,
     source: Option<anyhow::Error>,
 }
 
@@ -102,7 +102,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Makes an error of the given fault; the message is lower case, without a full stop, literals in back-quotes.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { fault, message: message.into(), place: None, hint: None, phase: None, lost: false, given_up: false, source: None }))
+        Self(Box::new(Inner {
+            fault,
+            message: message.into(),
+            place: None,
+            hint: None,
+            phase: None,
+            lost: false,
+            given_up: false,
+            source: None,
+        }))
     }
 
     /// Makes a configuration error.

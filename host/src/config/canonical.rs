@@ -2,6 +2,7 @@
 //!
 //! Only names and nesting change: every node keeps the place and the path that the user wrote, so that messages speak of that.
 
+use super::cloud::Storage;
 use super::problem::{Findings, list, suggest};
 use super::yaml::{Key, Node, Value};
 
@@ -245,6 +246,35 @@ pub(super) fn sqlite_path(node: &mut Node, findings: &mut Findings) {
         value.raw = None;
     }
     node.put(key, value);
+}
+
+/// A `path` that is the URL of an object, such as `s3://bucket/path`, as `storage`; answers whether it was one.
+pub(super) fn object_url(node: &mut Node, findings: &mut Findings) -> bool {
+    let Some(url) = node.given("path").and_then(Node::text).map(str::to_owned) else { return false };
+    let Some(parts) = Storage::of_url(&url) else { return false };
+    let (mut key, mut value) = node.take_given("path").expect("it was there");
+    if parts.bucket.is_empty() {
+        let message = format!("`{}` names no bucket", key.written);
+        findings.wrong_key(&key, &value, message).hint = Some(format!("write `{}://bucket/path`", url.split(':').next().unwrap_or("s3")));
+        value.value = Value::Hole;
+    }
+    let text = |text: &str| Node::beside(&value, Value::Text(text.to_owned()));
+    let named = |name: &str| Key { name: name.to_owned(), ..key.clone() };
+    let mut storage = Node::beside(&value, Value::Map(Vec::new()));
+    storage.put(named("provider"), text(parts.provider));
+    storage.put(named("bucket"), text(parts.bucket));
+    storage.put(named("path"), text(parts.path));
+    let mut credentials = node.take_given("credentials");
+    if let Some(account) = parts.account {
+        let (_, credentials) = credentials.get_or_insert_with(|| (named("credentials"), Node::beside(&value, Value::Map(Vec::new()))));
+        credentials.put(named("account_name"), text(account));
+    }
+    if let Some((key, credentials)) = credentials {
+        storage.put(key, credentials);
+    }
+    key.name = "storage".into();
+    node.put(key, storage);
+    true
 }
 
 /// `storage`, and its keys beside it.

@@ -486,6 +486,6 @@ pub struct XmlOptions {
     pub record_tag: Option<String>,
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }

@@ -49,10 +49,12 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     let validation = common.take_given("validation").and_then(|(_, node)| validation(&node, Spot::Extract, findings));
     let reading = typed::<Reading>(reading, findings);
     let common = typed::<extract::Common>(common, findings);
-    let (kind, sign) = kind?;
-    if kind == "cloud_storage" {
-        let sign = if sign.is_null() { &node } else { &sign };
-        findings.not_built(sign, &format!("extract.type: {kind}"));
+    let (mut kind, _) = kind?;
+    if kind == "file" {
+        canonical::rename(&mut node, canonical::FILE, findings);
+        if canonical::object_url(&mut node, findings) {
+            kind = "cloud_storage";
+        }
     }
     let path = node.path.clone();
     let beside = |own: &str| {
@@ -70,7 +72,6 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     };
     let source = match kind {
         "file" => {
-            canonical::rename(&mut node, canonical::FILE, findings);
             canonical::files(&mut node, findings);
             typed_beside::<FileSource>(node, &beside(kind), findings).map(Source::File)
         }
@@ -140,9 +141,15 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         note_later_queue(queue, findings);
     }
     let common = typed::<load::Common>(common, findings);
-    let (kind, sign) = kind?;
+    let (mut kind, sign) = kind?;
+    if kind == "file" {
+        canonical::rename(&mut node, canonical::FILE, findings);
+        if canonical::object_url(&mut node, findings) {
+            kind = "cloud_storage";
+        }
+    }
     let sign = if sign.is_null() { &node } else { &sign };
-    if matches!(kind, "cloud_storage" | "mssql" | "oracle") {
+    if matches!(kind, "mssql" | "oracle") {
         findings.not_built(sign, &format!("load.type: {kind}"));
     }
     let path = node.path.clone();
@@ -159,7 +166,6 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
     };
     let sink = match kind {
         "file" => {
-            canonical::rename(&mut node, canonical::FILE, findings);
             canonical::files(&mut node, findings);
             if let Some(format) = node.get("format").filter(|format| format.text().is_some_and(|text| text.eq_ignore_ascii_case("xml"))) {
                 findings.not_built(format, "load.format: xml");

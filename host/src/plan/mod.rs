@@ -213,8 +213,10 @@ impl Plan {
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
-        if let Some(source) = pipeline.extract.source.files() {
-            validate::keep_texts(pipeline, source, &mut as_text);
+        match &pipeline.extract.source {
+            Source::File(source) => validate::keep_texts(pipeline, source, &mut as_text),
+            Source::CloudStorage(source) => validate::keep_texts(pipeline, &source.files(), &mut as_text),
+            Source::Http(_) | Source::Database(_) => {}
         }
         let dead_letters = DeadLetters::of(pipeline.dead_letters(), pipeline, root).map_err(|error| vec![error])?;
         let mut secrets = pipeline.secrets.clone();

@@ -71,7 +71,8 @@ async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only:
             in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await.map(Connected::Mysql)
         }
         Dialect::Sqlite => {
-            let options = SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
+            let options =
+                SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
             SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(|error| refused(named, &error, reached != named))
         }
         Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}` is not reached without ODBC"))),
@@ -110,7 +111,9 @@ fn refused(named: &Connection, error: &sqlx::Error, tunnelled: bool) -> Error {
             (Dialect::Postgres, "3D000") | (Dialect::Mysql, "42000") => {
                 failed.hint("is the database's name right, behind the last `/` of the URL, and may this user see it?")
             }
-            (Dialect::Sqlite, "14") => failed.hint("is the file there? `sqlite:///data.db` starts at the pipeline's folder, `sqlite:////data.db` does not"),
+            (Dialect::Sqlite, "14") => {
+                failed.hint("is the file there? `sqlite:///data.db` starts at the pipeline's folder, `sqlite:////data.db` does not")
+            }
             (Dialect::Sqlite, "26") => failed.hint("the file is no SQLite database"),
             _ => failed,
         },

@@ -3,6 +3,7 @@
 mod address;
 pub mod database;
 mod options;
+pub mod store;
 pub mod tunnel;
 mod wait;
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 struct Unpark(Thread);
 
@@ -39,4 +40,13 @@ pub fn wait<F: Future>(future: F) -> F::Output {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+/// Starts a future that goes on whether or not somebody waits for it.
+pub(super) fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    RUNTIME.spawn(future)
 }

@@ -48,13 +48,15 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
+use crate::config::extract::Source as SourceConfig;
+use crate::config::load::Sink as SinkConfig;
 use crate::crash;
 use crate::error::{Error, PhaseName, Result};
 use crate::plan::Plan;
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::{self, Committed, RunName, Sink};
-use crate::source::{self, Newer, ReadOptions, Source};
+use crate::source::{self, Asset, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -146,10 +148,11 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+    let name =
+        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone() })?.discard()?;
+        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -206,7 +209,12 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone() };
+        let name = RunName {
+            run_id: options.run_id.clone(),
+            started: options.started,
+            pipeline: plan.name.clone(),
+            max_retries: plan.max_retries,
+        };
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -273,12 +281,20 @@ fn warn_of_missing(stages: &[StageReport]) {
 
 /// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
 fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
+    let hint = "write to another folder, or narrow the pattern of `extract.yaml`";
+    if let (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to)) = (&plan.source, &plan.sink)
+        && from.storage.is_same_bucket(&to.storage)
+    {
+        let target = to.storage.to_string();
+        if source.inputs().iter().any(|input| matches!(input, Asset::Object { url, .. } if *url == target)) {
+            return Err(Error::config(format!("the pipeline would read `{target}`, which is the object that it writes")).hint(hint));
+        }
+    }
     let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
     let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
     let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
     match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes"))
-            .hint("write to another folder, or narrow the pattern of `extract.yaml`")),
+        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
         None => Ok(()),
     }
 }

@@ -52,7 +52,8 @@ impl RunOptions {
         let reached = self.reached.as_deref();
         let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached });
         let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), reached)?;
-        let surroundings = Surroundings { root: &plan.root, params, secrets: &plan.secrets, network: &self.network, since };
+        let surroundings =
+            Surroundings { root: &plan.root, params, secrets: &plan.secrets, network: &self.network, since, max_retries: plan.max_retries };
         source::open(&plan.source, &plan.reading, read, &surroundings)
     }
 }

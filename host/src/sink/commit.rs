@@ -110,6 +110,19 @@ impl Workspace {
         sync_dir(&self.dir)
     }
 
+    /// Notes of a run that can be resumed that its commit was done elsewhere, and what it shows.
+    pub(super) fn note_committed(&self, targets: &[PathBuf]) -> Result<()> {
+        let step = |target: &PathBuf| Step { staged: Some(target.clone()), target: target.clone(), replaces: false, old: PathBuf::new() };
+        let steps: Vec<Step> = targets.iter().map(step).collect();
+        let text = serde_json::to_vec(&steps).bug(|| "a journal cannot be written as JSON".into())?;
+        let (fresh, done) = (self.file("committed.new")?, self.file(COMMITTED)?);
+        File::create(&fresh)
+            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&fresh, &done))
+            .map_err(|error| cannot("write", &done, error))?;
+        sync_dir(&self.run)
+    }
+
     /// Goes on with a commit of this run that was interrupted.
     pub(super) fn complete(&self, steps: &[Step]) -> Result<()> {
         for step in steps {

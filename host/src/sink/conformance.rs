@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow_array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use calamine::{Data, Reader as _};
 use serde_json::Value;
 
-use super::file::open;
+use super::file::in_bucket;
+use super::output::Output;
 use super::*;
 use crate::batch::{Origin, RowNumbers};
+use crate::config::cloud::{CloudSink, Provider, Storage};
 use crate::config::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
 use crate::config::load::{Compression, FileSink, WriteMode};
 use crate::error::Fault;
@@ -31,8 +33,63 @@ fn sink(path: &str) -> FileSink {
     }
 }
 
-/// Every way to write rows.
+/// What paths start with that are in a bucket.
+const BUCKET: &str = "bucket:";
+
+/// The bucket, in memory, of a test's folder.
+fn store_of(root: &Path) -> Store {
+    static STORES: LazyLock<Mutex<BTreeMap<PathBuf, Store>>> = LazyLock::new(Mutex::default);
+    STORES.lock().unwrap().entry(root.to_owned()).or_insert_with(Store::in_memory).clone()
+}
+
+/// Opens a sink of files or of objects.
+fn open(config: &FileSink, root: &Path, run: &RunName, mark: Option<&Mark>) -> Result<Box<dyn Sink>> {
+    let Some(path) = config.path.strip_prefix(BUCKET) else { return super::file::open(config, root, run, mark.and_then(Mark::file)) };
+    let FileSink { path: _, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
+        config.clone();
+    let storage = Storage {
+        provider: Provider::S3,
+        bucket: "memory".into(),
+        path: Some(path.into()),
+        prefix: None,
+        pattern: None,
+        credentials: BTreeMap::new(),
+    };
+    let sink = CloudSink {
+        storage: storage.clone(),
+        format,
+        write_mode,
+        csv_options,
+        json_options,
+        excel_options,
+        compression,
+        partition_by,
+        max_rows_per_file,
+    };
+    in_bucket(Arc::new(Output::of_objects(&sink)?), store_of(root), &storage, root, run, mark.and_then(Mark::file))
+}
+
+/// Puts a file or an object there.
+fn put(config: &FileSink, root: &Path, path: &str, bytes: &[u8]) {
+    if config.path.starts_with(BUCKET) {
+        return store_of(root).write(path, bytes.to_vec()).unwrap();
+    }
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Every way to write rows, to files and to objects.
 fn every_sink() -> Vec<FileSink> {
+    let mut sinks = every_file_sink();
+    let in_bucket = |sink: FileSink| FileSink { path: format!("{BUCKET}{}", sink.path), ..sink };
+    let objects: Vec<FileSink> = sinks.iter().cloned().map(in_bucket).collect();
+    sinks.extend(objects);
+    sinks.push(FileSink { format: Some(Format::Csv), ..sink("bucket:data/") });
+    sinks
+}
+
+fn every_file_sink() -> Vec<FileSink> {
     let single = ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.xlsx", "a.jsonl.gz", "a.csv.zst", "a.json.zst", "a.json.gz"];
     let mut sinks: Vec<FileSink> = single.iter().map(|path| sink(&format!("new/folder/{path}"))).collect();
     sinks.push(FileSink { json_options: JsonOptions { indent: Some(2), ..JsonOptions::default() }, ..sink("a.json") });
@@ -51,12 +108,15 @@ fn every_sink() -> Vec<FileSink> {
 
 /// The same, without those that cannot add to what is there.
 fn every_appending_sink() -> Vec<FileSink> {
-    let appends = |sink: &FileSink| !sink.path.ends_with("xlsx") || sink.max_rows_per_file.is_some() || !sink.partition_by.is_empty();
+    let appends = |sink: &FileSink| {
+        let whole = !sink.path.ends_with("xlsx") && !sink.path.starts_with(BUCKET);
+        whole || sink.max_rows_per_file.is_some() || !sink.partition_by.is_empty() || sink.path.ends_with('/')
+    };
     every_sink().into_iter().filter(appends).map(|sink| FileSink { write_mode: WriteMode::Append, ..sink }).collect()
 }
 
 fn run(run_id: &str) -> RunName {
-    RunName { run_id: run_id.into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into() }
+    RunName { run_id: run_id.into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 }
 }
 
 fn schema() -> SchemaRef {
@@ -125,9 +185,12 @@ fn write(config: &FileSink, root: &Path, run_id: &str, first: i64, rows: usize) 
     sink.commit(vec![staged]).unwrap()
 }
 
-/// Every file below a folder, hidden ones too, with its bytes.
+/// Every file below a folder and every object of its bucket, hidden ones too, with its bytes.
 fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
+    let store = store_of(root);
+    let objects = store.list("").unwrap().into_iter();
+    let mut found: BTreeMap<String, Vec<u8>> =
+        objects.map(|object| (object.key.clone(), store.read(&object, 0..object.bytes).unwrap().to_vec())).collect();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -166,7 +229,7 @@ fn read_back(config: &FileSink, root: &Path) -> Vec<Value> {
             "json" => serde_json::from_slice(&bytes).unwrap(),
             "csv" => read_csv(&bytes, b','),
             "tsv" => read_csv(&bytes, b'\t'),
-            "parquet" => read_parquet(fs::File::open(root.join(&path)).unwrap()),
+            "parquet" => read_parquet(bytes),
             "xlsx" => read_excel(bytes),
             _ => panic!("{path} is a stray file"),
         };
@@ -180,7 +243,7 @@ fn read_back(config: &FileSink, root: &Path) -> Vec<Value> {
         }
         rows.extend(found);
     }
-    if !config.partition_by.is_empty() {
+    if !config.partition_by.is_empty() || config.path.ends_with('/') {
         rows.sort_by_key(|row| row["id"].as_i64());
     }
     let order = |row: &Value| schema().fields().iter().map(|field| (field.name().clone(), row[field.name()].clone())).collect();
@@ -225,8 +288,8 @@ fn read_csv(text: &[u8], delimiter: u8) -> Vec<Value> {
     records.into_iter().map(|record| Value::Object(header.iter().zip(record).map(typed).collect())).collect()
 }
 
-fn read_parquet(file: fs::File) -> Vec<Value> {
-    let reader = ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+fn read_parquet(bytes: Vec<u8>) -> Vec<Value> {
+    let reader = ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     batches.iter().flat_map(|rows| (0..rows.num_rows()).map(|index| crate::json::row_json(rows, index))).collect()
 }
@@ -343,11 +406,7 @@ fn a_load_that_goes_on_from_a_flush_gives_the_bytes_of_one_that_was_never_flushe
         sink.commit(vec![staged]).unwrap();
         for (dies, from) in [(0, 0), (1, 1), (3, 3), (3, 2), (4, 4), (4, 3)] {
             let root = tempfile::tempdir().unwrap();
-            for (path, bytes) in &old {
-                let path = root.path().join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, bytes).unwrap();
-            }
+            old.iter().for_each(|(path, bytes)| put(&config, root.path(), path, bytes));
             let sink = stage_in_two_lives(&config, root.path(), &chunks, dies, from);
             sink.abort().unwrap();
             drop(sink);
@@ -444,7 +503,8 @@ fn a_run_without_rows_replaces_the_old_output_by_an_empty_one() {
             let sink = open(&config, root.path(), &run("r2"), None).unwrap();
             let staged = if begun { vec![stage(sink.as_ref(), 0, &[])] } else { Vec::new() };
             assert_eq!(sink.commit(staged).unwrap().rows, 0);
-            if begun || !matches!(config.path.as_str(), "new/folder/a.csv" | "new/folder/a.tsv" | "new/folder/a.csv.zst") {
+            let path = config.path.trim_start_matches(BUCKET);
+            if begun || !matches!(path, "new/folder/a.csv" | "new/folder/a.tsv" | "new/folder/a.csv.zst") {
                 assert_eq!(read_back(&config, root.path()), expected([]), "{config:?}");
             }
         }
@@ -453,7 +513,7 @@ fn a_run_without_rows_replaces_the_old_output_by_an_empty_one() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_the_fault_of_the_world_outside() {
-    for config in every_sink() {
+    for config in every_file_sink() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("file"), "").unwrap();
         let config = FileSink { path: format!("file/{}", config.path), ..config };

@@ -1,4 +1,4 @@
-//! The file sink: stages the output of a run, and shows it at commit.
+//! The sink of files and objects: stages the output of a run on this machine, and shows it at commit, on its disk or in a bucket.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{Schema, SchemaRef};
 
+use super::bucket::Bucket;
 use super::commit::Move;
 use super::conform::{self, Conform};
 use super::excel::ExcelFile;
@@ -18,15 +19,19 @@ use super::parts::{Begun, PartsEncode, PartsLoad};
 use super::single::{ParquetLoad, TextLoad};
 use super::text::{Syntax, TextEncode, TextFormat};
 use super::workspace::{Workspace, cannot};
-use super::{Committed, Flushed, Load, FileMark, RunName, Sink, Staged, StagedPart};
+use super::{Committed, FileMark, Flushed, Load, RunName, Sink, Staged, StagedPart};
+use crate::config::cloud::{CloudSink, Storage};
 use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
+use crate::remote::store::Store;
 
 /// The file sink of one run.
 struct FileOutput {
     output: Arc<Output>,
     run: RunName,
     workspace: Workspace,
+    /// Where the output is shown, unless on this machine's disk.
+    bucket: Option<Bucket>,
     /// What the commit leaves beside the output.
     mark: Option<FileMark>,
     /// Text that is there and that rows are added to.
@@ -54,7 +59,29 @@ pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Fi
         }
     }
     let schema = Mutex::new(Arc::new(Schema::empty()));
-    Ok(Box::new(FileOutput { output, run: run.clone(), workspace, mark: mark.cloned(), old_text, old_schema, schema }))
+    Ok(Box::new(FileOutput { output, run: run.clone(), workspace, bucket: None, mark: mark.cloned(), old_text, old_schema, schema }))
+}
+
+/// Opens the sink of objects, which are staged in a hidden folder below `root`.
+pub(super) fn open_objects(sink: &CloudSink, root: &Path, run: &RunName, mark: Option<&FileMark>) -> Result<Box<dyn Sink>> {
+    let output = Arc::new(Output::of_objects(sink)?);
+    let store = Store::open(&sink.storage, root, run.max_retries)?;
+    in_bucket(output, store, &sink.storage, root, run, mark)
+}
+
+/// The sink of objects in a bucket.
+pub(super) fn in_bucket(
+    output: Arc<Output>,
+    store: Store,
+    storage: &Storage,
+    root: &Path,
+    run: &RunName,
+    mark: Option<&FileMark>,
+) -> Result<Box<dyn Sink>> {
+    let (bucket, workspace) = Bucket::open(store, storage, &output, root, &run.run_id)?;
+    let schema = Mutex::new(Arc::new(Schema::empty()));
+    let (bucket, mark) = (Some(bucket), mark.cloned());
+    Ok(Box::new(FileOutput { output, run: run.clone(), workspace, bucket, mark, old_text: None, old_schema: None, schema }))
 }
 
 impl Sink for FileOutput {
@@ -68,7 +95,13 @@ impl Sink for FileOutput {
     }
 
     fn has_output(&self) -> bool {
-        self.output.is_there()
+        let target = self.output.folder.join(self.output.name());
+        match &self.bucket {
+            None => self.output.is_there(),
+            // Where it cannot be told, nothing is replaced.
+            Some(bucket) if matches!(self.output.layout, Layout::One) => bucket.is_there(&target).unwrap_or(true),
+            Some(bucket) => bucket.existing(&self.output).map_or(true, |existing| !existing.is_empty()),
+        }
     }
 
     fn names_columns(&self) -> bool {
@@ -138,16 +171,21 @@ impl Sink for FileOutput {
             Layout::Numbered { .. } => self.number(parts)?,
             Layout::Hive { .. } => {
                 let moves = parts.into_iter().map(|part| Move { staged: part.staged, target: part.target }).collect();
-                (moves, if self.output.append { Vec::new() } else { self.output.existing()? })
+                (moves, if self.output.append { Vec::new() } else { self.existing()? })
             }
         };
         let mark = self.mark.as_ref().map(|mark| mark.stage(&self.workspace)).transpose()?;
         if !moves.is_empty() || !removals.is_empty() || mark.is_some() {
             let all: Vec<Move> = moves.iter().cloned().chain(mark).collect();
-            self.workspace.publish(&all, &removals)?;
+            match &self.bucket {
+                None => self.workspace.publish(&all, &removals)?,
+                Some(bucket) => bucket.publish(&self.workspace, &all, &removals)?,
+            }
         }
-        let files: Vec<PathBuf> = moves.into_iter().map(|step| step.target).collect();
-        let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
+        // What was uploaded is still staged, what was moved is not.
+        let size = |step: &Move| fs::metadata(if self.bucket.is_some() { &step.staged } else { &step.target }).map_or(0, |file| file.len());
+        let bytes = moves.iter().map(size).sum();
+        let files: Vec<PathBuf> = moves.into_iter().map(|step| self.shown(step.target)).collect();
         // Of a run that can be resumed it stays known until it is over that its output is in place.
         if !self.workspace.is_kept()
             && let Err(error) = self.workspace.remove()
@@ -167,8 +205,11 @@ impl Sink for FileOutput {
 
     fn committed(&self) -> Result<Option<Committed>> {
         let Some(files) = self.workspace.committed()? else { return Ok(None) };
-        let bytes = files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
-        Ok(Some(Committed { files, bytes, ..Committed::default() }))
+        let bytes = match &self.bucket {
+            None => files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum(),
+            Some(bucket) => bucket.bytes(&files, &self.output)?,
+        };
+        Ok(Some(Committed { files: files.into_iter().map(|file| self.shown(file)).collect(), bytes, ..Committed::default() }))
     }
 
     fn abort(&self) -> Result<()> {
@@ -177,6 +218,16 @@ impl Sink for FileOutput {
 }
 
 impl FileOutput {
+    /// Files or objects of ours that are there.
+    fn existing(&self) -> Result<Vec<PathBuf>> {
+        self.bucket.as_ref().map_or_else(|| self.output.existing(), |bucket| bucket.existing(&self.output))
+    }
+
+    /// What is shown at a target, for a person.
+    fn shown(&self, target: PathBuf) -> PathBuf {
+        self.bucket.as_ref().map(|bucket| bucket.url(&target).into()).unwrap_or(target)
+    }
+
     /// The schema of a Parquet file: that of the file which is there, or one for these rows.
     fn parquet_schema(&self, schema: &SchemaRef, target: &Path) -> Result<SchemaRef> {
         let Some(old) = &self.old_schema else { return Ok(conform::settle(schema)) };
@@ -292,7 +343,7 @@ impl FileOutput {
 
     /// Numbers the files of all splits in one row.
     fn number(&self, mut parts: Vec<StagedPart>) -> Result<(Vec<Move>, Vec<PathBuf>)> {
-        let existing = self.output.existing()?;
+        let existing = self.existing()?;
         let (before, removals) = if self.output.append {
             let number = |path: &PathBuf| self.output.number_of(&path.file_name()?.to_string_lossy());
             (existing.iter().filter_map(number).max().unwrap_or(0), Vec::new())
@@ -320,7 +371,8 @@ mod tests {
 
     fn write(sink: &str, root: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<Vec<Reject>> {
         let sink: FileSink = serde_yaml::from_str(sink).unwrap();
-        let run = RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into() };
+        let run =
+            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
         let sink = open(&sink, root, &run, None)?;
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
         let mut load = sink.begin(0, rows.schema(), None)?;

@@ -5,18 +5,23 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::bucket::Bucket;
 use super::commit::Move;
 use super::database::TableMark;
 use super::output::Output;
 use super::workspace::{Workspace, cannot, sync_dir};
-use crate::config::load::{FileSink, Sink};
-use crate::error::Result;
+use crate::config::load::Sink;
+use crate::error::{Error, Result};
+use crate::remote::store::Store;
+
+/// How often a request that asks for a mark is tried again.
+const RETRIES: u32 = 3;
 
 /// What a commit leaves together with the output, all or nothing: plain data without secrets, to be kept by whoever will ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Mark {
-    /// A hidden file.
+    /// A hidden file or object.
     File(FileMark),
     /// A row of a table.
     Table(TableMark),
@@ -29,19 +34,19 @@ impl Mark {
     /// Config, where options of the sink cannot be.
     pub fn new(sink: &Sink, root: &Path, token: &str) -> Result<Self> {
         match sink {
-            Sink::File(sink) => FileMark::new(sink, root, token).map(Self::File),
+            Sink::File(sink) => FileMark::new(Output::new(sink, root)?, false, token).map(Self::File),
+            Sink::CloudStorage(sink) => FileMark::new(Output::of_objects(sink)?, true, token).map(Self::File),
             Sink::Database(sink) => Ok(Self::Table(TableMark::new(sink, token))),
-            Sink::CloudStorage(_) => Err(super::unbuilt(sink)),
         }
     }
 
-    /// Whether the commit was done. One that was interrupted is undone first, and can never be done later.
+    /// Whether the commit was done. One that was interrupted is undone or completed first, and can never be done later.
     ///
     /// # Errors
     /// Outside, where the place cannot be read or a run is writing the target; config, where the sink is another one now.
     pub fn is_done(&self, sink: &Sink, root: &Path) -> Result<bool> {
         match (self, sink) {
-            (Self::File(mark), _) => mark.is_done(),
+            (Self::File(mark), _) => mark.is_done(sink, root),
             (Self::Table(mark), Sink::Database(sink)) => mark.is_done(sink, root),
             (Self::Table(mark), _) => Err(mark.moved()),
         }
@@ -53,13 +58,13 @@ impl Mark {
     /// Outside; config, where the sink is another one now.
     pub fn remove(&self, sink: &Sink, root: &Path) -> Result<()> {
         match (self, sink) {
-            (Self::File(mark), _) => mark.remove(),
+            (Self::File(mark), _) => mark.remove(sink, root),
             (Self::Table(mark), Sink::Database(sink)) => mark.remove(sink, root),
             (Self::Table(mark), _) => Err(mark.moved()),
         }
     }
 
-    /// The file, where it is one.
+    /// The file or object, where it is one.
     pub(super) fn file(&self) -> Option<&FileMark> {
         if let Self::File(mark) = self { Some(mark) } else { None }
     }
@@ -70,10 +75,13 @@ impl Mark {
     }
 }
 
-/// A hidden file beside the target.
+/// A hidden file or object beside the target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileMark {
+    /// Whether it is in a bucket, which the pipeline's own sink then says how to reach.
+    #[serde(default)]
+    in_bucket: bool,
     /// The folder of the target.
     folder: PathBuf,
     /// The target's name.
@@ -83,13 +91,19 @@ pub struct FileMark {
 }
 
 impl FileMark {
-    fn new(sink: &FileSink, root: &Path, token: &str) -> Result<Self> {
-        let output = Output::new(sink, root)?;
-        let folder = std::path::absolute(&output.folder).map_err(|error| cannot("find", &output.folder, error))?;
-        Ok(Self { folder, name: output.name(), token: token.to_owned() })
+    fn new(output: Output, in_bucket: bool, token: &str) -> Result<Self> {
+        let folder = match in_bucket {
+            false => std::path::absolute(&output.folder).map_err(|error| cannot("find", &output.folder, error))?,
+            true => output.folder.clone(),
+        };
+        Ok(Self { in_bucket, folder, name: output.name(), token: token.to_owned() })
     }
 
-    fn is_done(&self) -> Result<bool> {
+    fn is_done(&self, sink: &Sink, root: &Path) -> Result<bool> {
+        if let Some((store, output)) = self.bucket(sink, root)? {
+            Bucket::look(store.clone(), &output).settle(None)?;
+            return Ok(store.find(&self.path().to_string_lossy())?.is_some());
+        }
         if !self.folder.exists() {
             return Ok(false);
         }
@@ -97,11 +111,26 @@ impl FileMark {
         Ok(self.path().exists())
     }
 
-    fn remove(&self) -> Result<()> {
+    fn remove(&self, sink: &Sink, root: &Path) -> Result<()> {
+        if let Some((store, _)) = self.bucket(sink, root)? {
+            return store.remove(&self.path().to_string_lossy());
+        }
         match fs::remove_file(self.path()) {
             Ok(()) => sync_dir(&self.folder),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(cannot("remove", &self.path(), error)),
+        }
+    }
+
+    /// The bucket that it is in.
+    fn bucket(&self, sink: &Sink, root: &Path) -> Result<Option<(Store, Output)>> {
+        match sink {
+            _ if !self.in_bucket => Ok(None),
+            Sink::CloudStorage(sink) => Ok(Some((Store::open(&sink.storage, root, RETRIES)?, Output::of_objects(sink)?))),
+            _ => Err(Error::config(
+                "rows of an earlier replay are on their way to a cloud storage, which the pipeline does not write to any more",
+            )
+            .hint("put the sink back as it was, run `etl-host dlq retry` once, and change it then")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where rows go to: the traits, and `open`.
 
+mod bucket;
 mod commit;
 mod conform;
 mod database;
@@ -26,10 +27,10 @@ mod workspace;
 #[cfg(test)]
 mod conformance;
 
+pub use database::{Chunk, TableMark};
 pub use flushed::Flushed;
 pub(crate) use join::join;
 pub use mark::{FileMark, Mark};
-pub use database::{Chunk, TableMark};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Reject};
 use crate::config::load::Sink as SinkConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::remote::store::Store;
 use crate::report::{PublishReport, TableReport};
 
 /// What a sink must know of the run that writes to it.
@@ -52,6 +54,8 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
+    /// How often a request to another machine is tried again.
+    pub max_retries: u32,
 }
 
 /// Opens the sink of a run; `root` is the folder that relative paths are relative to.
@@ -65,12 +69,8 @@ pub fn open(sink: &SinkConfig, root: &Path, run: &RunName, mark: Option<&Mark>) 
     match sink {
         SinkConfig::File(sink) => file::open(sink, root, run, mark.and_then(Mark::file)),
         SinkConfig::Database(sink) => Ok(Box::new(database::TableSink::open(sink, root, run, mark.and_then(Mark::table))?)),
-        other => Err(unbuilt(other)),
+        SinkConfig::CloudStorage(sink) => file::open_objects(sink, root, run, mark.and_then(Mark::file)),
     }
-}
-
-fn unbuilt(sink: &SinkConfig) -> Error {
-    Error::config(format!("writing to `type: {}` is not built yet", sink.kind()))
 }
 
 /// Opens the sink of a dry run, which writes nothing; what is wrong with the real one shows all the same.
@@ -85,15 +85,18 @@ pub fn open_nothing(sink: &SinkConfig, root: &Path) -> Result<Box<dyn Sink>> {
     })
 }
 
-/// Checks a sink; looks at no more of the disk than whether its path is a folder.
+/// Checks a sink; looks at no more of the disk than whether its path is a folder, and asks nothing of anybody else.
 ///
 /// # Errors
 /// Config, where options cannot be.
 pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
     match sink {
         SinkConfig::File(sink) => output::Output::new(sink, root).map(|_| ()),
+        SinkConfig::CloudStorage(sink) => {
+            output::Output::of_objects(sink)?;
+            Store::open(&sink.storage, root, 0).map(|_| ())
+        }
         SinkConfig::Database(sink) => database::check(sink),
-        other => Err(unbuilt(other)),
     }
 }
 
@@ -225,7 +228,7 @@ pub struct StagedPart {
 /// What a commit made visible.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Committed {
-    /// Files, in order.
+    /// Files in order, objects by their URL.
     pub files: Vec<PathBuf>,
     /// Rows in them, from this run.
     pub rows: u64,

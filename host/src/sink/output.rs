@@ -19,6 +19,7 @@ use super::RunName;
 use super::partition::Partition;
 use super::text::{Packing, Syntax, TextFormat};
 use super::workspace::cannot;
+use crate::config::cloud::CloudSink;
 use crate::config::extract::Format;
 use crate::config::load::{Compression, FileSink, WriteMode};
 use crate::error::{Error, Result};
@@ -90,6 +91,34 @@ impl Output {
     /// # Errors
     /// Config, where options cannot be or contradict each other.
     pub(super) fn new(sink: &FileSink, root: &Path) -> Result<Self> {
+        Self::at(sink, root.join(&sink.path), true)
+    }
+
+    /// As [`Output::new`], of objects in a bucket: a path that ends in `/` takes objects of each run, as many as there are splits.
+    ///
+    /// # Errors
+    /// Config, as before, and where rows would be added to an object.
+    pub(super) fn of_objects(sink: &CloudSink) -> Result<Self> {
+        let CloudSink { storage, write_mode, partition_by, max_rows_per_file, .. } = sink;
+        let place = storage.place();
+        if place.is_empty() {
+            return Err(Error::config("`storage.path` is missing, so that there is no name for what is written")
+                .hint("write `path: folder/name.parquet`, or `path: folder/` for objects of each run"));
+        }
+        if storage.pattern.is_some() {
+            return Err(
+                Error::config("`storage.pattern` says what is read; what is written has the name that `path` says").hint("leave it out")
+            );
+        }
+        let one = !place.ends_with('/') && partition_by.is_empty() && max_rows_per_file.is_none();
+        if one && matches!(write_mode, WriteMode::Append) {
+            return Err(Error::config(format!("`write_mode` is `append`, but `{storage}` is one object, and storages cannot add to one"))
+                .hint("let each run write objects of its own: end `path` in `/`, or use `partition_by` or `max_rows_per_file`"));
+        }
+        Self::at(&sink.files(), PathBuf::from(place), false)
+    }
+
+    fn at(sink: &FileSink, target: PathBuf, on_disk: bool) -> Result<Self> {
         let FileSink { path, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
             sink;
         let layout = match (partition_by.is_empty(), *max_rows_per_file) {
@@ -97,9 +126,12 @@ impl Output {
             (true, Some(max)) => Layout::Numbered { max },
             (false, max) => Layout::Hive { partition: Partition(partition_by.clone()), max },
         };
-        let target = root.join(path);
         let named = Name::of(path);
-        let is_folder = path.ends_with('/') || path.is_empty() || target.is_dir();
+        let is_folder = path.ends_with('/') || path.is_empty() || on_disk && target.is_dir();
+        let layout = match layout {
+            Layout::One if is_folder && !on_disk => Layout::Hive { partition: Partition(Vec::new()), max: None },
+            layout => layout,
+        };
         if matches!(layout, Layout::One) && is_folder {
             return Err(Error::config(format!("`path` is `{path}`, which is a folder, but must name a file"))
                 .hint(format!("write for example `path: {}/output.jsonl`", path.trim_end_matches('/'))));
@@ -131,8 +163,8 @@ impl Output {
             return Ok(Self { kind, layout, folder: target, stem: "part".into(), extension, append });
         }
         // A rename would put a file in the place of a link: write where the link leads.
-        let target = if target.is_symlink() { fs::canonicalize(&target).unwrap_or(target) } else { target };
-        if matches!(layout, Layout::One) && fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
+        let target = if on_disk && target.is_symlink() { fs::canonicalize(&target).unwrap_or(target) } else { target };
+        if on_disk && matches!(layout, Layout::One) && fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(Error::config(format!("`path` is `{path}`, which is not a regular file")));
         }
         let folder = target.parent().map(Path::to_owned).unwrap_or_default();
@@ -166,6 +198,19 @@ impl Output {
         let Some(rest) = name.strip_prefix(&self.stem).and_then(|rest| rest.strip_prefix('_')) else { return false };
         let shape: Vec<u8> = rest.bytes().take(17).map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
         shape == *b"00000000T000000Z_"
+    }
+
+    /// Whether what stands at a path below the folder is of ours.
+    pub(super) fn is_ours(&self, path: &str) -> bool {
+        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match &self.layout {
+            Layout::One => folders.is_empty() && name == self.name(),
+            Layout::Numbered { .. } => folders.is_empty() && self.number_of(name).is_some(),
+            Layout::Hive { partition, .. } => {
+                let own = if partition.0.is_empty() { folders.is_empty() } else { folders.split('/').all(|folder| folder.contains('=')) };
+                own && self.is_part(name)
+            }
+        }
     }
 
     /// Files of ours that are there.
@@ -349,7 +394,8 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_path() {
-        let run = RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into() };
+        let run =
+            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
             ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_00012.csv.gz"),

@@ -91,17 +91,26 @@ impl Workspace {
     /// # Errors
     /// Outside, where the folder cannot be written, or where another run is writing the target.
     pub(super) fn open(folder: &Path, name: &str, run_id: &str) -> Result<Self> {
+        let (workspace, first) = Self::hold(folder, name, &folder.join(name), run_id)?;
+        if first {
+            workspace.clear_dead_runs()?;
+        }
+        Ok(workspace)
+    }
+
+    /// As [`Workspace::open`], but clears nothing yet; answers whether it is the first opener of its run, who is to. `target` is shown to
+    /// others who want it.
+    pub(super) fn hold(folder: &Path, name: &str, target: &Path, run_id: &str) -> Result<(Self, bool)> {
         let safe = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
         let dir = folder.join(format!(".{name}.etl"));
         let made = make_dirs(folder)?;
         let run = dir.join(format!("run-{}", run_id.chars().map(safe).collect::<String>()));
         let kept = AtomicBool::new(run.join(KEPT).exists());
         let workspace = Self { lock: Mutex::new(None), run, made, dir, kept };
-        if let Some(lock) = workspace.take_lock(&folder.join(name), run_id)? {
-            *workspace.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
-            workspace.clear_dead_runs()?;
-        }
-        Ok(workspace)
+        let lock = workspace.take_lock(target, run_id)?;
+        let first = lock.is_some();
+        *workspace.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock;
+        Ok((workspace, first))
     }
 
     /// Whether the target `name` in `folder` has a workspace.
@@ -159,7 +168,7 @@ impl Workspace {
     }
 
     /// Clears what other runs have left. What this very run has staged before it was interrupted stays, and what can be resumed.
-    fn clear_dead_runs(&self) -> Result<()> {
+    pub(super) fn clear_dead_runs(&self) -> Result<()> {
         if self.journal().exists() {
             let steps = self.read_journal(&self.journal())?;
             if self.is_kept() && steps.iter().any(|step| step.staged.as_ref().is_some_and(|staged| staged.starts_with(&self.run))) {
@@ -169,14 +178,19 @@ impl Workspace {
                 self.undo(&steps)?;
             }
         }
-        let entries = fs::read_dir(&self.dir).map_err(|error| cannot("list", &self.dir, error))?;
-        for entry in entries {
+        self.dead_runs()?.iter().try_for_each(|path| remove_if_there(path))
+    }
+
+    /// What other runs have left that cannot be resumed.
+    pub(super) fn dead_runs(&self) -> Result<Vec<PathBuf>> {
+        let mut dead = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(|error| cannot("list", &self.dir, error))? {
             let path = entry.map_err(|error| cannot("list", &self.dir, error))?.path();
             if path != self.run && path.file_name().is_some_and(|name| name != "lock") && !is_kept(&path) {
-                remove_if_there(&path)?;
+                dead.push(path);
             }
         }
-        Ok(())
+        Ok(dead)
     }
 
     /// Keeps what is staged when the process ends before the run does, until `while_there` is gone.

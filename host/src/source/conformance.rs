@@ -9,13 +9,23 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch,
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Decoded, ReadOptions, Source, Split, open_files};
+use super::{Decoded, ReadOptions, Source, Split, file, objects, open_files};
 use crate::batch::Position;
+use crate::config::cloud::{Provider, Storage};
 use crate::config::extract::{FileSource, Reading};
 use crate::error::Fault;
+use crate::remote::store::Store;
+
+/// Where files are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Home {
+    Disk,
+    Bucket,
+}
 
 /// One way of keeping rows.
 struct Case {
+    home: Home,
     name: &'static str,
     options: Value,
     /// Makes the file from rows of `id, name, price, ok`.
@@ -139,7 +149,11 @@ fn utf16(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name, extension, write, options, streams| Case { name, options, write, extension, streams };
+    [Home::Disk, Home::Bucket].into_iter().flat_map(cases_in).collect()
+}
+
+fn cases_in(home: Home) -> Vec<Case> {
+    let case = |name, extension, write, options, streams| Case { home, name, options, write, extension, streams };
     vec![
         case("csv", "csv", csv, json!({}), true),
         case("tsv with commas", "tsv", csv, json!({"csv_options": {"delimiter": ","}}), true),
@@ -162,26 +176,44 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// A folder with the rows in two files.
+/// A folder with the rows in two files, on disk or in a bucket.
 struct Fixture {
     folder: TempDir,
     source: FileSource,
+    store: Option<Store>,
 }
 
 impl Fixture {
     fn new(case: &Case, rows: &[Row]) -> Self {
         let folder = TempDir::new().unwrap();
         let (first, second) = rows.split_at(rows.len() * 2 / 3);
+        let store = (case.home == Home::Bucket).then(Store::in_memory);
         for (number, rows) in [first, second].iter().enumerate() {
-            std::fs::write(folder.path().join(format!("part{number}.{}", case.extension)), (case.write)(rows)).unwrap();
+            let (name, bytes) = (format!("part{number}.{}", case.extension), (case.write)(rows));
+            match &store {
+                None => std::fs::write(folder.path().join(name), bytes).unwrap(),
+                Some(store) => store.write(&name, bytes).unwrap(),
+            }
         }
         let mut options = case.options.clone();
         options["path"] = format!("part*.{}", case.extension).into();
-        Self { source: serde_json::from_value(options).unwrap(), folder }
+        Self { source: serde_json::from_value(options).unwrap(), folder, store }
     }
 
     fn open(&self, options: ReadOptions) -> Box<dyn Source> {
-        open_files(&self.source, &Reading::default(), options, self.folder.path()).unwrap()
+        let Some(store) = &self.store else {
+            return open_files(&self.source, &Reading::default(), options, self.folder.path()).unwrap();
+        };
+        let storage = Storage {
+            provider: Provider::S3,
+            bucket: "memory".into(),
+            path: Some(self.source.path.clone()),
+            prefix: None,
+            pattern: None,
+            credentials: Default::default(),
+        };
+        let found = objects::find(&storage, store).unwrap();
+        Box::new(file::Files::open(&self.source, &Reading::default(), &options, found).unwrap())
     }
 }
 
@@ -232,15 +264,15 @@ fn all(source: &dyn Source, splits: usize) -> Vec<Row> {
 
 fn each_case(check: impl Fn(&Case)) {
     for case in cases() {
-        name_case(case.name);
+        name_case(&case);
         check(&case);
     }
 }
 
 /// Names the case in the output of a failing test.
 #[expect(clippy::print_stderr, reason = "shown only where a test fails")]
-fn name_case(name: &str) {
-    eprintln!("case: {name}");
+fn name_case(case: &Case) {
+    eprintln!("case: {} in {:?}", case.name, case.home);
 }
 
 #[test]

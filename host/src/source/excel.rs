@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Chunk;
 use super::cut::{Cutter, Sizes};
-use super::input::Input;
+use super::input::{Input, unread};
 use super::layout::{Layout, object, unique_names};
 use super::refuse::Bad;
 use super::rows::{RowChunk, Rows};
@@ -79,8 +79,8 @@ impl Excel {
     fn load(&self, input: &Input) -> Result<Sheet> {
         let unreadable = || format!("`{}` is not a workbook that can be read", input.name);
         let mut bytes = Vec::new();
-        let read = input.open_seekable()?.take(FILE_LIMIT + 1).read_to_end(&mut bytes);
-        read.outside(|| format!("could not read `{}`", input.name))?;
+        let read = input.open_bytes()?.take(FILE_LIMIT + 1).read_to_end(&mut bytes);
+        read.map_err(|error| unread(&input.name, error))?;
         if bytes.len() as u64 > FILE_LIMIT {
             let message = format!("`{}` has more than {} MiB, and a workbook is read as a whole", input.name, FILE_LIMIT >> 20);
             return Err(Error::data(message).hint("save the sheet as CSV"));

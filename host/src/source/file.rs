@@ -1,8 +1,7 @@
-//! Files as a source.
+//! Files as a source, on this machine's disk or in a cloud storage.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -16,14 +15,15 @@ use super::input::Input;
 use super::json::Json;
 use super::layout::Layout;
 use super::parquet::Footer;
+use super::paths::Found;
 use super::target::Members;
 use super::xml::Xml;
-use super::{Chunk, Chunks, ReadOptions, Source, Split, parquet, paths};
+use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, parquet, paths};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Format, Reading};
 use crate::error::{Error, Result};
 
-/// The files that a path names.
+/// The files that a path names, wherever they are.
 pub(super) struct Files {
     shared: Arc<Shared>,
     by_name: HashMap<String, usize>,
@@ -47,12 +47,12 @@ enum Reader {
 }
 
 impl Files {
-    /// Finds the files, and out of what columns they are.
+    /// Finds out of what columns the files are.
     ///
     /// # Errors
     /// Outside, where a file is missing or cannot be read; config, where options do not fit it; data, where it is damaged.
-    pub(super) fn open(source: &FileSource, reading: &Reading, options: &ReadOptions, root: &Path) -> Result<Self> {
-        let (inputs, format) = paths::resolve(source, root)?;
+    pub(super) fn open(source: &FileSource, reading: &Reading, options: &ReadOptions, found: Found) -> Result<Self> {
+        let (inputs, format) = paths::resolve(source, found)?;
         let infer_rows = reading.infer_rows.get();
         let layout = |seen: Members| Layout::new(seen, source, reading, options);
         let (reader, layout) = match format {
@@ -132,11 +132,11 @@ impl Source for Files {
         Ok(splits)
     }
 
-    fn inputs(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = self.shared.inputs.iter().map(|input| input.path.clone()).collect();
+    fn inputs(&self) -> Vec<Asset> {
+        let mut assets: Vec<Asset> = self.shared.inputs.iter().filter_map(|input| input.place.asset()).collect();
         // Members of one archive come one after the other.
-        paths.dedup();
-        paths
+        assets.dedup();
+        assets
     }
 
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {

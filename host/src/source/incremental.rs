@@ -190,7 +190,7 @@ fn earlier(text: &str, nanoseconds: i64) -> Option<String> {
 }
 
 impl Source for Arc<Newer> {
-    fn inputs(&self) -> Vec<std::path::PathBuf> {
+    fn inputs(&self) -> Vec<super::Asset> {
         self.source.inputs()
     }
 

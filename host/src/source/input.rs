@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::place::{Place, ours};
+use super::positioned::Positioned;
 use crate::error::{Context, Error, Result};
+use crate::remote::store::Object;
 
 /// Bytes read at once where the reader needs a buffer of its own.
 const BUFFER: usize = 128 << 10;
@@ -21,16 +24,14 @@ pub(super) struct Input {
     /// As the user would name it.
     pub(super) name: Arc<str>,
     /// Where it stands.
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
     /// What it is packed in, outermost first.
     pub(super) layers: Vec<Layer>,
     /// Bytes on disk, to balance splits.
     pub(super) bytes: u64,
-    /// What it holds, where it is no file.
-    pub(super) content: Option<Arc<dyn Content>>,
 }
 
-/// What an input holds that is no file.
+/// What a server answers.
 pub(super) trait Content: fmt::Debug + Send + Sync {
     /// Opens it at its start.
     fn open(&self) -> Result<Box<dyn Read + Send>>;
@@ -65,10 +66,10 @@ pub(super) struct Member {
 impl Input {
     /// Opens the stream at an offset of the decoded bytes.
     pub(super) fn open(&self, encoding: Option<&'static Encoding>, offset: u64) -> Result<Stream> {
-        let mut reader = match &self.content {
-            Some(content) => content.open()?,
-            None if self.layers.is_empty() => return self.open_plain(encoding, offset),
-            None => self.unpack()?,
+        let mut reader = match &self.place {
+            Place::Answer(content) => content.open()?,
+            _ if self.layers.is_empty() => return self.open_plain(encoding, offset),
+            _ => self.unpack()?,
         };
         let mut head = Vec::with_capacity(4);
         let mut stream = Stream { reader: Box::new(io::empty()), name: self.name.clone(), offset: 0, packed: true };
@@ -81,43 +82,56 @@ impl Input {
     }
 
     fn open_plain(&self, encoding: Option<&'static Encoding>, offset: u64) -> Result<Stream> {
-        let mut file = open_file(&self.path, &self.name)?;
+        let mut file = self.place.open(&self.name)?;
         let mut head = Vec::with_capacity(4);
-        let read = || format!("could not read `{}`", self.name);
-        file.by_ref().take(3).read_to_end(&mut head).outside(read)?;
+        file.by_ref().take(3).read_to_end(&mut head).map_err(|error| unread(&self.name, error))?;
         let (encoding, mark) = encoding_of(&head, encoding);
-        let start = mark as u64;
+        // What was read of the head is not asked for again.
+        let head = io::Cursor::new(head.split_off(mark));
         if encoding == UTF_8 {
-            file.seek(SeekFrom::Start(start + offset)).outside(read)?;
-            return Ok(Stream { reader: Box::new(file), name: self.name.clone(), offset, packed: false });
+            let reader: Box<dyn Read + Send> = match offset {
+                0 => Box::new(head.chain(file)),
+                _ => Box::new(self.place.open_at(&self.name, mark as u64 + offset)?),
+            };
+            return Ok(Stream { reader, name: self.name.clone(), offset, packed: false });
         }
-        file.seek(SeekFrom::Start(start)).outside(read)?;
-        let mut stream = Stream { reader: transcode(Box::new(file), encoding), name: self.name.clone(), offset: 0, packed: false };
+        let reader = transcode(Box::new(head.chain(file)), encoding);
+        let mut stream = Stream { reader, name: self.name.clone(), offset: 0, packed: false };
         stream.skip(offset)?;
         Ok(stream)
     }
 
     /// Opens the file so that it can be read in any order; a packed one is unpacked to a nameless temporary file.
-    pub(super) fn open_seekable(&self) -> Result<File> {
+    pub(super) fn open_positioned(&self) -> Result<Positioned> {
+        let unreadable = || format!("could not read `{}`", self.name);
         if self.layers.is_empty() {
-            return open_file(&self.path, &self.name);
+            return match &self.place {
+                Place::File(path) => Positioned::new(open_file(path, &self.name)?).outside(unreadable),
+                Place::Object(store, object) => Ok(Positioned::of_object(store.clone(), Object::clone(object))),
+                Place::Answer(_) => Err(Error::bug(format!("`{}` is read from its start only", self.name))),
+            };
         }
-        let reader = self.unpack()?;
         let mut file = tempfile::tempfile().outside(|| format!("could not make a temporary file to unpack `{}`", self.name))?;
-        let copied = io::copy(&mut reader.take(SPOOL_LIMIT), &mut file).data(|| format!("could not unpack `{}`", self.name))?;
+        let copied = io::copy(&mut self.open_bytes()?.take(SPOOL_LIMIT), &mut file);
+        let copied = copied.map_err(|error| undone(&self.name, error, format!("could not unpack `{}`", self.name)))?;
         if copied == SPOOL_LIMIT {
             return Err(Error::data(format!("`{}` unpacks to more than {} GiB", self.name, SPOOL_LIMIT >> 30))
                 .hint("this format cannot be read while it is unpacked: unpack the file first"));
         }
-        file.rewind().outside(|| "could not rewind a temporary file".into())?;
-        Ok(file)
+        Positioned::new(file).outside(unreadable)
+    }
+
+    /// Opens its bytes, unpacked.
+    pub(super) fn open_bytes(&self) -> Result<Box<dyn Read + Send>> {
+        if self.layers.is_empty() {
+            return Ok(Box::new(self.place.open(&self.name)?));
+        }
+        self.unpack()
     }
 
     fn unpack(&self) -> Result<Box<dyn Read + Send>> {
-        let mut file = open_file(&self.path, &self.name)?;
-        if let Some(Layer::Member(member)) = self.layers.first() {
-            file.seek(SeekFrom::Start(member.start)).outside(|| format!("could not read `{}`", self.name))?;
-        }
+        let start = if let Some(Layer::Member(member)) = self.layers.first() { member.start } else { 0 };
+        let file = self.place.open_at(&self.name, start)?;
         let mut reader: Box<dyn Read + Send> = Box::new(BufReader::with_capacity(BUFFER, file));
         for layer in &self.layers {
             reader = match layer {
@@ -134,6 +148,19 @@ impl Input {
             };
         }
         Ok(reader)
+    }
+}
+
+/// Says that a file that is not packed cannot be read.
+pub(super) fn unread(name: &str, error: io::Error) -> Error {
+    ours(error).unwrap_or_else(|error| Error::outside(format!("could not read `{name}`")).because(error))
+}
+
+/// Says that a packed file cannot be read: what is wrong is its content, unless it did not come.
+fn undone(name: &str, error: io::Error, message: String) -> Error {
+    match ours(error) {
+        Ok(error) => error.while_doing(format!("could not read `{name}`")),
+        Err(error) => Error::data(message).because(error),
     }
 }
 
@@ -187,6 +214,10 @@ impl Stream {
             Err(error) => error,
         };
         let Self { name, offset, packed, .. } = self;
+        let error = match ours(error) {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
         if *packed {
             let message = format!("`{name}` is damaged or cut off: it unpacks up to byte {offset} of its content and no further");
             Error::data(message).because(error).hint("fetch or pack the file again")

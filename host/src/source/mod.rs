@@ -13,8 +13,10 @@ mod json;
 mod layout;
 mod lines;
 mod nested;
+mod objects;
 mod parquet;
 mod paths;
+mod place;
 mod positioned;
 mod refuse;
 mod rows;
@@ -45,7 +47,8 @@ use serde_json::Value;
 use crate::batch::{Batch, Position, Reject};
 use crate::config::extract::{FileSource, Incremental, Reading, Source as SourceConfig};
 use crate::config::variables::Secrets;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::remote::store::Store;
 use crate::sandbox::Network;
 
 /// What a source is opened in.
@@ -61,6 +64,8 @@ pub struct Surroundings<'a> {
     pub network: &'a Network,
     /// What earlier runs have loaded, where only newer rows are taken: a source may leave out the others, and need not.
     pub since: Option<Since<'a>>,
+    /// How often a request is tried again.
+    pub max_retries: u32,
 }
 
 /// Which rows are new.
@@ -81,7 +86,10 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
         SourceConfig::File(source) => open_files(source, reading, options, surroundings.root),
         SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
         SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),
-        other => Err(Error::config(format!("reading from `type: {}` is not built yet", other.kind()))),
+        SourceConfig::CloudStorage(source) => {
+            let store = Store::open(&source.storage, surroundings.root, surroundings.max_retries)?;
+            Ok(Box::new(file::Files::open(&source.files(), reading, &options, objects::find(&source.storage, &store)?)?))
+        }
     }
 }
 
@@ -90,7 +98,25 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
 /// # Errors
 /// As [`open`].
 pub fn open_files(source: &FileSource, reading: &Reading, options: ReadOptions, root: &Path) -> Result<Box<dyn Source>> {
-    Ok(Box::new(file::Files::open(source, reading, &options, root)?))
+    Ok(Box::new(file::Files::open(source, reading, &options, paths::find(source, root)?)?))
+}
+
+/// A file or an object that is read, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asset {
+    /// A file on this machine.
+    File(PathBuf),
+    /// An object in a cloud storage.
+    Object {
+        /// Its name.
+        url: String,
+        /// Bytes in it.
+        bytes: u64,
+        /// The storage's name for this content; empty where it has none.
+        etag: String,
+        /// When it was written, in nanoseconds since 1970.
+        modified: u64,
+    },
 }
 
 /// A place that rows come from.
@@ -103,8 +129,8 @@ pub trait Source: Send + Sync {
     /// Cuts the input into at most `target` parts that can be read on their own; none where there is nothing to read.
     fn splits(&self, target: NonZeroUsize) -> Result<Vec<Split>>;
 
-    /// The files on this machine that it reads, each once.
-    fn inputs(&self) -> Vec<PathBuf> {
+    /// The files and objects that it reads, each once.
+    fn inputs(&self) -> Vec<Asset> {
         Vec::new()
     }
 

@@ -3,6 +3,7 @@
 //! Types are those of the file; dictionaries, views and large texts come as plain text. Files whose types differ are brought to one: integers to int64, numbers to
 //! float64, everything else to text.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
@@ -10,13 +11,13 @@ use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use serde_json::Value;
 
 use super::cut::{BATCH_LIMIT, Cutter, Sizes};
 use super::input::Input;
 use super::layout::{Layout, Part, numbers, without};
-use super::positioned::Positioned;
+use super::positioned::{Fetch, Positioned, ours};
 use super::refuse::At;
 use super::target::Target;
 use super::{Chunk, Decoded};
@@ -25,6 +26,9 @@ use crate::error::{Context, Error, Result};
 
 /// Uncompressed bytes of rows that one chunk has at least, so that row groups are not opened too often.
 const CHUNK: usize = 8 << 20;
+
+/// Bytes of an object's row groups that are fetched before anybody needs them.
+const AHEAD: u64 = 16 << 20;
 
 /// A file whose footer was read.
 #[derive(Clone)]
@@ -40,10 +44,13 @@ impl std::fmt::Debug for Footer {
 
 /// Reads the footer of a file.
 pub(super) fn footer(input: &Input) -> Result<Footer> {
-    let file = input.open_seekable()?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-        .data(|| format!("`{}` is not a whole Parquet file", input.name))
-        .map_err(|error| error.hint("the file may be cut off: fetch it again"))?;
+    let file = input.open_positioned()?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| match ours(error) {
+        Ok(error) => error,
+        Err(error) => Error::data(format!("`{}` is not a whole Parquet file", input.name))
+            .because(error)
+            .hint("the file may be cut off: fetch it again"),
+    })?;
     Ok(Footer { metadata })
 }
 
@@ -86,12 +93,13 @@ fn common(one: &DataType, other: &DataType) -> DataType {
 
 /// Cuts a file from a position on.
 pub(super) fn cutter(input: &Input, footer: &Arc<Footer>, layout: &Arc<Layout>, from: Position) -> Result<Box<dyn Cutter>> {
-    let file = Positioned::new(input.open_seekable()?).outside(|| format!("could not read `{}`", input.name))?;
+    let file = input.open_positioned()?;
     let schema = footer.metadata.schema();
     let columns: Arc<[Option<usize>]> = layout.columns.iter().map(|column| schema.index_of(&column.name).ok()).collect();
     let batch_rows = batch_rows(footer, layout.batch_rows);
     let (footer, layout, source) = (footer.clone(), layout.clone(), input.name.clone());
-    Ok(Box::new(GroupCutter { file, footer, columns, position: from, batch_rows, layout, source }))
+    let mask = ProjectionMask::roots(footer.metadata.parquet_schema(), columns.iter().flatten().copied());
+    Ok(Box::new(GroupCutter { file, footer, columns, mask, position: from, batch_rows, layout, source, fetched: Vec::new() }))
 }
 
 /// Rows of a batch: as many as are asked for, fewer where rows are wide.
@@ -109,10 +117,14 @@ struct GroupCutter {
     file: Positioned,
     footer: Arc<Footer>,
     columns: Arc<[Option<usize>]>,
+    /// The columns that are read.
+    mask: ProjectionMask,
     position: Position,
     batch_rows: usize,
     layout: Arc<Layout>,
     source: Arc<str>,
+    /// Row groups of an object that chunks are being cut from, which are fetched once each: number and bytes.
+    fetched: Vec<(usize, Arc<Fetch>)>,
 }
 
 impl Cutter for GroupCutter {
@@ -148,12 +160,14 @@ impl Cutter for GroupCutter {
             return Ok(None);
         }
         let from = self.position.clone();
+        let file = self.fetch(start..end)?;
         self.position.row = end;
         self.position.sequence += (end - start).div_ceil(batch);
         Ok(Some(Box::new(Groups {
-            file: self.file.clone(),
+            file,
             footer: self.footer.clone(),
             columns: self.columns.clone(),
+            mask: self.mask.clone(),
             first: from,
             next: self.position.clone(),
             batch_rows: self.batch_rows,
@@ -163,11 +177,57 @@ impl Cutter for GroupCutter {
     }
 }
 
+impl GroupCutter {
+    /// Waits for the row groups of an object that rows stand in, and has those behind them fetched meanwhile; answers the file with them.
+    ///
+    /// What does not come is met here, where reading can be tried again, and not where rows are decoded.
+    fn fetch(&mut self, rows: Range<u64>) -> Result<Positioned> {
+        if !self.file.is_remote() {
+            return Ok(self.file.clone());
+        }
+        let mut first = 0;
+        let mut ahead = 0;
+        let mut kept = Vec::new();
+        let mut needed = Vec::new();
+        for (number, group) in self.footer.metadata.metadata().row_groups().iter().enumerate() {
+            let last = first + u64::try_from(group.num_rows()).unwrap_or(0);
+            if last > rows.start && (first < rows.end || ahead < AHEAD) {
+                let fetch = match self.fetched.iter().find(|(fetched, _)| *fetched == number) {
+                    Some((_, fetch)) => fetch.clone(),
+                    None => self.file.fetch(self.ranges(group)),
+                };
+                if first < rows.end {
+                    needed.push(fetch.clone());
+                } else {
+                    ahead += u64::try_from(group.compressed_size()).unwrap_or(0);
+                }
+                kept.push((number, fetch));
+            }
+            first = last;
+        }
+        // Those behind are held by the chunks that are not decoded yet.
+        self.fetched = kept;
+        needed.iter().try_for_each(|fetch| fetch.wait())?;
+        Ok(self.file.with(needed))
+    }
+
+    /// Where the columns of a row group stand that are read.
+    fn ranges(&self, group: &RowGroupMetaData) -> Vec<Range<u64>> {
+        let read = group.columns().iter().enumerate().filter(|(leaf, _)| self.mask.leaf_included(*leaf));
+        let range = |(_, column): (usize, &ColumnChunkMetaData)| {
+            let (start, length) = column.byte_range();
+            start..start + length
+        };
+        read.map(range).collect()
+    }
+}
+
 /// A range of rows.
 struct Groups {
     file: Positioned,
     footer: Arc<Footer>,
     columns: Arc<[Option<usize>]>,
+    mask: ProjectionMask,
     first: Position,
     next: Position,
     batch_rows: usize,
@@ -225,11 +285,9 @@ impl Groups {
             }
             first = last;
         }
-        let metadata = self.footer.metadata.clone();
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), self.columns.iter().flatten().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata)
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.footer.metadata.clone())
             .with_row_groups(groups)
-            .with_projection(mask)
+            .with_projection(self.mask.clone())
             .with_batch_size(self.batch_rows)
             .with_offset(usize::try_from(offset).unwrap_or(usize::MAX))
             .with_limit(usize::try_from(self.next.row - self.first.row).unwrap_or(usize::MAX))

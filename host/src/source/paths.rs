@@ -1,6 +1,6 @@
 //! Which files a path names, and what format they have.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,19 +8,31 @@ use std::sync::Arc;
 use glob::{MatchOptions, Pattern};
 use tracing::warn;
 use zip::CompressionMethod;
+use zip::result::ZipError;
 
-use super::input::{Input, Layer, Member, open_file};
+use super::input::{Input, Layer, Member};
+use super::place::{Place, Seekable, ours};
 use crate::config::extract::{FileSource, Format};
 use crate::error::{Context, Error, Result};
 
 const FORMATS: &str = "csv, tsv, json, jsonl (ndjson), parquet, xlsx (xlsm, xlsb, xls, ods), xml";
 
+/// What a path was found to name.
+pub(super) struct Found {
+    /// The path, as the user would name it.
+    pub(super) path: String,
+    /// What it names: `file` or `object`.
+    pub(super) noun: &'static str,
+    /// Each with its name, in reading order.
+    pub(super) places: Vec<(String, Place)>,
+}
+
 /// The files of a source in reading order, all of one format. The format is absent where there is no file and none is given.
-pub(super) fn resolve(source: &FileSource, root: &Path) -> Result<(Vec<Input>, Option<Format>)> {
-    let paths = find(source, root)?;
+pub(super) fn resolve(source: &FileSource, found: Found) -> Result<(Vec<Input>, Option<Format>)> {
+    let Found { path, noun, places } = found;
     let mut inputs: Vec<(Input, Option<Format>)> = Vec::new();
-    for path in &paths {
-        expand(path, root, source.format.is_some(), &mut inputs)?;
+    for (name, place) in places {
+        expand(name, place, source.format.is_some(), &mut inputs)?;
     }
     let mut format = source.format;
     for (input, named) in &inputs {
@@ -32,19 +44,17 @@ pub(super) fn resolve(source: &FileSource, root: &Path) -> Result<(Vec<Input>, O
             }
             (Some(one), Some(other)) if source.format.is_none() && one != *other => {
                 let first = &inputs[0].0.name;
-                return Err(Error::config(format!("`{}` matches files of several formats: `{first}`, `{}`", source.path, input.name))
+                return Err(Error::config(format!("`{path}` matches {noun}s of several formats: `{first}`, `{}`", input.name))
                     .hint("narrow `path` to one extension, or name the `format` that all have"));
             }
             _ => {}
         }
     }
     if inputs.is_empty() && source.fail_on_empty {
-        return Err(
-            Error::outside(format!("`{}` matches no file", source.path)).hint("`fail_on_empty: false` takes that as an empty source")
-        );
+        return Err(Error::outside(format!("`{path}` matches no {noun}")).hint("`fail_on_empty: false` takes that as an empty source"));
     }
     if inputs.is_empty() {
-        tracing::warn!(path = source.path, "no file matches, so that there is nothing to read; `fail_on_empty: true` makes that an error");
+        tracing::warn!(path, "no {noun} matches, so that there is nothing to read; `fail_on_empty: true` makes that an error");
     }
     let lines = source.json_options.lines;
     let format = match format.or_else(|| format_of(&source.path)) {
@@ -55,7 +65,13 @@ pub(super) fn resolve(source: &FileSource, root: &Path) -> Result<(Vec<Input>, O
     Ok((inputs.into_iter().map(|(input, _)| input).collect(), format))
 }
 
-fn find(source: &FileSource, root: &Path) -> Result<Vec<PathBuf>> {
+/// The files on this machine's disk that the source's path names.
+pub(super) fn find(source: &FileSource, root: &Path) -> Result<Found> {
+    let places = paths(source, root)?.into_iter().map(|path| (display(&path, root), Place::File(path))).collect();
+    Ok(Found { path: source.path.clone(), noun: "file", places })
+}
+
+fn paths(source: &FileSource, root: &Path) -> Result<Vec<PathBuf>> {
     let given = Path::new(&source.path);
     let path = root.join(given);
     if !source.path.contains(['*', '?', '[']) || path.is_file() {
@@ -131,33 +147,38 @@ fn display(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string()
 }
 
-fn expand(path: &Path, root: &Path, format_given: bool, inputs: &mut Vec<(Input, Option<Format>)>) -> Result<()> {
-    let name = display(path, root);
-    let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+fn expand(name: String, place: Place, format_given: bool, inputs: &mut Vec<(Input, Option<Format>)>) -> Result<()> {
     if !has_extension(&name, "zip") {
         let (layers, format) = layers_of(&name);
-        inputs.push((Input { name: name.into(), path: path.into(), layers, bytes, content: None }, format));
+        let bytes = place.bytes();
+        inputs.push((Input { name: name.into(), place, layers, bytes }, format));
         return Ok(());
     }
-    let mut members = members(open_file(path, &name)?, &name)?;
+    let mut members = members(place.open(&name)?, &name)?;
     members.sort_by(|a, b| a.0.cmp(&b.0));
     let known = members.iter().any(|(member, _)| layers_of(member).1.is_some());
-    for (member, place) in members {
+    for (member, packed) in members {
         let (inner, format) = layers_of(&member);
         if format.is_none() && !format_given && known {
             warn!(archive = %name, member = %member, "a member of the archive is of no format that can be read, it is left out");
             continue;
         }
-        let bytes = place.packed;
-        let layers = std::iter::once(Layer::Member(place)).chain(inner).collect();
-        inputs.push((Input { name: Arc::from(format!("{name}/{member}")), path: path.into(), layers, bytes, content: None }, format));
+        let bytes = packed.packed;
+        let layers = std::iter::once(Layer::Member(packed)).chain(inner).collect();
+        inputs.push((Input { name: Arc::from(format!("{name}/{member}")), place: place.clone(), layers, bytes }, format));
     }
     Ok(())
 }
 
-fn members(file: File, name: &str) -> Result<Vec<(String, Member)>> {
+fn members(file: Box<dyn Seekable>, name: &str) -> Result<Vec<(String, Member)>> {
     let damaged = || format!("`{name}` is not a whole ZIP archive");
-    let mut archive = zip::ZipArchive::new(BufReader::new(file)).data(damaged)?;
+    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| match error {
+        ZipError::Io(error) => match ours(error) {
+            Ok(error) => error,
+            Err(error) => Error::data(damaged()).because(error),
+        },
+        other => Error::data(damaged()).because(other),
+    })?;
     let mut members = Vec::new();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).data(damaged)?;

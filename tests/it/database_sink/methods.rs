@@ -72,7 +72,9 @@ fn an_upsert_without_a_unique_index_is_refused_with_the_statement_that_makes_one
 #[test]
 fn a_row_that_meets_another_in_a_second_unique_index_is_refused_and_changes_none() {
     for place in every() {
-        place.sql("CREATE TABLE orders (id int PRIMARY KEY, code varchar(9) UNIQUE, n int); INSERT INTO orders VALUES (1, 'a', 1), (2, 'b', 2)");
+        place.sql(
+            "CREATE TABLE orders (id int PRIMARY KEY, code varchar(9) UNIQUE, n int); INSERT INTO orders VALUES (1, 'a', 1), (2, 'b', 2)",
+        );
         let pipeline = pipeline("id,code,n\n1,a,10\n3,b,30\n4,d,40\n", &place, "primary_key: id\n");
         let report = pipeline.run(0);
         assert_eq!(report["rows"]["loaded"], 2, "{report}");
@@ -91,7 +93,8 @@ fn a_dry_run_looks_at_the_table_and_writes_nothing() {
         let there = pipeline("id,n,new\n1,2,x\n", &place, "primary_key: id\n").answer(&["run", "--dry-run", "--json"]);
         assert_eq!(there.code, 0, "{there:?}");
         assert_eq!(place.sql("SELECT * FROM orders ORDER BY 1"), before);
-        let never = pipeline("id,n\n1,2\n", &place, "write_method: update\nprimary_key: id\nschema_name: nowhere\n").answer(&["run", "--dry-run"]);
+        let never =
+            pipeline("id,n\n1,2\n", &place, "write_method: update\nprimary_key: id\nschema_name: nowhere\n").answer(&["run", "--dry-run"]);
         assert_ne!(never.code, 0, "{never:?}");
     }
 }

@@ -12,10 +12,10 @@ use crate::support::Pipeline;
 
 /// A pipeline that loads a CSV file into the table `orders`.
 fn pipeline(csv: &str, place: &Place, load: &str) -> Pipeline {
-    Pipeline::new().with("in.csv", csv).with("extract.yaml", "path: in.csv\n").with(
-        "load.yaml",
-        format!("type: database\ntable: orders\nconnection_string: {}\n{load}", place.url()),
-    )
+    Pipeline::new()
+        .with("in.csv", csv)
+        .with("extract.yaml", "path: in.csv\n")
+        .with("load.yaml", format!("type: database\ntable: orders\nconnection_string: {}\n{load}", place.url()))
 }
 
 /// For each dead letter: the row of the input, the code and the message.

@@ -40,9 +40,12 @@ fn rows_that_the_database_refuses_are_found_and_the_rest_loads() {
             let found = letters(&pipeline);
             let rows: Vec<u64> = found.iter().map(|(row, ..)| *row).collect();
             let repeats = |row: usize| row % 700 == 407;
-            let expected: Vec<u64> = (1..=5000).filter(|row| is_bad(*row) && (!repeats(*row) || method == "insert")).map(|row| row as u64).collect();
+            let expected: Vec<u64> =
+                (1..=5000).filter(|row| is_bad(*row) && (!repeats(*row) || method == "insert")).map(|row| row as u64).collect();
             assert_eq!(rows, expected, "{what}");
-            let of = |row: u64| found.iter().find(|(number, ..)| *number == row).map(|(_, code, message)| (code.as_str(), message.as_str())).unwrap();
+            let of = |row: u64| {
+                found.iter().find(|(number, ..)| *number == row).map(|(_, code, message)| (code.as_str(), message.as_str())).unwrap()
+            };
             assert_eq!(of(707), ("not_null_violation", "column `n` is null, but must not be null"));
             assert_eq!(of(107).0, "check_violation", "{what}: {:?}", of(107));
             assert_eq!(of(607).0, "foreign_key_violation", "{what}: {:?}", of(607));

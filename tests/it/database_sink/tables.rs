@@ -31,7 +31,8 @@ fn rows_are_inserted_into_a_table_that_is_made_for_them() {
             ),
         };
         assert_eq!(place.sql(types), expected);
-        let found = place.sql(text).replace("+00", "").replace(".000000", "").replace(".500000", ".5").replace(".500", ".5").replace('\\', "/");
+        let found =
+            place.sql(text).replace("+00", "").replace(".000000", "").replace(".500000", ".5").replace(".500", ".5").replace('\\', "/");
         assert_eq!(
             found.replace("//", "/"),
             "1|a/b<t>c|1.50|2024-06-19|2024-06-19 01:58:32\n2||||\n3|line<n>break's|-0.25|2024-02-29|2024-06-19 01:58:32.5\n",
@@ -51,7 +52,10 @@ fn a_table_evolves_with_the_rows_or_stays_as_it_is() {
             place.sql(table);
             let pipeline = pipeline(csv, &place, &format!("primary_key: id\nschema_evolution: {evolution}\n"));
             pipeline.run(code);
-            (place.sql("SELECT * FROM orders ORDER BY id"), super::letters(&pipeline).into_iter().map(|(row, code, _)| (row, code)).collect::<Vec<_>>())
+            (
+                place.sql("SELECT * FROM orders ORDER BY id"),
+                super::letters(&pipeline).into_iter().map(|(row, code, _)| (row, code)).collect::<Vec<_>>(),
+            )
         };
         let none: Vec<(u64, String)> = Vec::new();
         assert_eq!(run("evolve", 0), (widened.to_owned(), none.clone()), "{:?}", place.kind());

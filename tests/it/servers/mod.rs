@@ -5,6 +5,7 @@
 
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
+pub(crate) mod s3;
 pub(crate) mod sshd;
 
 use std::net::{TcpListener, TcpStream};

@@ -15,6 +15,7 @@ use crate::config::load::{FileSink, WriteMode};
 use crate::error::{Context, Result};
 use crate::plan::{Plan, StagePlan};
 use crate::report::StageReport;
+use crate::source::Asset;
 
 /// Bytes of a file that are looked at, at its start and at its end.
 const ENDS: u64 = 64 << 10;
@@ -33,7 +34,7 @@ pub(in crate::run) struct Basis {
     old_output: Option<InputFile>,
 }
 
-/// A file, as it was.
+/// A file or an object, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InputFile {
@@ -41,7 +42,7 @@ struct InputFile {
     bytes: u64,
     /// Nanoseconds since 1970.
     modified: u64,
-    /// Digest of its start and its end.
+    /// Digest of its start and its end; of an object what the storage calls this content.
     ends: String,
 }
 
@@ -50,7 +51,7 @@ impl Basis {
     ///
     /// # Errors
     /// Outside, where a file cannot be read.
-    pub(in crate::run) fn now(plan: &Plan, inputs: &[PathBuf], stages: &[StageReport]) -> Result<Self> {
+    pub(in crate::run) fn now(plan: &Plan, inputs: &[Asset], stages: &[StageReport]) -> Result<Self> {
         let Plan {
             name: _,
             root,
@@ -97,7 +98,7 @@ impl Basis {
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
             written,
-            inputs: inputs.iter().map(|path| InputFile::look(path)).collect::<Result<_>>()?,
+            inputs: inputs.iter().map(InputFile::of).collect::<Result<_>>()?,
             old_output,
         })
     }
@@ -138,6 +139,15 @@ impl Basis {
 }
 
 impl InputFile {
+    fn of(asset: &Asset) -> Result<Self> {
+        match asset {
+            Asset::File(path) => Self::look(path),
+            Asset::Object { url, bytes, etag, modified } => {
+                Ok(Self { path: url.into(), bytes: *bytes, modified: *modified, ends: etag.clone() })
+            }
+        }
+    }
+
     fn look(path: &Path) -> Result<Self> {
         let read = || -> std::io::Result<Self> {
             let mut file = File::open(path)?;

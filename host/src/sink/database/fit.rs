@@ -77,13 +77,13 @@ impl Fit {
             let (mut column, unfit) = fit_column(given, to.holds, self.dialect)?;
             if let Some(unfit) = unfit {
                 if self.policy == SchemaEvolution::DiscardValue && to.nullable && !key {
-                    column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None)).bug(|| "values cannot be left out".into())?;
+                    column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None))
+                        .bug(|| "values cannot be left out".into())?;
                 } else {
                     for index in unfit.set_indices() {
                         misfits.entry(index).or_insert_with(|| {
                             let value = short(given, index);
-                            let message =
-                                format!("`{value}` ({}) does not fit column `{}` ({})", given.data_type(), to.name, to.declared);
+                            let message = format!("`{value}` ({}) does not fit column `{}` ({})", given.data_type(), to.name, to.declared);
                             (from.clone(), "value_does_not_fit", message)
                         });
                     }
@@ -184,7 +184,8 @@ fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(Arra
         (T::Boolean, Holds::Float32 | Holds::Float64 | Holds::Decimal(_)) => convert(&unpacked(column, &T::Int8)?, &T::Float64),
         (kind, Holds::Bool) if kind.is_numeric() => {
             let (whole, unfit) = convert(column, &T::Int64)?;
-            let other = (0..whole.len()).map(|index| whole.is_valid(index) && !(0..=1).contains(&whole.as_primitive::<Int64Type>().value(index)));
+            let other =
+                (0..whole.len()).map(|index| whole.is_valid(index) && !(0..=1).contains(&whole.as_primitive::<Int64Type>().value(index)));
             let other = some(other.collect());
             Ok((whole, either(unfit, other)))
         }
@@ -340,9 +341,16 @@ mod tests {
 
     #[test]
     fn digits_that_a_column_would_round_away_are_counted() {
-        for (text, expected) in
-            [("1.50", Some(1)), ("-12", Some(0)), ("1e-3", Some(3)), ("1.5e1", Some(0)), ("0.00", Some(0)), ("x", None), ("", None), (".", None)]
-        {
+        for (text, expected) in [
+            ("1.50", Some(1)),
+            ("-12", Some(0)),
+            ("1e-3", Some(3)),
+            ("1.5e1", Some(0)),
+            ("0.00", Some(0)),
+            ("x", None),
+            ("", None),
+            (".", None),
+        ] {
             assert_eq!(decimals(text.as_bytes()), expected, "{text}");
         }
         let prices: ArrayRef = Arc::new(StringArray::from(vec!["1.25", "1.255", "1.250", "free"]));

@@ -96,7 +96,11 @@ impl Sink for TableSink {
         match from.map(|from| (from.rows, &from.what)) {
             None => (session.token.rows, session.token.counts) = (0, Counts::default()),
             Some((rows, What::Table(counts))) => (session.token.rows, session.token.counts) = (rows, *counts),
-            Some(_) => return Err(Error::config("the checkpoint is of an output that is no table").hint("`--restart` starts again from the first row")),
+            Some(_) => {
+                return Err(
+                    Error::config("the checkpoint is of an output that is no table").hint("`--restart` starts again from the first row")
+                );
+            }
         }
         let dialect = self.config.connection_string.dialect;
         // What changes a table's columns ends a transaction of MySQL.

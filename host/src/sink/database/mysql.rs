@@ -15,7 +15,7 @@ use super::{Backend, Counts, Shape, Written};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::{Error, Result};
 use crate::remote::database::{Connected, connect};
-use crate::remote::tunnel::Tunnel;
+use crate::remote::Tunnel;
 use crate::remote::wait;
 
 /// How every session is set up: nothing is bent to fit, and a lock is waited for one minute.

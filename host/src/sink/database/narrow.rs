@@ -9,10 +9,7 @@ const FEW: usize = 32;
 
 /// Sends rows by ranges; where a range is refused, what it was for one row is found: by the row that the answer names, else by halves.
 /// `attempt` sends a range all or nothing. Rows are sent in their order, each once with success or refused.
-pub(super) fn narrow(
-    rows: usize,
-    attempt: &mut dyn FnMut(Range<usize>) -> Result<(), Said>,
-) -> Result<Vec<(usize, Said)>, Said> {
+pub(super) fn narrow(rows: usize, attempt: &mut dyn FnMut(Range<usize>) -> Result<(), Said>) -> Result<Vec<(usize, Said)>, Said> {
     let mut refused = Vec::new();
     let mut todo = vec![0..rows];
     let mut piece = rows;

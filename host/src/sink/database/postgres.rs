@@ -14,7 +14,7 @@ use super::{Backend, Counts, Shape, Written};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
 use crate::remote::database::{Connected, connect};
-use crate::remote::tunnel::Tunnel;
+use crate::remote::Tunnel;
 use crate::remote::wait;
 
 /// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.

@@ -1,7 +1,7 @@
 //! What a database said in place of doing what it was asked.
 
 use crate::error::Error;
-use crate::remote::tunnel::Tunnel;
+use crate::remote::Tunnel;
 
 /// An answer that is not the one that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,9 @@ impl Said {
         let error = Error::outside(doing).because(anyhow::anyhow!("{message}"));
         match why {
             Why::Row(_) => Error::data(error.to_string()).because(anyhow::anyhow!("{message}")),
-            Why::Lost => error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was"),
+            Why::Lost => {
+                error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was")
+            }
             Why::Busy => error.hint("another session holds the table: try again once it has ended"),
             Why::Denied => error.hint("grant the user what it needs, or name another user in `connection_string`"),
             Why::Other => error,

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::said::{Said, Why};
 use super::Backend;
+use super::said::{Said, Why};
 use super::tokens::Token;
 use crate::error::{Error, Result};
 

@@ -62,7 +62,8 @@ impl File {
         let ready = opened.and_then(|connection| {
             connection.busy_timeout(BUSY)?;
             // Opening reads nothing; a file that is no database shows now.
-            connection.execute_batch(&format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB}; SELECT 1 FROM sqlite_schema"))?;
+            connection
+                .execute_batch(&format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB}; SELECT 1 FROM sqlite_schema"))?;
             let tally = Arc::new(Tally::default());
             let counts = tally.clone();
             connection.update_hook(Some(move |action, _: &str, _: &str, _| {

@@ -40,8 +40,12 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     for field in schema.fields() {
         match find(&columns, field.name(), dialect) {
             Some(to) if to.generated => {
-                return Err(Error::config(format!("column `{}` of `{}` is worked out by the database, but the rows have one", to.name, table.shown()))
-                    .hint("leave it out with `drop` or `select` in transform.yaml"));
+                return Err(Error::config(format!(
+                    "column `{}` of `{}` is worked out by the database, but the rows have one",
+                    to.name,
+                    table.shown()
+                ))
+                .hint("leave it out with `drop` or `select` in transform.yaml"));
             }
             Some(to) => fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()) }),
             None if policy == SchemaEvolution::DiscardValue => {}
@@ -113,8 +117,11 @@ fn check_names(table: &Table, schema: &Schema) -> Result<()> {
     let names = [&table.name].into_iter().chain(schema.fields().iter().map(|field| field.name()));
     for name in names {
         if name.len() > most || name.is_empty() || name.contains('\0') {
-            return Err(Error::config(format!("`{name}` cannot be the name of a table or column there: it has {} bytes, 1 to {most} are kept", name.len()))
-                .hint("rename the column in transform.yaml"));
+            return Err(Error::config(format!(
+                "`{name}` cannot be the name of a table or column there: it has {} bytes, 1 to {most} are kept",
+                name.len()
+            ))
+            .hint("rename the column in transform.yaml"));
         }
     }
     Ok(())
@@ -125,7 +132,8 @@ fn check_columns(option: &str, names: &[String], schema: &Schema) -> Result<()> 
     for name in names {
         if schema.field_with_name(name).is_err() {
             let have: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-            let error = Error::config(format!("`{option}` names the column `{name}`, which the rows have not; they have {}", have.join(", ")));
+            let error =
+                Error::config(format!("`{option}` names the column `{name}`, which the rows have not; they have {}", have.join(", ")));
             return Err(match did_you_mean(name, have.iter().copied()) {
                 Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                 None => error,
@@ -198,8 +206,11 @@ fn evolve(
         }
         match find(columns, name, dialect) {
             None if policy == SchemaEvolution::Freeze => {
-                return Err(Error::data(format!("the rows have a column `{name}`, but `{}` has not, and `schema_evolution` is `freeze`", table.shown()))
-                    .hint("leave it out with `select` in transform.yaml, add it to the table, or write `schema_evolution: evolve`"));
+                return Err(Error::data(format!(
+                    "the rows have a column `{name}`, but `{}` has not, and `schema_evolution` is `freeze`",
+                    table.shown()
+                ))
+                .hint("leave it out with `select` in transform.yaml, add it to the table, or write `schema_evolution: evolve`"));
             }
             None if policy == SchemaEvolution::Evolve => {
                 let declared = Holds::declare(dialect, kind, sink.key().contains(name));
@@ -249,14 +260,17 @@ fn check_key(backend: &mut dyn Backend, sink: &DatabaseSink, mut shape: Shape, d
         // It is not there yet, and is made with its key.
         return Ok(shape);
     }
-    let same = |key: &[String]| key.len() == shape.key.len() && key.iter().all(|name| shape.key.iter().any(|own| own.eq_ignore_ascii_case(name)));
+    let same =
+        |key: &[String]| key.len() == shape.key.len() && key.iter().all(|name| shape.key.iter().any(|own| own.eq_ignore_ascii_case(name)));
     shape.others_unique = unique.iter().any(|key| !same(key));
     if unique.iter().any(|key| same(key)) {
         return Ok(shape);
     }
     let names = quoted(table.dialect, &shape.key);
     let statement = match table.dialect {
-        Dialect::Sqlite => format!("CREATE UNIQUE INDEX {} ON {} ({names})", quote(table.dialect, &format!("{}_key", table.name)), table.sql()),
+        Dialect::Sqlite => {
+            format!("CREATE UNIQUE INDEX {} ON {} ({names})", quote(table.dialect, &format!("{}_key", table.name)), table.sql())
+        }
         _ => format!("ALTER TABLE {} ADD UNIQUE ({names})", table.sql()),
     };
     Err(Error::config(format!(

@@ -59,7 +59,13 @@ impl Tokens {
         match backend.execute(&sql) {
             Ok(_) => Ok(()),
             // Another run may have done it in this moment.
-            Err(said) => if self.is_there(backend)? { Ok(()) } else { Err(failed(said)) },
+            Err(said) => {
+                if self.is_there(backend)? {
+                    Ok(())
+                } else {
+                    Err(failed(said))
+                }
+            }
         }
     }
 
@@ -182,6 +188,6 @@ impl TableMark {
     pub(in crate::sink) fn moved(&self) -> Error {
         let Self { database, table, token: _ } = self;
         Error::config(format!("a load into table `{table}` of `{database}` is not settled, but load.yaml names another place now"))
-        .hint("put load.yaml back as it was and replay once more, so that it is known which letters arrived")
+            .hint("put load.yaml back as it was and replay once more, so that it is known which letters arrived")
     }
 }

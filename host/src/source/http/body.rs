@@ -9,6 +9,7 @@ use encoding_rs::{Encoding, UTF_8};
 use reqwest::{Response, Url};
 
 use super::super::input::{Content, Input};
+use super::super::place::Place;
 use super::failure;
 use super::pages::Ask;
 use super::request::Request;
@@ -49,8 +50,7 @@ impl Page {
             Body::Whole(bytes) => Arc::new(Held(bytes.clone())),
             Body::Live(live) => Arc::new(Handle(live.clone())),
         };
-        let input =
-            Input { name: request.shown(&asked).into(), path: Default::default(), layers: Vec::new(), bytes: 0, content: Some(content) };
+        let input = Input { name: request.shown(&asked).into(), place: Place::Answer(content), layers: Vec::new(), bytes: 0 };
         Self { ask, input, encoding, link, body, url, request: request.clone() }
     }
 
@@ -157,7 +157,7 @@ pub(super) fn to_utf8(body: Vec<u8>, encoding: Option<&'static Encoding>) -> Res
         return Ok(body.into());
     }
     let held: Arc<dyn Content> = Arc::new(Held(body.into()));
-    let input = Input { name: "a body".into(), path: Default::default(), layers: Vec::new(), bytes: 0, content: Some(held) };
+    let input = Input { name: "a body".into(), place: Place::Answer(held), layers: Vec::new(), bytes: 0 };
     let mut text = Vec::new();
     let mut stream = input.open(encoding, 0)?;
     while !stream.fill(&mut text, 1 << 20)? {}

@@ -1,0 +1,289 @@
+//! Commits to a cloud storage: what is staged on this machine comes in sight as objects, all or nothing.
+//!
+//! A storage has no rename, but what is uploaded in parts is not seen before it is completed. So a commit
+//!
+//! 1. uploads everything in parts, and notes each upload beside what is staged, so that a later run gives up those of a dead one;
+//! 2. writes `.<name>.etl/commit` beside the objects: what is to be completed and what is to go. From here on the commit is done, whoever
+//!    does it: the next run that opens the target completes what this one could not, on this machine or on another;
+//! 3. completes the uploads, removes what goes, and removes the note.
+//!
+//! One object needs no note: to complete its upload is the commit.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::commit::Move;
+use super::output::{Layout, Output};
+use super::workspace::{Workspace, cannot};
+use crate::config::cloud::Storage;
+use crate::crash;
+use crate::error::{Context, Error, Result};
+use crate::remote::store::{Completed, Object, Part, Store, Upload};
+
+/// Bytes of an object that is written at once.
+const SMALL: u64 = 5 << 20;
+/// Bytes of the note of a commit at most.
+const NOTE_BYTES: u64 = 64 << 20;
+/// The file with the uploads that a run has started, a line each.
+const UPLOADS: &str = "uploads";
+
+/// A bucket that a run writes to.
+pub(super) struct Bucket {
+    store: Store,
+    /// Where the note of a commit stands.
+    note: String,
+    run_id: String,
+}
+
+/// A commit, as its note has it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    run_id: String,
+    steps: Vec<Step>,
+    removals: Vec<String>,
+}
+
+/// An upload that is to be completed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    upload: Upload,
+    parts: Vec<Part>,
+    bytes: u64,
+    /// What is there before.
+    replaces: Option<Object>,
+}
+
+impl Bucket {
+    /// Makes ready to write, and holds the target against other runs on this machine: what dead runs have left is cleared or completed.
+    ///
+    /// # Errors
+    /// Outside, where the storage does not answer or another run is writing the target.
+    pub(super) fn open(store: Store, storage: &Storage, output: &Output, root: &Path, run_id: &str) -> Result<(Self, Workspace)> {
+        let bucket = Self { note: note_key(output), store, run_id: run_id.to_owned() };
+        let target = bucket.url(&output.folder.join(output.name()));
+        let (workspace, first) = Workspace::hold(root, &staging_name(storage, &target), Path::new(&target), run_id)?;
+        if first {
+            bucket.settle(Some(&workspace))?;
+            bucket.give_up_dead(&workspace)?;
+            workspace.clear_dead_runs()?;
+        }
+        Ok((bucket, workspace))
+    }
+
+    /// As one who only wants to know whether a commit was done.
+    pub(super) fn look(store: Store, output: &Output) -> Self {
+        Self { note: note_key(output), store, run_id: String::new() }
+    }
+
+    /// The name of an object for a person.
+    pub(super) fn url(&self, target: &Path) -> String {
+        self.store.url(&target.to_string_lossy())
+    }
+
+    /// Whether an object is there.
+    pub(super) fn is_there(&self, target: &Path) -> Result<bool> {
+        Ok(self.store.find(&target.to_string_lossy())?.is_some())
+    }
+
+    /// Objects of ours that are there.
+    pub(super) fn existing(&self, output: &Output) -> Result<Vec<PathBuf>> {
+        if matches!(output.layout, Layout::One) {
+            return Ok(Vec::new());
+        }
+        let folder = output.folder.to_string_lossy();
+        let listed = self.store.list(&folder)?;
+        let ours = |object: &Object| {
+            let below = object.key.strip_prefix(&*folder).unwrap_or(&object.key).trim_start_matches('/');
+            output.is_ours(below)
+        };
+        Ok(listed.into_iter().filter(ours).map(|object| object.key.into()).collect())
+    }
+
+    /// Bytes that objects have together.
+    pub(super) fn bytes(&self, targets: &[PathBuf], output: &Output) -> Result<u64> {
+        if let [only] = targets {
+            return Ok(self.store.find(&only.to_string_lossy())?.map_or(0, |object| object.bytes));
+        }
+        let listed = self.store.list(&output.folder.to_string_lossy())?;
+        Ok(listed.iter().filter(|object| targets.iter().any(|target| *target == *object.key)).map(|object| object.bytes).sum())
+    }
+
+    /// Shows staged files as objects and removes others, all or nothing.
+    ///
+    /// # Errors
+    /// Outside; what is to be seen then is all as it was, or comes to be in the next run.
+    pub(super) fn publish(&self, workspace: &Workspace, moves: &[Move], removals: &[PathBuf]) -> Result<()> {
+        // Those of an earlier try of this run.
+        self.give_up(&workspace.file(UPLOADS)?)?;
+        let keys: Vec<String> = moves.iter().map(|step| step.target.to_string_lossy().into_owned()).collect();
+        let alone = removals.is_empty() && !workspace.is_kept();
+        if let ([only], true) = (moves, alone)
+            && fs::metadata(&only.staged).is_ok_and(|staged| staged.len() <= SMALL)
+        {
+            let bytes = fs::read(&only.staged).map_err(|error| cannot("read", &only.staged, error))?;
+            return self.store.write(&keys[0], bytes);
+        }
+        let uploads = self.store.begin_uploads(&keys)?;
+        let uploaded = note_uploads(workspace, &uploads).and_then(|()| {
+            crash::at("upload.begun");
+            let files: Vec<(&Upload, &Path)> = uploads.iter().zip(moves).map(|(upload, step)| (upload, &*step.staged)).collect();
+            self.store.upload(&files)
+        });
+        let parts = uploaded.inspect_err(|_| self.give_up_all(&uploads))?;
+        crash::at("upload.done");
+        if let ([upload], [parts], true) = (&uploads[..], &parts[..], alone) {
+            return match self.store.complete(upload, parts)? {
+                Completed::Done => Ok(()),
+                Completed::Gone(error) | Completed::Refused(error) => {
+                    self.give_up_all(&uploads);
+                    Err(error)
+                }
+            };
+        }
+        let steps = self.steps(uploads, parts, moves).inspect_err(|_| {})?;
+        let removals = removals.iter().map(|key| key.to_string_lossy().into_owned()).filter(|key| !keys.contains(key)).collect();
+        let note = Note { run_id: self.run_id.clone(), steps, removals };
+        self.take_turn(&note).inspect_err(|_| self.give_up_all(note.steps.iter().map(|step| &step.upload)))?;
+        crash::at("commit.noted");
+        self.complete(&note, Some(workspace)).map_err(|error| {
+            error.while_doing(format!(
+                "the commit to `{}` was begun and is not complete: the next run that writes there completes it",
+                self.note_url()
+            ))
+        })
+    }
+
+    fn steps(&self, uploads: Vec<Upload>, parts: Vec<Vec<Part>>, moves: &[Move]) -> Result<Vec<Step>> {
+        let replaced = self.store.find_all(&uploads.iter().map(|upload| upload.key.clone()).collect::<Vec<_>>())?;
+        let step = |(((upload, parts), step), replaces): (((Upload, Vec<Part>), &Move), Option<Object>)| {
+            let bytes = fs::metadata(&step.staged).map_err(|error| cannot("read", &step.staged, error))?.len();
+            Ok(Step { upload, parts, bytes, replaces })
+        };
+        uploads.into_iter().zip(parts).zip(moves).zip(replaced).map(step).collect()
+    }
+
+    /// Writes the note of a commit. Where that of another run stands, that commit comes first.
+    fn take_turn(&self, note: &Note) -> Result<()> {
+        let text = serde_json::to_vec(note).bug(|| "the note of a commit is not JSON".into())?;
+        for _ in 0..100 {
+            if self.store.create(&self.note, text.clone())? {
+                return Ok(());
+            }
+            self.settle(None)?;
+        }
+        Err(Error::outside(format!("other runs are writing beside `{}`", self.note_url())).hint("wait until they have ended"))
+    }
+
+    /// Completes a commit that was begun by whomever.
+    pub(super) fn settle(&self, workspace: Option<&Workspace>) -> Result<()> {
+        let Some(text) = self.store.read_whole(&self.note, NOTE_BYTES)? else { return Ok(()) };
+        let unreadable = || format!("the note `{}` of a commit that was interrupted cannot be read", self.note_url());
+        let note: Note = serde_json::from_slice(&text).outside(unreadable)?;
+        tracing::warn!(
+            run = note.run_id,
+            note = self.note_url(),
+            "an earlier run was interrupted while it committed, its commit is completed"
+        );
+        self.complete(&note, workspace.filter(|_| note.run_id == self.run_id))
+    }
+
+    /// Does what the note of a commit says, however much of it is done already.
+    fn complete(&self, note: &Note, own: Option<&Workspace>) -> Result<()> {
+        let uploads: Vec<(&Upload, &[Part])> = note.steps.iter().map(|step| (&step.upload, &*step.parts)).collect();
+        let mut gone = Vec::new();
+        for (step, completed) in note.steps.iter().zip(self.store.complete_all(&uploads)?) {
+            match completed {
+                Completed::Done => {}
+                Completed::Gone(error) => gone.push((step, error, false)),
+                Completed::Refused(error) => gone.push((step, error, true)),
+            }
+            crash::at("commit.moved");
+        }
+        for (step, error, refused) in gone {
+            // An upload that the storage does not know is completed already, by this run or by another that was at the same.
+            let there = self.store.find(&step.upload.key)?;
+            let is_new =
+                |object: &Object| object.bytes == step.bytes && (!refused || step.replaces.as_ref().is_none_or(|old| differs(old, object)));
+            if !there.as_ref().is_some_and(is_new) && self.store.find(&self.note)?.is_some() {
+                return Err(error);
+            }
+        }
+        crash::at("commit.placed");
+        // Whoever has completed it before us has removed the note too, and what is there now may be of a later commit.
+        if self.store.find(&self.note)?.is_some() {
+            self.store.remove_all(&note.removals)?;
+        }
+        if let Some(workspace) = own.filter(|workspace| workspace.is_kept()) {
+            let targets: Vec<PathBuf> = note.steps.iter().map(|step| PathBuf::from(&step.upload.key)).collect();
+            workspace.note_committed(&targets)?;
+        }
+        self.store.remove(&self.note)?;
+        crash::at("commit.ended");
+        Ok(())
+    }
+
+    /// Gives up the uploads of dead runs that cannot be resumed.
+    fn give_up_dead(&self, workspace: &Workspace) -> Result<()> {
+        for run in workspace.dead_runs()? {
+            self.give_up(&run.join(UPLOADS))?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the uploads that a file lists.
+    fn give_up(&self, list: &Path) -> Result<()> {
+        let Ok(text) = fs::read_to_string(list) else { return Ok(()) };
+        // A last line may be torn.
+        let uploads: Vec<Upload> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        self.give_up_all(&uploads);
+        fs::remove_file(list).map_err(|error| cannot("remove", list, error))
+    }
+
+    fn give_up_all<'a>(&self, uploads: impl IntoIterator<Item = &'a Upload>) {
+        for upload in uploads {
+            if let Err(error) = self.store.abort(upload) {
+                tracing::warn!(error = error.one_line(), "an upload that nobody needs is left in the bucket");
+            }
+        }
+    }
+
+    fn note_url(&self) -> String {
+        self.store.url(&self.note)
+    }
+}
+
+fn differs(old: &Object, now: &Object) -> bool {
+    old.etag != now.etag || old.modified != now.modified
+}
+
+fn note_key(output: &Output) -> String {
+    output.folder.join(format!(".{}.etl", output.name())).join("commit").to_string_lossy().into_owned()
+}
+
+/// The name of the folder on this machine in which the output of a target is staged.
+fn staging_name(storage: &Storage, target: &str) -> String {
+    // Of two storages with buckets of one name.
+    let digest = Sha256::digest(format!("{target} {:?}", storage.service()));
+    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_=".contains(letter) { letter } else { '_' };
+    let name: String = target.split("://").last().unwrap_or(target).chars().map(plain).take(100).collect();
+    format!("{name}-{digest}")
+}
+
+/// Notes uploads beside what is staged.
+fn note_uploads(workspace: &Workspace, uploads: &[Upload]) -> Result<()> {
+    let path = workspace.file(UPLOADS)?;
+    let mut text = Vec::new();
+    for upload in uploads {
+        serde_json::to_writer(&mut text, upload).bug(|| "an upload is not JSON".into())?;
+        text.push(b'\n');
+    }
+    let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+    written.map_err(|error| cannot("write", &path, error))
+}

@@ -1,0 +1,211 @@
+//! S3, in this process.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use http::{Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// The user's key and secret, of which the secret must never be seen.
+pub(crate) const KEY: &str = "AKIATESTTESTTEST";
+pub(crate) const SECRET: &str = "s3-s3cret-word";
+
+/// What a server is asked to do wrong, and what it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Front {
+    /// Requests: method, path with query, and range.
+    seen: Mutex<Vec<String>>,
+    /// Requests that are answered with `503 SlowDown` from now on.
+    pub(crate) overloaded: AtomicU32,
+    /// Answers with a body that are cut off behind so many bytes, and how many answers.
+    pub(crate) cut: AtomicU32,
+    pub(crate) cut_behind: AtomicU64,
+}
+
+/// A server.
+pub(crate) struct Server {
+    pub(crate) front: Arc<Front>,
+    port: u16,
+    folder: TempDir,
+}
+
+/// A bucket of the server that all tests share.
+pub(crate) struct Bucket {
+    pub(crate) name: String,
+    server: &'static Server,
+}
+
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+
+impl Server {
+    /// Starts one.
+    pub(crate) fn start() -> Self {
+        let folder = TempDir::with_prefix("s3").unwrap();
+        let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let (service, front) = (builder.build(), Arc::new(Front::default()));
+        let listener = RUNTIME.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        RUNTIME.spawn(serve(listener, service, front.clone()));
+        Self { front, port, folder }
+    }
+
+    /// Makes a bucket.
+    pub(crate) fn make_bucket(&self, name: &str) {
+        fs::create_dir(self.folder.path().join(name)).unwrap();
+    }
+
+    /// What stands under `credentials` to reach it.
+    pub(crate) fn credentials(&self) -> String {
+        format!("{{access_key_id: {KEY}, secret_access_key: {SECRET}, region: us-east-1, endpoint: 'http://127.0.0.1:{}'}}", self.port)
+    }
+
+    /// Uploads that were begun and neither completed nor given up.
+    pub(crate) fn uploads(&self) -> usize {
+        let names = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".upload-")).count()
+    }
+
+    /// The objects of a bucket, with their bytes.
+    pub(crate) fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let root = self.folder.path().join(bucket);
+        walk(&root, &root, &mut found);
+        found
+    }
+
+    /// Puts an object there, past the server.
+    pub(crate) fn put(&self, bucket: &str, key: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.folder.path().join(bucket).join(key);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+impl Front {
+    /// What was asked for since this was asked last.
+    pub(crate) fn take_seen(&self) -> Vec<String> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+}
+
+impl Bucket {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+        static NAMES: AtomicU32 = AtomicU32::new(0);
+        let name = format!("bucket-{}", NAMES.fetch_add(1, Ordering::Relaxed));
+        SERVER.make_bucket(&name);
+        Self { name, server: &SERVER }
+    }
+
+    /// `storage` of an extract or a load, with the path in the bucket.
+    pub(crate) fn storage(&self, path: &str) -> String {
+        format!("storage: {{provider: s3, bucket: {}, path: '{path}', credentials: {}}}\n", self.name, self.server.credentials())
+    }
+
+    /// What stands under `credentials` to reach it.
+    pub(crate) fn credentials(&self) -> String {
+        self.server.credentials()
+    }
+
+    /// The objects, with their bytes.
+    pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.server.objects(&self.name)
+    }
+
+    /// Names of the objects.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.objects().into_keys().collect()
+    }
+
+    /// An object's text.
+    pub(crate) fn text(&self, key: &str) -> String {
+        String::from_utf8(self.objects().remove(key).unwrap_or_else(|| panic!("no `{key}` in {:?}", self.names()))).unwrap()
+    }
+
+    /// Puts an object there, past the server.
+    pub(crate) fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
+        self.server.put(&self.name, key, bytes);
+    }
+}
+
+fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(root, &path, found);
+        } else {
+            found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service, front: Arc<Front>) {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else { continue };
+        let _ = socket.set_nodelay(true);
+        let (service, front) = (service.clone(), front.clone());
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| answer(request, service.clone(), front.clone()));
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>, service: S3Service, front: Arc<Front>) -> Result<Response<s3s::Body>, Infallible> {
+    let range = request.headers().get("range").map(|range| format!(" {}", range.to_str().unwrap())).unwrap_or_default();
+    let is_get = request.method() == http::Method::GET;
+    front.seen.lock().unwrap().push(format!("{} {}{range}", request.method(), request.uri()));
+    if front.overloaded.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        let text = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+        let mut response = Response::new(s3s::Body::from(text.to_owned()));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        return Ok(response);
+    }
+    let response = service.call(request.map(s3s::Body::from)).await.unwrap_or_else(|error| {
+        let mut response = Response::new(s3s::Body::from(format!("{error:?}")));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    });
+    let cuts = is_get && response.status().is_success();
+    if !cuts || front.cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+        return Ok(response);
+    }
+    // The length is as promised, the bytes end before it: the connection breaks.
+    let mut left = front.cut_behind.load(Ordering::SeqCst);
+    Ok(response.map(|body| {
+        let cut = body.map_frame(move |frame| match frame.into_data() {
+            Ok(data) => {
+                let keep = data.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                left -= keep as u64;
+                Frame::data(data.slice(..keep))
+            }
+            Err(_) => Frame::data(bytes::Bytes::new()),
+        });
+        s3s::Body::http_body_unsync(cut)
+    }))
+}
+
+#[test]
+fn a_server_keeps_what_is_put_and_wants_the_right_key() {
+    let bucket = Bucket::new();
+    bucket.put("a/b.txt", "hello");
+    assert_eq!(bucket.text("a/b.txt"), "hello");
+    assert_eq!(bucket.names(), ["a/b.txt"]);
+}
