@@ -114,7 +114,8 @@ fn rows_that_were_refused_are_loaded_once_the_rule_is_mended_whatever_keeps_them
         let table = if queue.contains("schema_name") { "bad.\"bad rows\"" } else { "etl_host.dead_letter_queue" };
         let kept = database.sql(&format!("SELECT status, count(*) FROM {table} GROUP BY status ORDER BY status"));
         assert_eq!(kept, "pending|1\nresolved|2\n");
-        assert!(!pipeline.path("state/state.db").exists() && !pipeline.path("dlq").exists());
+        assert!(!pipeline.path("dlq").exists());
+        assert_eq!(pipeline.path("state/state.db").exists(), queue.contains("connection_string"), "{queue}");
     }
 }
 
@@ -237,7 +238,9 @@ fn loaded(pipeline: &Pipeline) -> BTreeMap<u64, u64> {
     for name in pipeline.names().into_iter().filter(|name| name.starts_with("out/") && name.ends_with(".jsonl")) {
         for line in pipeline.read(&name).lines() {
             let row: Value = serde_json::from_str(line).unwrap();
-            *ids.entry(row["id"].as_u64().unwrap()).or_default() += 1;
+            // One that has no rows of its own takes what it has for text.
+            let id = row["id"].as_u64().or_else(|| row["id"].as_str()?.parse().ok()).unwrap();
+            *ids.entry(id).or_default() += 1;
         }
     }
     ids
@@ -380,6 +383,7 @@ fn letters_are_neither_lost_nor_doubled_where_the_database_goes_away_before_they
     // Nothing is loaded without its letters.
     assert!(!pipeline.path("out.csv").exists());
     // It goes away while the rows are read, and comes back while the letters wait.
+    server.resume();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/rows", listener.local_addr().unwrap());
     let slow = pipeline.with("extract.yaml", format!("type: http\nurl: {url}\n")).with("load.yaml", "type: file\npath: out.jsonl\n");

@@ -18,10 +18,11 @@ fn mark_name(plan: &Plan, home: &Home) -> String {
 
 /// What earlier runs of a plan that takes newer rows only have reached, for a command that moves nothing.
 pub(super) fn reached(plan: &Plan, state: &StateArgs) -> Result<Option<String>> {
-    match plan.incremental {
-        None => Ok(None),
-        Some(_) => Mark::seen(&setup::state_folder(state)?, &checkpoints::default_id(plan)),
+    if plan.incremental.is_none() {
+        return Ok(None);
     }
+    let home = setup::home(state)?;
+    Mark::seen(&home, &mark_name(plan, &home))
 }
 
 /// Does a run from the mark of the earlier ones, or from the start where `full_refresh` says so.

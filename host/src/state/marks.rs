@@ -60,9 +60,7 @@ impl Mark {
             if !database.try_hold(&format!("mark {name}"))? {
                 return Err(taken());
             }
-            let rows =
-                database.read(async |session| session.rows("SELECT mark, run_id FROM marks WHERE name = $1", &[name.into()]).await)?;
-            let reached = rows.into_iter().next().map(|mut row| Reached { mark: row.text(0), run_id: row.text(1) });
+            let reached = read_row(&database, name)?;
             return Ok(Self { place: Place::Row(database, name.to_owned()), reached });
         }
         let folder = home.folder.join("marks");
@@ -86,8 +84,15 @@ impl Mark {
     ///
     /// # Errors
     /// Outside, where it cannot be read.
-    pub fn seen(state_folder: &Path, name: &str) -> Result<Option<String>> {
-        Ok(read(&state_folder.join("marks").join(format!("{name}.json")))?.map(|reached| reached.mark))
+    pub fn seen(home: &Home, name: &str) -> Result<Option<String>> {
+        let reached = if home.shared.is_some() {
+            let database = home.open()?;
+            database.migrate(&VERSIONS)?;
+            read_row(&database, name)?
+        } else {
+            read(&home.folder.join("marks").join(format!("{name}.json")))?
+        };
+        Ok(reached.map(|reached| reached.mark))
     }
 
     /// What the last run that loaded everything has reached; none before the first.
@@ -110,6 +115,11 @@ impl Mark {
     }
 }
 
+fn read_row(database: &Database, name: &str) -> Result<Option<Reached>> {
+    let rows = database.read(async |session| session.rows("SELECT mark, run_id FROM marks WHERE name = $1", &[name.into()]).await)?;
+    Ok(rows.into_iter().next().map(|mut row| Reached { mark: row.text(0), run_id: row.text(1) }))
+}
+
 /// Moves a mark that servers share, unless another one has moved it: it may have done so only where our connection broke in between.
 fn move_row(database: &Database, name: &str, before: Option<&Reached>, reached: &Reached) -> Result<()> {
     let Reached { mark, run_id } = reached;
@@ -117,7 +127,7 @@ fn move_row(database: &Database, name: &str, before: Option<&Reached>, reached: 
         ON CONFLICT (name) DO UPDATE SET mark = $2, run_id = $3 WHERE marks.run_id = $4 OR marks.run_id = $3";
     let before = before.map(|before| before.run_id.clone());
     let cells = [name.into(), mark.as_str().into(), run_id.as_str().into(), Cell::Text(before)];
-    let moved = database.write(async |session| session.execute(change, &cells).await);
+    let moved = database.write_patiently(async |session| session.execute(change, &cells).await);
     let doing = || format!("the rows are loaded, but the mark `{name}` could not be moved to `{mark}`");
     let moved =
         moved.map_err(|error| error.while_doing(doing()).hint("the next run takes these rows again, unless the mark is mended by hand"))?;

@@ -24,7 +24,7 @@ pub(crate) struct Kind {
 }
 
 /// Rows of which some do not convert, so that there are dead letters.
-const SIMPLE: &str = "rename: {qty: quantity}\nconvert: {price: float}\nadd: {label: 'order ${id} of ${place}'}\n";
+pub(crate) const SIMPLE: &str = "rename: {qty: quantity}\nconvert: {price: float}\nadd: {label: 'order ${id} of ${place}'}\n";
 
 /// Every kind of pipeline, by name.
 pub(crate) fn kind(name: &str) -> Kind {

@@ -132,7 +132,7 @@ impl QueueArgs {
     fn open(&self) -> Result<Vec<Letters>, Failures> {
         let Some(queue) = &self.dlq else {
             let plan = contract::planned_without_params(&self.contract(&[]))?;
-            return Ok(of_plan(&plan, &self.state)?.into_iter().collect());
+            return Ok(of_plan(&plan, &self.state)?);
         };
         if queue.contains("://") {
             let wrong = |message: String| Error::config(format!("`--dlq` {message}"));
@@ -176,15 +176,29 @@ impl QueueArgs {
     }
 }
 
-/// The queue of a plan; `None` where nothing was ever written to it.
-fn of_plan(plan: &Plan, state: &StateArgs) -> Result<Option<Letters>> {
-    match &plan.dead_letters {
+/// The queues of a plan, its own and those of its validations, as far as something was ever written to them.
+fn of_plan(plan: &Plan, state: &StateArgs) -> Result<Vec<Letters>> {
+    let mut places = vec![&plan.dead_letters];
+    for own in plan.stages.iter().filter_map(|stage| stage.validation.as_ref()?.dead_letters.as_ref()) {
+        if !places.contains(&own) {
+            places.push(own);
+        }
+    }
+    places.retain(|place| !matches!(place, DeadLetters::Memory | DeadLetters::Off));
+    if places.is_empty() {
+        return Err(Error::config("this pipeline keeps no dead letters")
+            .hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them"));
+    }
+    places.into_iter().filter_map(|place| of_place(place, plan, state).transpose()).collect()
+}
+
+fn of_place(place: &DeadLetters, plan: &Plan, state: &StateArgs) -> Result<Option<Letters>> {
+    match place {
         DeadLetters::File(path) => Ok(Some(Letters::File(FileLetters::new(path.clone())))),
         DeadLetters::Table { place, table } => {
             let at = table_at(place, Some(&setup::home(state)?), &plan.root)?;
             Ok(TableLetters::look_at(&at, table)?.map(Letters::Table))
         }
-        DeadLetters::Memory | DeadLetters::Off => Err(Error::config("this pipeline keeps no dead letters")
-            .hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them")),
+        DeadLetters::Memory | DeadLetters::Off => Ok(None),
     }
 }

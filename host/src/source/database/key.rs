@@ -63,8 +63,7 @@ impl KeyColumn {
             // SQLite keeps them as binary fractions.
             Kind::Decimal(..) => dialect != Dialect::Sqlite,
             Kind::Date | Kind::Timestamp | Kind::Instant | Kind::Uuid => true,
-            // What is a number to the database has another order than its text.
-            Kind::Text => !column.is_numeric,
+            Kind::Text => column.is_text,
             _ => false,
         };
         is_ordered.then_some(Self { index, kind })

@@ -20,6 +20,8 @@ pub(super) struct Described {
     pub(super) cast: Option<String>,
     /// Whether it is an exact number, with digits before and after the point.
     pub(super) is_numeric: bool,
+    /// Whether the database compares texts of it by their bytes, where it is told to.
+    pub(super) is_text: bool,
 }
 
 /// A value of a parameter.

@@ -6,7 +6,7 @@ use std::io::Write;
 use http::header::{ETAG, LAST_MODIFIED};
 use tempfile::NamedTempFile;
 
-use super::{Caller, Failure, Hold, back_off};
+use super::{Caller, Failure, back_off};
 use crate::config::http::HttpSource;
 use crate::error::{Context, Result};
 use crate::remote;
@@ -37,7 +37,7 @@ pub(in crate::source) fn download(url: &str, surroundings: &Surroundings<'_>) ->
     let params = BTreeMap::new();
     let caller = Caller::new(&source, &Surroundings { params: &params, ..*surroundings })?;
     let url = caller.request.base().clone();
-    let (hold, title) = (Hold::default(), caller.shown(&url));
+    let title = caller.shown(&url);
     let mut attempt = 1;
     loop {
         let Failure { error, again, wait, .. } = match caller.fetch_file(&url, &title) {
@@ -50,14 +50,14 @@ pub(in crate::source) fn download(url: &str, surroundings: &Surroundings<'_>) ->
         let wait = wait.unwrap_or_else(|| back_off(attempt, caller.retry.backoff_factor)).min(super::LONGEST_ASKED);
         tracing::warn!(attempt, wait_ms = wait.as_millis() as u64, error = %error.one_line(), "the server did not give the file, asking again");
         attempt += 1;
-        hold.wait(wait);
+        std::thread::sleep(wait);
     }
 }
 
 impl Caller {
     fn fetch_file(&self, url: &reqwest::Url, title: &str) -> Result<Download, Failure> {
         remote::wait(async {
-            let (mut response, _) = self.send(url).await?;
+            let (mut response, _) = self.send(url, None).await?;
             if !response.status().is_success() {
                 return Err(self.refused(response, title).await);
             }
