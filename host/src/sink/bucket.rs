@@ -162,12 +162,14 @@ impl Bucket {
     }
 
     fn steps(&self, uploads: Vec<Upload>, parts: Vec<Vec<Part>>, moves: &[Move]) -> Result<Vec<Step>> {
-        let replaced = self.store.find_all(&uploads.iter().map(|upload| upload.key.clone()).collect::<Vec<_>>())?;
-        let step = |(((upload, parts), step), replaces): (((Upload, Vec<Part>), &Move), Option<Object>)| {
-            let bytes = fs::metadata(&step.staged).map_err(|error| cannot("read", &step.staged, error))?.len();
-            Ok(Step { upload, parts, bytes, replaces })
-        };
-        uploads.into_iter().zip(parts).zip(moves).zip(replaced).map(step).collect()
+        let keys: Vec<String> = uploads.iter().map(|upload| upload.key.clone()).collect();
+        let mut replaced = self.store.find_all(&keys)?.into_iter();
+        let mut steps = Vec::with_capacity(uploads.len());
+        for ((upload, parts), Move { staged, .. }) in uploads.into_iter().zip(parts).zip(moves) {
+            let bytes = fs::metadata(staged).map_err(|error| cannot("read", staged, error))?.len();
+            steps.push(Step { upload, parts, bytes, replaces: replaced.next().flatten() });
+        }
+        Ok(steps)
     }
 
     /// Writes the note of a commit. Where that of another run stands, that commit comes first.
