@@ -187,6 +187,11 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
             terminal::error(&error.hint("the dead letters hold the rows that were refused; mend the data, or change `thresholds`"));
         }
     }
+    for done in &report.output.published {
+        if let Some(error) = &done.error {
+            terminal::error(&Error::outside(format!("the rows are loaded, but `{}` failed", done.what)).because(anyhow::anyhow!("{error}")));
+        }
+    }
     Ok(match report.status {
         Status::Success => 0,
         Status::PartialSuccess => 4,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etl_steps::validate::OnInvalid;
 
 use crate::error::{Error, Fault};
-use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, Verdict, figure};
+use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, TableReport, Status, StepQuality, Verdict, figure};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -252,6 +252,16 @@ pub(super) fn summary(report: &RunReport) -> String {
     }
     for text in report.quality.iter().flat_map(quality) {
         line(text);
+    }
+    for TableReport { table, inserted, updated, deleted } in &report.output.tables {
+        let counts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted")];
+        let told: Vec<String> = counts.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{} {word}", grouped(**count))).collect();
+        let told = if told.is_empty() { "no row changed".to_owned() } else { told.join(", ") };
+        line(format!("  table      {table}: {told}"));
+    }
+    for done in &report.output.published {
+        let how = done.error.as_ref().map_or_else(|| format!("done in {:.2} s", done.seconds), |error| format!("failed: {error}"));
+        line(format!("  publish    {}: {how}", done.what));
     }
     for file in &report.output.files {
         line(format!("  output     {}", file.display()));

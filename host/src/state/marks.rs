@@ -127,7 +127,7 @@ fn move_row(database: &Database, name: &str, before: Option<&Reached>, reached: 
         ON CONFLICT (name) DO UPDATE SET mark = $2, run_id = $3 WHERE marks.run_id = $4 OR marks.run_id = $3";
     let before = before.map(|before| before.run_id.clone());
     let cells = [name.into(), mark.as_str().into(), run_id.as_str().into(), Cell::Text(before)];
-    let moved = database.write(async |session| session.execute(change, &cells).await);
+    let moved = database.write_patiently(async |session| session.execute(change, &cells).await);
     let doing = || format!("the rows are loaded, but the mark `{name}` could not be moved to `{mark}`");
     let moved =
         moved.map_err(|error| error.while_doing(doing()).hint("the next run takes these rows again, unless the mark is mended by hand"))?;

@@ -21,8 +21,11 @@ pub(super) use sqlite::create_folder;
 use crate::error::{Error, Fault, Result};
 use crate::remote::wait;
 
-/// How long is waited before something is tried again that a server did not answer.
-const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// Seconds that are waited before something is tried again that a server did not answer.
+const PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
+
+/// How often that is done for what can do without, such as a record of a run.
+const FEW: usize = 3;
 
 /// A database that several processes may use at once: what is written is written all or nothing.
 #[derive(Debug)]
@@ -142,7 +145,7 @@ impl Database {
 
     /// Reads.
     pub(super) fn read<T>(&self, mut work: impl AsyncFnMut(&mut Session<'_>) -> sqlx::Result<T>) -> Result<T> {
-        self.work("cannot be read", PAUSES.len(), async |link| match link {
+        self.work("cannot be read", FEW, async |link| match link {
             Backend::Sqlite(file) => work(&mut Session::Sqlite(file.connection())).await,
             Backend::Postgres(link) => work(&mut Session::Postgres(link.connection())).await,
         })
@@ -150,6 +153,11 @@ impl Database {
 
     /// Writes, all or nothing; done twice it must be as done once, since where a server goes away nobody knows whether it was done.
     pub(super) fn write<T>(&self, work: impl AsyncFnMut(&mut Session<'_>) -> sqlx::Result<T>) -> Result<T> {
+        self.write_trying(FEW, work)
+    }
+
+    /// Writes as [`Self::write`] does what a run cannot do without: a server that starts again has the time for it.
+    pub(super) fn write_patiently<T>(&self, work: impl AsyncFnMut(&mut Session<'_>) -> sqlx::Result<T>) -> Result<T> {
         self.write_trying(PAUSES.len(), work)
     }
 
@@ -205,8 +213,8 @@ impl Database {
                 Err(error) => error,
             };
             let Some(pause) = pauses.next() else { return Err(error) };
-            tracing::debug!(error = %error.one_line(), wait_ms = pause.as_millis(), "the shared database did not answer, trying again");
-            wait(tokio::time::sleep(pause));
+            tracing::debug!(error = %error.one_line(), wait_s = pause, "the shared database did not answer, trying again");
+            wait(async { tokio::time::sleep(Duration::from_secs(pause)).await });
         }
     }
 

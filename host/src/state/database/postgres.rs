@@ -107,8 +107,8 @@ impl Link {
         let Some(schema) = self.shared.schema.clone() else { return Ok(()) };
         self.hold_together()?;
         let made = wait(async {
-            let there = sqlx::query_scalar::<_, bool>("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL").bind(&schema);
-            if there.fetch_one(&mut self.connection).await? {
+            let there = "SELECT count(*) FROM pg_namespace WHERE nspname = $1";
+            if sqlx::query_scalar::<_, i64>(there).bind(&schema).fetch_one(&mut self.connection).await? > 0 {
                 return Ok(());
             }
             // Two that make it at once: one of them finds it made.
@@ -117,8 +117,11 @@ impl Link {
                 .bind(&schema)
                 .fetch_one(&mut *transaction)
                 .await?;
-            let make = format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(&schema));
-            sqlx::query(sqlx::AssertSqlSafe(make)).execute(&mut *transaction).await?;
+            // Looked up in the table again: `IF NOT EXISTS` may not know what was made while we waited.
+            if sqlx::query_scalar::<_, i64>(there).bind(&schema).fetch_one(&mut *transaction).await? == 0 {
+                let make = format!("CREATE SCHEMA {}", quoted(&schema));
+                sqlx::query(sqlx::AssertSqlSafe(make)).execute(&mut *transaction).await?;
+            }
             transaction.commit().await
         });
         made.map_err(|error| {

@@ -127,7 +127,11 @@ impl Session<'_> {
         if !self.is_postgres() {
             return Ok(self.rows("PRAGMA user_version", &[]).await?[0].integer(0) as usize);
         }
-        if self.rows("SELECT 1::bigint WHERE to_regclass('versions') IS NOT NULL", &[]).await?.is_empty() {
+        // The tables of names are read, and not the functions that know them: what another server has made while this one waited for the
+        // lock is news to those only once a table was opened.
+        let there = "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE relname = 'versions' AND nspname = current_schema()";
+        if self.rows(there, &[]).await?[0].integer(0) == 0 {
             return Ok(0);
         }
         let rows = self.rows("SELECT version FROM versions WHERE part = $1", &[part.into()]).await?;

@@ -165,7 +165,7 @@ impl TableLetters {
     /// # Errors
     /// Outside, where they cannot be written.
     pub fn append(&self, parts: &[PathBuf]) -> Result<()> {
-        self.database.write(async |session| {
+        self.database.write_patiently(async |session| {
             let mut letters = Vec::with_capacity(AT_ONCE);
             for part in parts {
                 for line in BufReader::new(File::open(part).map_err(unread)?).lines() {
@@ -187,7 +187,7 @@ impl TableLetters {
     pub fn remove_run(&self, pipeline: &str, run_id: &str) -> Result<()> {
         let member = if self.is_shared { "metadata::json ->> 'run'" } else { "json_extract(metadata, '$.run')" };
         let remove = format!("DELETE FROM {} WHERE pipeline = $1 AND {member} = $2", self.quoted());
-        self.database.write(async |session| session.execute(&remove, &[pipeline.into(), run_id.into()]).await.map(|_| ()))
+        self.database.write_patiently(async |session| session.execute(&remove, &[pipeline.into(), run_id.into()]).await.map(|_| ()))
     }
 
     pub(super) fn each(&self, selection: &Selection, see: &mut dyn FnMut(DeadLetter) -> Result<ControlFlow<()>>) -> Result<()> {
