@@ -420,3 +420,26 @@ fn a_change_keeps_lines_and_members_that_it_does_not_know() {
     let first: Value = serde_json::from_str(lines[0]).unwrap();
     assert_eq!((&first["ticket"], &first["status"]), (&json!("OPS-7"), &json!("ignored")));
 }
+
+#[test]
+fn rows_in_the_queues_of_validations_are_listed_and_sent_through_again_with_the_others() {
+    let load = |least: u32| {
+        format!("path: out.csv\nvalidation: {{rules: {{price: {{min: {least}}}}}, on_error: quarantine, dlq: {{path: bad/load.jsonl}}}}\n")
+    };
+    let pipeline = orders("").with("load.yaml", load(6));
+    assert_eq!(ask(&pipeline, &["run", ".", "--quiet"]).code, 0);
+    assert_eq!(pipeline.read("out.csv"), "id,price,day\n1,9.5,2024-01-01\n");
+    let pending =
+        |stage: &str| letters(&pipeline).iter().filter(|letter| letter["stage"] == stage && letter["status"] == "pending").count();
+    assert_eq!((pending("ops"), pending("load_validation")), (2, 1), "both queues are listed");
+    fs::write(pipeline.path("load.yaml"), load(4)).unwrap();
+    fs::write(pipeline.path("transform.yaml"), LENIENT).unwrap();
+    let (code, report) = replay(&pipeline, &[]);
+    assert_eq!((code, &report["settled"]["resolved"], &report["settled"]["refused_again"]), (1, &json!(3), &json!(0)), "{report:#}");
+    assert_eq!((pending("ops"), pending("load_validation")), (0, 0), "{report:#}");
+    assert_eq!(pipeline.read("out.csv"), "id,price,day\n1,9.5,2024-01-01\n2,,2024-01-02\n4,,2024-01-04\n3,4.0,2024-01-03\n");
+    // Twice is once.
+    let (_, report) = replay(&pipeline, &[]);
+    assert_eq!(report["settled"]["resolved"], 0);
+    assert_eq!(pipeline.read("out.csv").lines().count(), 5);
+}
