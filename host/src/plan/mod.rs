@@ -194,7 +194,7 @@ pub enum TablePlace {
         connection: Connection,
         /// The way to it.
         #[serde(skip)]
-        tunnel: Option<SshTunnel>,
+        tunnel: Option<Box<SshTunnel>>,
         /// The table's schema; absent = the one that the database takes.
         schema: Option<String>,
     },
@@ -361,7 +361,7 @@ fn table_place(settings: &Settings, pipeline: &Pipeline, root: &Path) -> Result<
     };
     match connection.dialect {
         Dialect::Postgres => {
-            let tunnel = loaded.filter(|sink| sink.connection_string == *connection).and_then(|sink| sink.ssh_tunnel.clone());
+            let tunnel = loaded.filter(|sink| sink.connection_string == *connection).and_then(|sink| sink.ssh_tunnel.clone()).map(Box::new);
             Ok(TablePlace::Postgres { connection: connection.clone(), tunnel, schema: settings.schema_name.clone() })
         }
         Dialect::Sqlite => {

@@ -154,7 +154,7 @@ fn parts(connection: &Connection, root: &Path) -> Result<Parts> {
         let value = decoded(raw);
         let file = || Some(root.join(&value));
         match name {
-            _ if !known.contains(&name) && !(name.starts_with("options[") && connection.dialect == Dialect::Postgres) => {
+            _ if !(known.contains(&name) || connection.dialect == Dialect::Postgres && name.starts_with("options[")) => {
                 let hint = match did_you_mean(name, known.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => format!("options are {}", known.join(", ")),

@@ -146,7 +146,7 @@ impl QueueArgs {
                 _ => return Err(wrong("must be a file, a folder, `sqlite:///FILE` or `postgresql://…`".into()).into()),
             };
             let at = table_at(&place, Some(&home), Path::new(""))?;
-            return Ok(TableLetters::look_at(&at, &self.table)?.map(Letters::Table).into_iter().collect());
+            return Ok(TableLetters::look_at(&at, &self.table)?.map(|table| Letters::Table(Box::new(table))).into_iter().collect());
         }
         let path = PathBuf::from(queue);
         if !path.is_dir() {
@@ -197,7 +197,7 @@ fn of_place(place: &DeadLetters, plan: &Plan, state: &StateArgs) -> Result<Optio
         DeadLetters::File(path) => Ok(Some(Letters::File(FileLetters::new(path.clone())))),
         DeadLetters::Table { place, table } => {
             let at = table_at(place, Some(&setup::home(state)?), &plan.root)?;
-            Ok(TableLetters::look_at(&at, table)?.map(Letters::Table))
+            Ok(TableLetters::look_at(&at, table)?.map(|table| Letters::Table(Box::new(table))))
         }
         DeadLetters::Memory | DeadLetters::Off => Ok(None),
     }

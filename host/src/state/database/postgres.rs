@@ -18,7 +18,7 @@ pub struct Shared {
     /// The database.
     pub connection: Connection,
     /// The way to it.
-    pub tunnel: Option<SshTunnel>,
+    pub tunnel: Option<Box<SshTunnel>>,
     /// What relative paths of certificates and keys start at.
     pub root: PathBuf,
     /// The schema that the tables are in; absent = the one that the database takes.
@@ -171,7 +171,7 @@ async fn open(shared: &Shared) -> Result<(PgConnection, Option<Tunnel>)> {
             Error::config(format!("`{connection}` cannot be shared by servers")).hint("write `postgresql://user:password@host/name`")
         );
     }
-    let (connected, tunnel) = connect(connection, tunnel.as_ref(), root).await?;
+    let (connected, tunnel) = connect(connection, tunnel.as_deref(), root).await?;
     let Connected::Postgres(mut postgres) = connected else { unreachable!("a URL of PostgreSQL connects to PostgreSQL") };
     if let Some(schema) = schema {
         let set = format!("SET search_path TO {}", quoted(schema));

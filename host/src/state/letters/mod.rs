@@ -20,7 +20,7 @@ pub enum Letters {
     /// A file, one JSON object a line.
     File(FileLetters),
     /// A table.
-    Table(TableLetters),
+    Table(Box<TableLetters>),
 }
 
 impl Letters {
