@@ -1,7 +1,7 @@
 //! A run that ends before its time: nothing of it is seen, and the next one is as if it had not been.
 
 mod full_disk;
-mod kills;
+pub(crate) mod kills;
 pub(crate) mod pipelines;
 mod resume;
 mod sources;

@@ -11,7 +11,7 @@ use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::config::load::Sink;
 use crate::error::Context;
-use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan};
+use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan, TablePlace};
 use crate::run::{Located, Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
 use crate::sandbox::imports::Capability;
@@ -107,13 +107,28 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     let how = match &plan.sink {
         Sink::File(sink) => word(&sink.write_mode),
         Sink::CloudStorage(sink) => word(&sink.write_mode),
-        Sink::Database(sink) => word(&sink.method()),
+        Sink::Database(sink) if sink.key().is_empty() => sink.method().name().to_owned(),
+        Sink::Database(sink) => format!("{} by {}", sink.method().name(), sink.key().join(", ")),
     };
     line("sink", format!("{} {}, {how}", plan.sink.kind(), plan.sink.title()));
+    if let Sink::Database(sink) = &plan.sink {
+        line("  table", format!("create_table: {}, schema_evolution: {}", word(&sink.create_table), word(&sink.schema_evolution)));
+        for merge in &sink.merge {
+            let from = merge.from.as_deref().unwrap_or(&sink.table);
+            line("  merge", format!("{from} into {} by {}, {}", merge.into, merge.key.join(", "), word(&merge.rule)));
+        }
+        for what in &sink.publish {
+            line("  publish", what.clone());
+        }
+    }
     let letters = |place: &DeadLetters| match place {
         DeadLetters::File(path) => path.display().to_string(),
-        DeadLetters::Table { path: Some(path), table } => format!("{}, table `{table}`", path.display()),
-        DeadLetters::Table { path: None, table } => format!("the state database, table `{table}`"),
+        DeadLetters::Table { place, table } => match place {
+            TablePlace::State => format!("the state database, table `{table}`"),
+            TablePlace::File(path) => format!("{}, table `{table}`", path.display()),
+            TablePlace::Postgres { connection, schema: None, .. } => format!("{connection}, table `{table}`"),
+            TablePlace::Postgres { connection, schema: Some(schema), .. } => format!("{connection}, schema `{schema}`, table `{table}`"),
+        },
         DeadLetters::Memory => "in the report only".into(),
         DeadLetters::Off => "counted, not kept".into(),
     };

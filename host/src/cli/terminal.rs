@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etl_steps::validate::OnInvalid;
 
 use crate::error::{Error, Fault};
-use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, Verdict, figure};
+use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, TableReport, Status, StepQuality, Verdict, figure};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -164,13 +164,14 @@ impl Progressing {
         self.last_rows = progress.rows.read;
         let fuel: String = progress.fuel.iter().map(|(stage, fuel)| format!("  {stage} {} fuel", amount(*fuel))).collect();
         let line = format!(
-            "{:>7.1} s  {} rows  {} rows/s  batch {}  rejected {}  {:.0} MiB{fuel}",
+            "{:>7.1} s  {} rows  {} rows/s  batch {}  rejected {}  {:.0} MiB  {}{fuel}",
             progress.seconds,
             grouped(progress.rows.read),
             grouped(rate as u64),
             grouped(progress.batches),
             grouped(progress.rows.rejected),
             progress.memory_mb,
+            progress.mode,
         );
         if self.live {
             let blanks = self.width.saturating_sub(line.len());
@@ -251,6 +252,16 @@ pub(super) fn summary(report: &RunReport) -> String {
     }
     for text in report.quality.iter().flat_map(quality) {
         line(text);
+    }
+    for TableReport { table, inserted, updated, deleted } in &report.output.tables {
+        let counts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted")];
+        let told: Vec<String> = counts.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{} {word}", grouped(**count))).collect();
+        let told = if told.is_empty() { "no row changed".to_owned() } else { told.join(", ") };
+        line(format!("  table      {table}: {told}"));
+    }
+    for done in &report.output.published {
+        let how = done.error.as_ref().map_or_else(|| format!("done in {:.2} s", done.seconds), |error| format!("failed: {error}"));
+        line(format!("  publish    {}: {how}", done.what));
     }
     for file in &report.output.files {
         line(format!("  output     {}", file.display()));

@@ -8,6 +8,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::merge::Merge;
 use super::settings::Secret;
 use crate::error::Place;
 
@@ -64,7 +65,10 @@ pub struct DatabaseSink {
     /// What happens where rows do not fit the table. Default: `evolve`.
     #[serde(default)]
     pub schema_evolution: SchemaEvolution,
-    /// SQL to run, or views to refresh, after the load.
+    /// Canonical tables into which staged rows are brought, within the load's transaction. Default: none.
+    #[serde(default)]
+    pub merge: Vec<Merge>,
+    /// SQL to run, or materialized views to refresh, after the load; each has its own result. Default: none.
     #[serde(default)]
     pub publish: Vec<String>,
 }

@@ -10,6 +10,7 @@ pub mod files;
 pub mod grants;
 pub mod http;
 pub mod load;
+pub mod merge;
 pub mod pagination;
 pub mod pipeline;
 pub mod query;

@@ -2,10 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
+use etl_steps::validate::Thresholds;
 use chrono::Utc;
 
 mod apply;
@@ -48,11 +49,12 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
+pub use self::letters::table_at;
 use crate::config::extract::Source as SourceConfig;
 use crate::config::load::Sink as SinkConfig;
 use crate::crash;
-use crate::error::{Error, PhaseName, Result};
-use crate::plan::Plan;
+use crate::error::{Error, Fault, PhaseName, Result};
+use crate::plan::{Plan, StagePlan};
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::{self, Committed, RunName, Sink};
@@ -98,8 +100,38 @@ pub fn run(
     run_session(plan, options, Session::open(options)?, sandbox, stop, on_progress)
 }
 
-/// Runs a plan from its start, or from where a checkpoint says that it was.
+/// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
+/// committed is undone.
 fn run_session(
+    plan: &Plan,
+    options: &RunOptions,
+    mut opened: Option<Opened>,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<RunReport> {
+    let mut attempts = 0;
+    loop {
+        let outcome = run_once(plan, options, opened, sandbox, stop, on_progress);
+        let Err(error) = &outcome else { return outcome };
+        // Once it was lost, that it does not come back at once is the same trouble.
+        let is_away = attempts > 0 && error.fault() == Fault::Outside && error.phase() == Some(PhaseName::Load) && !error.is_given_up();
+        if !(error.is_lost() || is_away) || attempts >= plan.max_retries {
+            return outcome;
+        }
+        let wait = Duration::from_secs(1 << attempts.min(5));
+        attempts += 1;
+        tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away, the load is tried again");
+        if !process::pause(wait, &|| stop.load(Ordering::Relaxed)) {
+            return outcome;
+        }
+        let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
+        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() })?;
+    }
+}
+
+/// Runs a plan from its start, or from where a checkpoint says that it was.
+fn run_once(
     plan: &Plan,
     options: &RunOptions,
     opened: Option<Opened>,
@@ -145,6 +177,7 @@ fn run_opened(
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
+    check_thresholds(plan, opened.is_some())?;
     if opened.is_some() {
         plan.resumable()?;
     }
@@ -234,13 +267,13 @@ fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session
     RunReport {
         status: match rows.crashed {
             _ if interrupted => Status::Interrupted,
-            _ if failed => Status::Failed,
-            0 => Status::Success,
+            _ if failed || record::unpublished(&output).is_some() => Status::Failed,
+            0 if output.published.iter().all(|done| done.error.is_none()) => Status::Success,
             _ => Status::PartialSuccess,
         },
-        error: quality.as_ref().and_then(record::breached),
+        error: quality.as_ref().and_then(record::breached).or_else(|| record::unpublished(&output)),
         ended: Some(record::shown(Utc::now())),
-        phases: phases(plan, &rows, seconds, &dead_letters, quality.as_ref()),
+        phases: phases(plan, &rows, seconds, &dead_letters, quality.as_ref(), &output),
         fuel: stages.iter().map(|stage: &StageReport| stage.fuel).sum(),
         rows,
         stages,
@@ -326,6 +359,19 @@ fn shown(committed: Committed) -> OutputReport {
     OutputReport { files, bytes, nulled, tables, published }
 }
 
+/// Refuses rules about the whole of the data where rows are shown before the whole was seen.
+fn check_thresholds(plan: &Plan, by_checkpoint: bool) -> Result<()> {
+    let judges = |stage: &StagePlan| stage.validation.as_ref().is_some_and(|rules| rules.thresholds != Thresholds::default());
+    match plan.stages.iter().find(|stage| judges(stage)) {
+        Some(stage) if by_checkpoint && matches!(plan.sink, SinkConfig::Database(_)) => Err(Error::config(format!(
+            "stage `{}` has thresholds that judge all rows, but with checkpoints a table shows rows before all are judged",
+            stage.name
+        ))
+        .hint("leave out `checkpoint` in extract.yaml, or `thresholds`")),
+        _ => Ok(()),
+    }
+}
+
 /// Everything a run works with.
 struct Work<'a> {
     plan: &'a Plan,
@@ -402,6 +448,7 @@ impl Work<'_> {
             split: 0,
             splits: 1,
             last: Progress::default(),
+            mode: self.plan.mode.name(),
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
             newer: self.newer,

@@ -10,8 +10,9 @@ use super::split::Seconds;
 use super::{RunOptions, process, run_session};
 use crate::batch::Reason;
 use crate::error::{Error, Fault, Result};
+use crate::config::load::Sink;
 use crate::plan::Plan;
-use crate::report::{DeadLetterReport, ErrorReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, Status, Verdict};
+use crate::report::{DeadLetterReport, ErrorReport, OutputReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, Status, Verdict};
 use crate::sandbox::Sandbox;
 use crate::state::{History, Recording};
 
@@ -145,17 +146,32 @@ pub(super) fn breached(quality: &Quality) -> Option<ErrorReport> {
     (!breaches.is_empty()).then(|| ErrorReport { kind: Fault::Data, phase, message: breaches.join("; "), hint: Some(hint.into()) })
 }
 
+/// Why a run failed of which nothing could be published.
+pub(super) fn unpublished(output: &OutputReport) -> Option<ErrorReport> {
+    let failed: Vec<String> = output.published.iter().filter_map(|done| Some(format!("`{}`: {}", done.what, done.error.as_ref()?))).collect();
+    (!failed.is_empty() && failed.len() == output.published.len()).then(|| ErrorReport {
+        kind: Fault::Outside,
+        phase: Some(PhaseName::Publish),
+        message: format!("the rows are loaded, but nothing could be published: {}", failed.join("; ")),
+        hint: Some("run what `publish` names by hand once the trouble is mended: the rows need not be loaded again".into()),
+    })
+}
+
 /// The phases of a run that has not begun.
 fn waiting(plan: &Plan) -> Vec<Phase> {
     let transform = plan.stages.iter().flat_map(|stage| stage.steps.iter().map(String::as_str));
     let rules = plan.stages.iter().filter(|stage| stage.validation.is_some()).flat_map(|stage| stage.steps.iter().map(String::as_str));
+    let table = if let Sink::Database(table) = &plan.sink { Some(table) } else { None };
+    let merges: Vec<&str> = table.iter().flat_map(|table| &table.merge).map(|merge| merge.into.as_str()).collect();
+    let publishes: Vec<&str> = table.iter().flat_map(|table| &table.publish).map(String::as_str).collect();
     let phase = |name| {
         let (does, detail) = match name {
             PhaseName::Extract => (true, plan.source.title()),
             PhaseName::Transform => (true, transform.clone().collect::<Vec<_>>().join(", ")),
             PhaseName::Validate => (rules.clone().next().is_some(), rules.clone().collect::<Vec<_>>().join(", ")),
             // One chain of stages has nothing to be put together, and files nothing to be brought up to date.
-            PhaseName::Merge | PhaseName::Publish => (false, String::new()),
+            PhaseName::Merge => (!merges.is_empty(), merges.join(", ")),
+            PhaseName::Publish => (!publishes.is_empty(), publishes.join("; ")),
             PhaseName::Load => (true, plan.sink.title()),
         };
         Phase::new(name, if does { PhaseStatus::Pending } else { PhaseStatus::Skipped }, detail)
@@ -164,7 +180,14 @@ fn waiting(plan: &Plan) -> Vec<Phase> {
 }
 
 /// The phases of a run that came to its end.
-pub(super) fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadLetterReport, quality: Option<&Quality>) -> Vec<Phase> {
+pub(super) fn phases(
+    plan: &Plan,
+    rows: &Rows,
+    seconds: Seconds,
+    letters: &DeadLetterReport,
+    quality: Option<&Quality>,
+    output: &OutputReport,
+) -> Vec<Phase> {
     let count = |reasons: &[Reason]| reasons.iter().filter_map(|reason| letters.by_reason.get(reason)).sum::<u64>();
     let unparsed = count(&[Reason::ParseError, Reason::ExtractionError]);
     let unloaded = count(&[Reason::LoadError, Reason::SchemaMismatch]);
@@ -174,7 +197,9 @@ pub(super) fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadL
     for phase in phases.iter_mut().filter(|phase| phase.status == PhaseStatus::Pending) {
         phase.status = match phase.name {
             PhaseName::Validate if verdict == Some(Verdict::Fail) => PhaseStatus::Failed,
-            PhaseName::Load if verdict == Some(Verdict::Fail) => PhaseStatus::Skipped,
+            PhaseName::Load | PhaseName::Merge | PhaseName::Publish if verdict == Some(Verdict::Fail) => PhaseStatus::Skipped,
+            PhaseName::Merge | PhaseName::Publish if output.tables.is_empty() => PhaseStatus::Skipped,
+            PhaseName::Publish if output.published.iter().any(|done| done.error.is_some()) => PhaseStatus::Failed,
             _ => PhaseStatus::Success,
         };
         (phase.rows_in, phase.rows_out, phase.seconds) = match phase.name {
@@ -187,9 +212,13 @@ pub(super) fn phases(plan: &Plan, rows: &Rows, seconds: Seconds, letters: &DeadL
                 (first.map_or(0, |step| step.rows), last.map_or(0, |step| step.passed + step.warned), 0.0)
             }
             PhaseName::Load => (rows.loaded + unloaded, rows.loaded, seconds.load),
-            PhaseName::Merge | PhaseName::Publish => (0, 0, 0.0),
+            // The first table is that of the load; the others took its rows.
+            PhaseName::Merge => (rows.loaded, output.tables.iter().skip(1).map(|table| table.inserted + table.updated).sum(), 0.0),
+            PhaseName::Publish => (0, 0, output.published.iter().map(|done| done.seconds).sum()),
         };
     }
-    let why = quality.and_then(breached).map(|error| error.message);
-    phases.into_iter().map(|phase| Phase { error: why.clone().filter(|_| phase.status == PhaseStatus::Failed), ..phase }).collect()
+    let breached = quality.and_then(breached).map(|error| error.message);
+    let unpublished = output.published.iter().find_map(|done| Some(format!("{}: {}", done.what, done.error.as_ref()?)));
+    let why = |phase: &Phase| if phase.name == PhaseName::Publish { unpublished.clone() } else { breached.clone() };
+    phases.into_iter().map(|phase| Phase { error: why(&phase).filter(|_| phase.status == PhaseStatus::Failed), ..phase }).collect()
 }

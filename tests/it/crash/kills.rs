@@ -10,14 +10,14 @@ use super::pipelines::{assert_same, came, kind, ran, report, run};
 use crate::support::Answer;
 
 /// Kills of each kind of pipeline where nobody asks for more.
-const USUAL: u64 = 5;
+pub(crate) const USUAL: u64 = 5;
 
 /// Numbers that look random and are the same for the same seed.
-struct Moments(u64);
+pub(crate) struct Moments(pub(crate) u64);
 
 impl Moments {
     /// Some share of a duration.
-    fn within(&mut self, duration: Duration) -> Duration {
+    pub(crate) fn within(&mut self, duration: Duration) -> Duration {
         // Splitmix64.
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -27,12 +27,13 @@ impl Moments {
     }
 }
 
-fn number(variable: &str, default: u64) -> u64 {
+/// A number that the environment may give.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
 /// Runs a program for so long; `None` where it was killed.
-fn for_so_long(command: &mut Command, duration: Duration) -> Option<Answer> {
+pub(crate) fn for_so_long(command: &mut Command, duration: Duration) -> Option<Answer> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let end = Instant::now() + duration;
     // The moment of the kill is what is tried here; nothing waits for it to be any in particular.
@@ -109,6 +110,9 @@ killed! {
     an_appended_csv_survives_kills: "csv, appended",
     a_parquet_file_survives_kills: "parquet",
     parquet_in_folders_survives_kills: "parquet in folders",
+    an_object_survives_kills: "parquet in a bucket",
+    a_packed_object_survives_kills: "json lines in a bucket",
+    objects_in_folders_survive_kills: "objects in folders",
     numbered_files_survive_kills: "files of so many rows",
     a_workbook_survives_kills: "workbook",
     jsonata_survives_kills: "jsonata",

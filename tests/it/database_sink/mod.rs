@@ -1,5 +1,6 @@
 //! Rows in tables of real databases: what every one of them promises.
 
+mod crash;
 mod methods;
 mod place;
 mod refused;

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_schema::SchemaRef;
 
 use super::encode::{Form, Shared as Encoding, TableEncode};
+use super::merge::merge;
+use super::publish::publish;
 use super::said::Why;
 use super::session::{Session, Shared};
 use super::target::{Doing, prepare};
@@ -57,7 +59,10 @@ impl TableSink {
     fn shown(&self, session: &mut Session, rows: u64) -> Committed {
         let Counts { inserted, updated, deleted } = session.token.counts;
         let table = TableReport { table: self.config.table_title(), inserted, updated, deleted };
-        Committed { rows, tables: vec![table], ..Committed::default() }
+        let merged = std::mem::take(&mut session.merged);
+        // Done once more where the process died in between: who publishes twice has published.
+        let published = publish(session.backend.as_mut(), &self.config);
+        Committed { rows, tables: std::iter::once(table).chain(merged).collect(), published, ..Committed::default() }
     }
 
     /// Writes the token and commits it together with the rows.
@@ -141,12 +146,14 @@ impl Sink for TableSink {
 
     fn commit(&self, staged: Vec<Staged>) -> Result<Committed> {
         let mut session = self.session.lock();
+        session.merged = merge(session.transaction()?, &self.config)?;
         session.token.done = true;
         if self.marked || self.by_checkpoint.load(Ordering::Relaxed) {
             self.commit_with_token(&mut session)?;
         } else {
             session.commit()?;
         }
+        crash::at("table.committed");
         Ok(self.shown(&mut session, staged.iter().map(|staged| staged.rows).sum()))
     }
 

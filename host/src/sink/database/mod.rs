@@ -9,9 +9,11 @@ mod columns;
 mod encode;
 mod fit;
 mod load;
+mod merge;
 mod mysql;
 mod narrow;
 mod postgres;
+mod publish;
 mod said;
 mod session;
 mod sqlite;
@@ -103,10 +105,10 @@ impl Counts {
 
 /// Connects; a database in a file is made only where it is to be written.
 fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Backend>> {
-    let connection = &sink.connection_string;
+    let (connection, tunnel) = (&sink.connection_string, sink.ssh_tunnel.as_ref());
     Ok(match connection.dialect {
-        Dialect::Postgres => Box::new(postgres::Postgres::connect(sink, root)?),
-        Dialect::Mysql => Box::new(mysql::Mysql::connect(sink, root)?),
+        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, tunnel, root)?),
+        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root)?),
         Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
         Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
         Dialect::Mssql | Dialect::Oracle => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),
@@ -122,12 +124,13 @@ pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
     if sink.connection_string.dialect == Dialect::Sqlite {
         sqlite::check(&sink.connection_string)?;
     }
+    if let Some(merge) = sink.merge.iter().find(|merge| merge.key.is_empty()) {
+        return Err(Error::config(format!("`merge` into `{}` has an empty `key`", merge.into)).hint("name the columns that tell its rows apart"));
+    }
+    publish::check(sink)?;
     if sink.key().is_empty() && matches!(method, WriteMethod::Upsert | WriteMethod::Replace | WriteMethod::Update | WriteMethod::Delete) {
-        return Err(Error::config(format!(
-            "`write_method: {}` needs to know which rows are the same, but there is no `primary_key`",
-            method.name()
-        ))
-        .hint("name the columns that tell rows apart: `primary_key: [id]`"));
+        return Err(Error::config(format!("`write_method: {}` needs to know which rows are the same, but there is no `primary_key`", method.name()))
+            .hint("name the columns that tell rows apart: `primary_key: [id]`"));
     }
     Ok(())
 }

@@ -12,10 +12,11 @@ use super::narrow::narrow;
 use super::said::{Said, Why, by_sqlstate};
 use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Written};
-use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::{Error, Result};
 use crate::remote::database::{Connected, connect};
-use crate::remote::{Tunnel, wait};
+use crate::remote::Tunnel;
+use crate::remote::wait;
 
 /// How every session is set up: nothing is bent to fit, and a lock is waited for one minute.
 const SETUP: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
@@ -28,15 +29,14 @@ const MOST_ROWS: usize = 512;
 /// A connection.
 pub(super) struct Mysql {
     connection: MySqlConnection,
-    _tunnel: Option<Tunnel>,
+    tunnel: Option<Tunnel>,
 }
 
 impl Mysql {
-    pub(super) fn connect(sink: &DatabaseSink, root: &Path) -> Result<Self> {
-        let connection = &sink.connection_string;
-        let (connected, tunnel) = wait(connect(connection, sink.ssh_tunnel.as_ref(), root))?;
+    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
+        let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Mysql(mysql) = connected else { return Err(Error::bug("another database answered")) };
-        let mut backend = Self { connection: mysql, _tunnel: tunnel };
+        let mut backend = Self { connection: mysql, tunnel };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         Ok(backend)
     }
@@ -60,7 +60,7 @@ impl Mysql {
         }
         // Statements for a full piece come again and again; others seldom do.
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(rows.len() == 1 || rows.len() == MOST_ROWS);
-        wait(query.execute(&mut self.connection)).map(|done| done.rows_affected()).map_err(|error| said(&error))
+        wait(query.execute(&mut self.connection)).map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn write_rows(&mut self, shape: &Shape, rows: &[Row_<'_>], repeats: bool) -> Result<Counts, Said> {
@@ -116,9 +116,7 @@ impl Mysql {
     fn update(&mut self, shape: &Shape, rows: &[Row_<'_>]) -> Result<u64, Said> {
         let Shape { table, columns, key, update, .. } = shape;
         let place = |wanted: &String| columns.iter().position(|column| column == wanted).unwrap_or_default();
-        let set = |names: &[String], by: &str| {
-            names.iter().map(|column| format!("{} = ?", quote(Dialect::Mysql, column))).collect::<Vec<_>>().join(by)
-        };
+        let set = |names: &[String], by: &str| names.iter().map(|column| format!("{} = ?", quote(Dialect::Mysql, column))).collect::<Vec<_>>().join(by);
         let sql = format!("UPDATE {} SET {} WHERE {}", table.sql(), set(update, ", "), set(key, " AND "));
         self.run(sql, rows, &update.iter().chain(key).map(place).collect::<Vec<_>>())
     }
@@ -126,11 +124,7 @@ impl Mysql {
     /// Rows that are there with the keys of these.
     fn found(&mut self, target: &str, key: &[String], rows: &[Row_<'_>], places: &[usize]) -> Result<u64, Said> {
         let marks = format!("({})", vec!["?"; key.len()].join(","));
-        let sql = format!(
-            "DO (SELECT @etl_host := count(*) FROM {target} WHERE ({}) IN ({}))",
-            quoted(Dialect::Mysql, key),
-            vec![marks; rows.len()].join(",")
-        );
+        let sql = format!("DO (SELECT @etl_host := count(*) FROM {target} WHERE ({}) IN ({}))", quoted(Dialect::Mysql, key), vec![marks; rows.len()].join(","));
         self.run(sql, rows, places)?;
         let found = self.texts("SELECT CAST(@etl_host AS CHAR)")?;
         Ok(found.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0))
@@ -147,10 +141,7 @@ impl Backend for Mysql {
         if let Some(Some(engine)) = engine.first().map(|row| &row[0])
             && ["myisam", "aria", "memory", "csv", "archive"].contains(&engine.to_ascii_lowercase().as_str())
         {
-            let message = format!(
-                "it is kept by {engine}, which has no transactions: a run that fails could not be undone; `ALTER TABLE {} ENGINE = InnoDB` changes that",
-                table.sql()
-            );
+            let message = format!("it is kept by {engine}, which has no transactions: a run that fails could not be undone; `ALTER TABLE {} ENGINE = InnoDB` changes that", table.sql());
             return Err(Said::new(Why::Other, message));
         }
         let rows = self.texts(&format!(
@@ -167,8 +158,7 @@ impl Backend for Mysql {
                 holds: Holds::of_mysql(&text(1).to_ascii_lowercase(), &declared.to_ascii_lowercase(), text(3).parse().ok()),
                 nullable: text(4).eq_ignore_ascii_case("yes") || counts_up,
                 filled: text(5) == "1" || counts_up,
-                generated: ["virtual generated", "stored generated", "persistent", "virtual"]
-                    .contains(&text(6).to_ascii_lowercase().as_str()),
+                generated: ["virtual generated", "stored generated", "persistent", "virtual"].contains(&text(6).to_ascii_lowercase().as_str()),
                 declared,
             }
         };
@@ -195,11 +185,11 @@ impl Backend for Mysql {
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
         let done = wait(self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned()))));
-        done.map(|done| done.rows_affected()).map_err(|error| said(&error))
+        done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error))?;
+        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &MySqlRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };

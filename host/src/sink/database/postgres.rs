@@ -11,10 +11,11 @@ use super::encode::Chunk;
 use super::narrow::narrow;
 use super::said::{Said, Why, by_sqlstate};
 use super::{Backend, Counts, Shape, Written};
-use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
 use crate::remote::database::{Connected, connect};
-use crate::remote::{Tunnel, wait};
+use crate::remote::Tunnel;
+use crate::remote::wait;
 
 /// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
 const SETUP: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
@@ -27,17 +28,16 @@ const ROW: &str = "etl_host_row";
 /// A connection.
 pub(super) struct Postgres {
     connection: PgConnection,
+    tunnel: Option<Tunnel>,
     /// Whether the temporary table is there.
     staging: bool,
-    _tunnel: Option<Tunnel>,
 }
 
 impl Postgres {
-    pub(super) fn connect(sink: &DatabaseSink, root: &Path) -> Result<Self> {
-        let connection = &sink.connection_string;
-        let (connected, tunnel) = wait(connect(connection, sink.ssh_tunnel.as_ref(), root))?;
+    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
+        let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend = Self { connection: pg, staging: false, _tunnel: tunnel };
+        let mut backend = Self { connection: pg, tunnel, staging: false };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         Ok(backend)
     }
@@ -54,7 +54,7 @@ impl Postgres {
         });
         copied.map(drop).map_err(|error| {
             let row = told_row(&error, relation);
-            Said { row, ..said(&error) }
+            Said { row, ..said(&error).through(self.tunnel.as_ref()) }
         })
     }
 
@@ -64,8 +64,7 @@ impl Postgres {
         match work(self) {
             Ok(done) => self.execute("RELEASE SAVEPOINT etl_host").map(|_| done),
             Err(said) if matches!(said.why, Why::Row(_)) => {
-                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host")
-                    .map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
+                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host").map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
                 Err(said)
             }
             Err(said) => Err(said),
@@ -92,7 +91,9 @@ impl Postgres {
 
     fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
-        let refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows))))?;
+        let refused = narrow(chunk.rows, &mut |rows| {
+            self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows)))
+        })?;
         let inserted = (chunk.rows - refused.len()) as u64;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
     }
@@ -129,8 +130,9 @@ impl Postgres {
             let last = format!("(SELECT DISTINCT ON ({keys}) * FROM pg_temp.{STAGE} WHERE {within} ORDER BY {keys}, {ROW} DESC) AS s");
             return self.merge_from(shape, &last, true);
         }
-        let most = self
-            .texts(&format!("SELECT max(n) FROM (SELECT count(*) AS n FROM pg_temp.{STAGE} WHERE {within} GROUP BY {keys}) AS repeats"))?;
+        let most = self.texts(&format!(
+            "SELECT max(n) FROM (SELECT count(*) AS n FROM pg_temp.{STAGE} WHERE {within} GROUP BY {keys}) AS repeats"
+        ))?;
         let most: u64 = most.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
         let mut counts = Counts::default();
         for turn in 1..=most {
@@ -223,11 +225,11 @@ impl Backend for Postgres {
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
         let done = wait(self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned()))));
-        done.map(|done| done.rows_affected()).map_err(|error| said(&error))
+        done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error))?;
+        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &sqlx::postgres::PgRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };

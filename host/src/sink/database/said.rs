@@ -1,6 +1,7 @@
 //! What a database said in place of doing what it was asked.
 
 use crate::error::Error;
+use crate::remote::Tunnel;
 
 /// An answer that is not the one that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,16 @@ impl Said {
     /// Something without a row or a column.
     pub(super) fn new(why: Why, message: impl Into<String>) -> Self {
         Self { why, message: message.into(), row: None, column: None }
+    }
+
+    /// Blames the tunnel, where it is that which broke.
+    pub(super) fn through(mut self, tunnel: Option<&Tunnel>) -> Self {
+        if self.why == Why::Lost
+            && let Some(fault) = tunnel.and_then(Tunnel::fault)
+        {
+            self.message = fault;
+        }
+        self
     }
 
     /// As an error of the run; `doing` says what we were about.

@@ -6,6 +6,7 @@ use super::Backend;
 use super::said::{Said, Why};
 use super::tokens::Token;
 use crate::error::{Error, Result};
+use crate::report::TableReport;
 
 /// A connection that the sink and its load share.
 #[derive(Clone)]
@@ -13,7 +14,7 @@ pub(super) struct Shared(Arc<Mutex<Session>>);
 
 impl Shared {
     pub(super) fn new(backend: Box<dyn Backend>, begin: &'static str) -> Self {
-        Self(Arc::new(Mutex::new(Session { backend, begin, open: false, token: Token::default() })))
+        Self(Arc::new(Mutex::new(Session { backend, begin, open: false, token: Token::default(), merged: Vec::new() })))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Session> {
@@ -29,6 +30,8 @@ pub(super) struct Session {
     open: bool,
     /// How far the run is.
     pub(super) token: Token,
+    /// What became of canonical tables.
+    pub(super) merged: Vec<TableReport>,
 }
 
 impl Session {
@@ -55,7 +58,8 @@ impl Session {
                 .hint("a deferred constraint is broken: make it `NOT DEFERRABLE`, so that single rows are found and refused, or mend the data"),
             Why::Lost => Error::outside("the connection broke while the rows were being committed: whether they are there is not known")
                 .because(anyhow::anyhow!("{}", said.message))
-                .hint("look into the table before you run it again; with checkpoints the run would know"),
+                .hint("look into the table before you run it again; with checkpoints the run would know")
+                .given_up(),
             _ => said.error("cannot commit the rows"),
         })
     }
