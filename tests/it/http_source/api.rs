@@ -116,6 +116,11 @@ impl Api {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
+    /// How many requests there were since it was last asked.
+    pub(crate) fn count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
     /// The queries of the requests since it was last asked.
     pub(crate) fn queries(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.query).collect()

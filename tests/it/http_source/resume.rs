@@ -1,5 +1,9 @@
 //! A run that is killed goes on where it was: no page that is done is asked for again.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::api::{Api, Asked, Reply};
@@ -31,7 +35,7 @@ fn answer(asked: &Asked) -> Reply {
 fn paged(api: &Api, strategy: &str) -> Pipeline {
     let size = if strategy == "offset" { ", page_size: 50" } else { "" };
     pipeline(&format!(
-        "url: {}\nschema: {{id: int}}\nbatch_size: 20\nauth: {{api_key: {{value: k3y-of-mine, query_param_name: key}}}}\npagination: {{enabled: true, page_delay: 0, strategy: {strategy}{size}}}\ncheckpoint: {{enabled: true, interval: 1}}\n",
+        "url: {}\nschema: {{id: int}}\nbatch_size: 20\ninfer_rows: 50\nauth: {{api_key: {{value: k3y-of-mine, query_param_name: key}}}}\npagination: {{enabled: true, page_delay: 0, strategy: {strategy}{size}}}\ncheckpoint: {{enabled: true, interval: 1}}\n",
         api.url("/")
     ))
     .with("transform.yaml", "- add: {label: 'row ${id}'}\n- jsonata: {expression: '$', mode: batch}\n")
@@ -75,4 +79,28 @@ fn a_killed_run_goes_on_without_asking_for_what_is_done() {
             assert!(after.iter().all(|asked| asked.contains("key=k3y-of-mine")), "{strategy}: {after:?}");
         }
     }
+}
+
+#[test]
+fn a_run_that_waits_for_a_busy_server_stops_at_once_and_goes_on_later() {
+    // Patience is asked for as long as a run may give it.
+    let api = Api::start(|asked| match asked.number {
+        3 => Reply::status("429 Too Many Requests").with("Retry-After", "300"),
+        _ => answer(asked),
+    });
+    let waiting = paged(&api, "cursor");
+    let host = api.address.to_string();
+    let mut command = waiting.command(&["run", "--quiet", "--state-dir", "state", "--allow-private-network", &host]);
+    let mut child = command.env("ETL_HOST_LOG", "error").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while api.count() < 4 {
+        std::thread::yield_now();
+    }
+    let start = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert!(start.elapsed() < Duration::from_secs(60));
+    let resumed = run(&api, &waiting, &["--state-dir", "state", "--resume"]);
+    assert_eq!(resumed.code, 0, "{resumed:?}");
+    assert_eq!(api.count(), PAGES + 1);
+    assert_eq!(waiting.read("out.jsonl").lines().count(), PAGES * SIZE - 10);
 }

@@ -187,6 +187,11 @@ impl Request {
         Ok(url.into())
     }
 
+    /// Whether it goes without encryption.
+    pub(super) fn is_plain(&self) -> bool {
+        self.base.scheme() == "http"
+    }
+
     /// Whether a URL is of the host that the credentials are for.
     pub(super) fn is_home(&self, url: &Url) -> bool {
         let upgraded = self.base.scheme() == "http" && url.scheme() == "https" && self.base.port().is_none() && url.port().is_none();

@@ -92,7 +92,9 @@ impl Caller {
         let request = Request::new(source, surroundings)?;
         let proof = Proof::of(source.auth.as_ref())?;
         let Timeout { connect, read, .. } = source.timeout;
-        let clients = Clients::new(surroundings.network, true, |builder| builder.connect_timeout(connect).read_timeout(read))?;
+        let clients = |tls| Clients::new(surroundings.network, tls, |builder| builder.connect_timeout(connect).read_timeout(read));
+        // A host that is asked without encryption needs no certificates, unless it redirects to one that does.
+        let clients = clients(true).or_else(|error| if request.is_plain() { clients(false) } else { Err(error) })?;
         Ok(Self {
             request,
             clients,
