@@ -183,7 +183,9 @@ fn one(args: &RunArgs, plan: &Plan, sandbox: &Sandbox, stop: &AtomicBool) -> Res
     }
     for done in &report.output.published {
         if let Some(error) = &done.error {
-            terminal::error(&Error::outside(format!("the rows are loaded, but `{}` failed", done.what)).because(anyhow::anyhow!("{error}")));
+            terminal::error(
+                &Error::outside(format!("the rows are loaded, but `{}` failed", done.what)).because(anyhow::anyhow!("{error}")),
+            );
         }
     }
     Ok(match report.status {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use etl_steps::validate::OnInvalid;
 
 use crate::error::{Error, Fault};
-use crate::report::{PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, TableReport, Status, StepQuality, Verdict, figure};
+use crate::report::{
+    PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, TableReport, Verdict, figure,
+};
 use crate::sandbox::amount;
 
 /// Time between two looks at a run: on a terminal, and in a log.
@@ -254,7 +256,8 @@ pub(super) fn summary(report: &RunReport) -> String {
     }
     for TableReport { table, inserted, updated, deleted } in &report.output.tables {
         let counts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted")];
-        let told: Vec<String> = counts.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{} {word}", grouped(**count))).collect();
+        let told: Vec<String> =
+            counts.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{} {word}", grouped(**count))).collect();
         let told = if told.is_empty() { "no row changed".to_owned() } else { told.join(", ") };
         line(format!("  table      {table}: {told}"));
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
-use etl_steps::validate::Thresholds;
 use chrono::Utc;
+use etl_steps::validate::Thresholds;
 
 mod apply;
 mod case;

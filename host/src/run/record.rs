@@ -9,10 +9,12 @@ use super::checkpoint::{Opened, Phase as At, Session};
 use super::split::Seconds;
 use super::{RunOptions, process, run_session};
 use crate::batch::Reason;
-use crate::error::{Error, Fault, Result};
 use crate::config::load::Sink;
+use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
-use crate::report::{DeadLetterReport, ErrorReport, OutputReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, Status, Verdict};
+use crate::report::{
+    DeadLetterReport, ErrorReport, OutputReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, Status, Verdict,
+};
 use crate::sandbox::Sandbox;
 use crate::state::{History, Recording};
 
@@ -148,7 +150,8 @@ pub(super) fn breached(quality: &Quality) -> Option<ErrorReport> {
 
 /// Why a run failed of which nothing could be published.
 pub(super) fn unpublished(output: &OutputReport) -> Option<ErrorReport> {
-    let failed: Vec<String> = output.published.iter().filter_map(|done| Some(format!("`{}`: {}", done.what, done.error.as_ref()?))).collect();
+    let failed: Vec<String> =
+        output.published.iter().filter_map(|done| Some(format!("`{}`: {}", done.what, done.error.as_ref()?))).collect();
     (!failed.is_empty() && failed.len() == output.published.len()).then(|| ErrorReport {
         kind: Fault::Outside,
         phase: Some(PhaseName::Publish),

@@ -27,15 +27,15 @@ fn one(backend: &mut dyn Backend, sink: &DatabaseSink, merge: &Merge) -> Result<
     let table = |name: &str| Table::new(dialect, sink.schema_name.as_deref().filter(|_| !name.contains('.')), name);
     let (into, from) = (table(&merge.into), table(merge.from.as_deref().unwrap_or(&sink.table)));
     let mut look = |table: &Table| match backend.columns(table) {
-        Ok(columns) if columns.is_empty() => {
-            Err(Error::config(format!("`merge` names the table `{}`, which is not there", table.shown())).hint("create it, or correct the name"))
-        }
+        Ok(columns) if columns.is_empty() => Err(Error::config(format!("`merge` names the table `{}`, which is not there", table.shown()))
+            .hint("create it, or correct the name")),
         columns => columns.map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown()))),
     };
     let (canonical, staged) = (look(&into)?, look(&from)?);
     let values = values(merge, &into, &canonical, &staged)?;
     let Statements { update, insert } = statements(merge, &into, &from, &values);
-    let mut run = |sql: &str| backend.execute(sql).map_err(|said| said.error(format!("cannot merge `{}` into `{}`", from.shown(), into.shown())));
+    let mut run =
+        |sql: &str| backend.execute(sql).map_err(|said| said.error(format!("cannot merge `{}` into `{}`", from.shown(), into.shown())));
     let updated = update.as_deref().map_or(Ok(0), &mut run)?;
     Ok(TableReport { table: into.shown(), inserted: run(&insert)?, updated, deleted: 0 })
 }
@@ -84,7 +84,11 @@ fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, Stri
     let all = quoted(dialect, &columns);
     // Whatever the order in which the database finds them, the same row is taken.
     let latest = merge.latest_by.as_ref().map(|sql| format!(", ({sql}) AS etl_host_latest")).unwrap_or_default();
-    let order = merge.latest_by.iter().map(|_| "etl_host_latest DESC".to_owned()).chain(columns.iter().map(|column| format!("{} DESC", name(column))));
+    let order = merge
+        .latest_by
+        .iter()
+        .map(|_| "etl_host_latest DESC".to_owned())
+        .chain(columns.iter().map(|column| format!("{} DESC", name(column))));
     let order = order.collect::<Vec<_>>().join(", ");
     let known = merge.key.iter().map(|key| format!("{} IS NOT NULL", name(key))).collect::<Vec<_>>().join(" AND ");
     let rows = format!(
@@ -114,6 +118,7 @@ fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, Stri
             }
         }
     });
-    let insert = format!("INSERT INTO {target} ({all}) SELECT {all} FROM {rows} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same})");
+    let insert =
+        format!("INSERT INTO {target} ({all}) SELECT {all} FROM {rows} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same})");
     Statements { update, insert }
 }

@@ -125,12 +125,17 @@ pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
         sqlite::check(&sink.connection_string)?;
     }
     if let Some(merge) = sink.merge.iter().find(|merge| merge.key.is_empty()) {
-        return Err(Error::config(format!("`merge` into `{}` has an empty `key`", merge.into)).hint("name the columns that tell its rows apart"));
+        return Err(
+            Error::config(format!("`merge` into `{}` has an empty `key`", merge.into)).hint("name the columns that tell its rows apart")
+        );
     }
     publish::check(sink)?;
     if sink.key().is_empty() && matches!(method, WriteMethod::Upsert | WriteMethod::Replace | WriteMethod::Update | WriteMethod::Delete) {
-        return Err(Error::config(format!("`write_method: {}` needs to know which rows are the same, but there is no `primary_key`", method.name()))
-            .hint("name the columns that tell rows apart: `primary_key: [id]`"));
+        return Err(Error::config(format!(
+            "`write_method: {}` needs to know which rows are the same, but there is no `primary_key`",
+            method.name()
+        ))
+        .hint("name the columns that tell rows apart: `primary_key: [id]`"));
     }
     Ok(())
 }

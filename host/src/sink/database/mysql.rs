@@ -14,8 +14,8 @@ use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Written};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::{Error, Result};
-use crate::remote::database::{Connected, connect};
 use crate::remote::Tunnel;
+use crate::remote::database::{Connected, connect};
 use crate::remote::wait;
 
 /// How every session is set up: nothing is bent to fit, and a lock is waited for one minute.
@@ -60,7 +60,9 @@ impl Mysql {
         }
         // Statements for a full piece come again and again; others seldom do.
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(rows.len() == 1 || rows.len() == MOST_ROWS);
-        wait(query.execute(&mut self.connection)).map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
+        wait(query.execute(&mut self.connection))
+            .map(|done| done.rows_affected())
+            .map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn write_rows(&mut self, shape: &Shape, rows: &[Row_<'_>], repeats: bool) -> Result<Counts, Said> {
@@ -116,7 +118,9 @@ impl Mysql {
     fn update(&mut self, shape: &Shape, rows: &[Row_<'_>]) -> Result<u64, Said> {
         let Shape { table, columns, key, update, .. } = shape;
         let place = |wanted: &String| columns.iter().position(|column| column == wanted).unwrap_or_default();
-        let set = |names: &[String], by: &str| names.iter().map(|column| format!("{} = ?", quote(Dialect::Mysql, column))).collect::<Vec<_>>().join(by);
+        let set = |names: &[String], by: &str| {
+            names.iter().map(|column| format!("{} = ?", quote(Dialect::Mysql, column))).collect::<Vec<_>>().join(by)
+        };
         let sql = format!("UPDATE {} SET {} WHERE {}", table.sql(), set(update, ", "), set(key, " AND "));
         self.run(sql, rows, &update.iter().chain(key).map(place).collect::<Vec<_>>())
     }
@@ -124,7 +128,11 @@ impl Mysql {
     /// Rows that are there with the keys of these.
     fn found(&mut self, target: &str, key: &[String], rows: &[Row_<'_>], places: &[usize]) -> Result<u64, Said> {
         let marks = format!("({})", vec!["?"; key.len()].join(","));
-        let sql = format!("DO (SELECT @etl_host := count(*) FROM {target} WHERE ({}) IN ({}))", quoted(Dialect::Mysql, key), vec![marks; rows.len()].join(","));
+        let sql = format!(
+            "DO (SELECT @etl_host := count(*) FROM {target} WHERE ({}) IN ({}))",
+            quoted(Dialect::Mysql, key),
+            vec![marks; rows.len()].join(",")
+        );
         self.run(sql, rows, places)?;
         let found = self.texts("SELECT CAST(@etl_host AS CHAR)")?;
         Ok(found.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0))
@@ -141,7 +149,10 @@ impl Backend for Mysql {
         if let Some(Some(engine)) = engine.first().map(|row| &row[0])
             && ["myisam", "aria", "memory", "csv", "archive"].contains(&engine.to_ascii_lowercase().as_str())
         {
-            let message = format!("it is kept by {engine}, which has no transactions: a run that fails could not be undone; `ALTER TABLE {} ENGINE = InnoDB` changes that", table.sql());
+            let message = format!(
+                "it is kept by {engine}, which has no transactions: a run that fails could not be undone; `ALTER TABLE {} ENGINE = InnoDB` changes that",
+                table.sql()
+            );
             return Err(Said::new(Why::Other, message));
         }
         let rows = self.texts(&format!(
@@ -158,7 +169,8 @@ impl Backend for Mysql {
                 holds: Holds::of_mysql(&text(1).to_ascii_lowercase(), &declared.to_ascii_lowercase(), text(3).parse().ok()),
                 nullable: text(4).eq_ignore_ascii_case("yes") || counts_up,
                 filled: text(5) == "1" || counts_up,
-                generated: ["virtual generated", "stored generated", "persistent", "virtual"].contains(&text(6).to_ascii_lowercase().as_str()),
+                generated: ["virtual generated", "stored generated", "persistent", "virtual"]
+                    .contains(&text(6).to_ascii_lowercase().as_str()),
                 declared,
             }
         };
@@ -189,7 +201,8 @@ impl Backend for Mysql {
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
+        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+            .map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &MySqlRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };

@@ -13,8 +13,8 @@ use super::said::{Said, Why, by_sqlstate};
 use super::{Backend, Counts, Shape, Written};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
-use crate::remote::database::{Connected, connect};
 use crate::remote::Tunnel;
+use crate::remote::database::{Connected, connect};
 use crate::remote::wait;
 
 /// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
@@ -64,7 +64,8 @@ impl Postgres {
         match work(self) {
             Ok(done) => self.execute("RELEASE SAVEPOINT etl_host").map(|_| done),
             Err(said) if matches!(said.why, Why::Row(_)) => {
-                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host").map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
+                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host")
+                    .map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
                 Err(said)
             }
             Err(said) => Err(said),
@@ -91,9 +92,7 @@ impl Postgres {
 
     fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
-        let refused = narrow(chunk.rows, &mut |rows| {
-            self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows)))
-        })?;
+        let refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows))))?;
         let inserted = (chunk.rows - refused.len()) as u64;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
     }
@@ -130,9 +129,8 @@ impl Postgres {
             let last = format!("(SELECT DISTINCT ON ({keys}) * FROM pg_temp.{STAGE} WHERE {within} ORDER BY {keys}, {ROW} DESC) AS s");
             return self.merge_from(shape, &last, true);
         }
-        let most = self.texts(&format!(
-            "SELECT max(n) FROM (SELECT count(*) AS n FROM pg_temp.{STAGE} WHERE {within} GROUP BY {keys}) AS repeats"
-        ))?;
+        let most = self
+            .texts(&format!("SELECT max(n) FROM (SELECT count(*) AS n FROM pg_temp.{STAGE} WHERE {within} GROUP BY {keys}) AS repeats"))?;
         let most: u64 = most.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
         let mut counts = Counts::default();
         for turn in 1..=most {
@@ -229,7 +227,8 @@ impl Backend for Postgres {
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned())))).map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
+        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+            .map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &sqlx::postgres::PgRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };
