@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::servers::postgres::{Database, PASSWORD, Server};
 use crate::support::{Answer, Pipeline};
 
 const ORDERS: &str = "id,price,day\n1,9.5,2024-01-01\n2,free,2024-01-02\n3,4,2024-01-03\n4,gratis,2024-01-04\n5\n";
@@ -20,14 +23,43 @@ const LENIENT: &str = "convert: {price: float}\non_convert_error: 'null'\n";
 const QUEUES: [&str; 3] =
     ["", "dlq: {backend: database}\n", "dlq: {backend: database, connection_string: 'sqlite:///letters.db', table: 'bad rows'}\n"];
 
+/// As [`QUEUES`], and in PostgreSQL: in the host's own tables, and in a schema and table that the user names.
+fn queues() -> Vec<(String, Option<Database>)> {
+    let mut queues: Vec<_> = QUEUES.iter().map(|queue| ((*queue).to_owned(), None)).collect();
+    if let (Some(own), Some(named)) = (Database::new(), Database::new()) {
+        queues.push(("dlq: {backend: database}\n".into(), Some(own)));
+        let place = format!("connection_string: '{}', schema_name: bad, table: 'bad rows'", named.url());
+        queues.push((format!("dlq: {{backend: database, {place}}}\n"), Some(named)));
+    }
+    queues
+}
+
+/// A pipeline whose host shares its state, where the queue is in the host's own tables.
+fn with_state(pipeline: Pipeline, queue: &str, database: Option<&Database>) -> Pipeline {
+    match database.filter(|_| !queue.contains("connection_string")) {
+        Some(database) => pipeline.with("state_url", database.url()),
+        None => pipeline,
+    }
+}
+
 fn orders(queue: &str) -> Pipeline {
     Pipeline::of(("orders.csv", ORDERS), STRICT, "out.csv").with("settings.yaml", format!("name: orders\n{queue}"))
 }
 
 fn ask(pipeline: &Pipeline, arguments: &[&str]) -> Answer {
     let mut command = crate::support::program();
-    command.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state")).env("COLUMNS", "80");
-    crate::support::answer(command.args(arguments))
+    at_home(&mut command, pipeline).env("COLUMNS", "80");
+    let answer = crate::support::answer(command.args(arguments));
+    assert!(!format!("{answer:?}").contains(PASSWORD), "{answer:?}");
+    answer
+}
+
+/// The program in the pipeline's folder, with a state of its own.
+fn at_home<'a>(command: &'a mut Command, pipeline: &Pipeline) -> &'a mut Command {
+    if let Ok(url) = fs::read_to_string(pipeline.path("state_url")) {
+        command.env("ETL_HOST_STATE_URL", url);
+    }
+    command.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state"))
 }
 
 /// The letters of a pipeline, all of them.
@@ -53,8 +85,8 @@ fn replay(pipeline: &Pipeline, arguments: &[&str]) -> (i32, Value) {
 
 #[test]
 fn rows_that_were_refused_are_loaded_once_the_rule_is_mended_whatever_keeps_them() {
-    for queue in QUEUES {
-        let pipeline = orders(queue);
+    for (queue, database) in &queues() {
+        let pipeline = with_state(orders(queue), queue, database.as_ref());
         let first: Value = serde_json::from_str(&ask(&pipeline, &["run", ".", "--json"]).stdout).unwrap();
         assert_eq!(first["dead_letters"]["by_code"], json!({"convert_float": 2, "ragged_row": 1}), "{queue}");
         let seen = letters(&pipeline);
@@ -78,6 +110,12 @@ fn rows_that_were_refused_are_loaded_once_the_rule_is_mended_whatever_keeps_them
         assert_eq!(pipeline.read("out.csv").lines().count(), 5);
         let hidden: Vec<String> = pipeline.names().into_iter().filter(|name| name.split('/').any(|part| part.starts_with('.'))).collect();
         assert!(hidden.is_empty(), "{hidden:?}");
+        let Some(database) = database else { continue };
+        let table = if queue.contains("schema_name") { "bad.\"bad rows\"" } else { "etl_host.dead_letter_queue" };
+        let kept = database.sql(&format!("SELECT status, count(*) FROM {table} GROUP BY status ORDER BY status"));
+        assert_eq!(kept, "pending|1\nresolved|2\n");
+        assert!(!pipeline.path("dlq").exists());
+        assert_eq!(pipeline.path("state/state.db").exists(), queue.contains("connection_string"), "{queue}");
     }
 }
 
@@ -112,10 +150,13 @@ fn rows_do_not_pass_a_stage_that_has_forgotten_the_others() {
 
 #[test]
 fn a_run_that_fails_leaves_no_letter_in_a_table() {
-    let pipeline =
-        orders(QUEUES[1]).with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n").with("out.csv", "other,columns\n1,2\n");
-    assert_eq!(ask(&pipeline, &["run", "."]).code, 1);
-    assert_eq!(letters(&pipeline), Vec::<Value>::new());
+    for (queue, database) in &queues()[1..] {
+        let pipeline = with_state(orders(queue), queue, database.as_ref())
+            .with("load.yaml", "type: file\npath: out.csv\nwrite_mode: append\n")
+            .with("out.csv", "other,columns\n1,2\n");
+        assert_eq!(ask(&pipeline, &["run", "."]).code, 1);
+        assert_eq!(letters(&pipeline), Vec::<Value>::new());
+    }
 }
 
 #[test]
@@ -124,14 +165,17 @@ fn a_table_without_a_folder_for_it_fails_the_run_before_it_reads() {
     let answer = ask(&pipeline, &["run", ".", "--quiet"]);
     assert_eq!(answer.code, 3, "{answer:?}");
     assert!(!pipeline.path("out.csv").exists());
+    let mysql = orders("dlq: {backend: database, connection_string: 'mysql://etl:pg-s3cret-word@db/letters'}\n");
+    let refused = ask(&mysql, &["check", "."]).stderr;
+    assert!(refused.contains("`mysql://etl:***@db/letters`, but dead letters go to PostgreSQL or SQLite only"), "{refused}");
     let schema = orders("dlq: {backend: database, schema_name: public}\n");
     assert!(ask(&schema, &["check", "."]).stderr.contains("`dlq.schema_name` is `public`, but the dead letters go to SQLite"));
 }
 
 #[test]
 fn letters_are_told_apart_by_stage_reason_and_time() {
-    for queue in QUEUES {
-        let pipeline = orders(queue);
+    for (queue, database) in &queues() {
+        let pipeline = with_state(orders(queue), queue, database.as_ref());
         ask(&pipeline, &["run", "."]);
         for (arguments, count) in [
             (&["--stage", "ops"][..], 2),
@@ -162,7 +206,7 @@ fn letters_are_told_apart_by_stage_reason_and_time() {
 }
 
 /// Rows of which half are refused at first, and few for ever.
-fn many(rows: u64, load: &str) -> Pipeline {
+fn many(rows: u64, load: &str, shared: Option<&Database>) -> Pipeline {
     let value = |row: u64| {
         if row % 50 == 1 {
             "bad".into()
@@ -178,7 +222,11 @@ fn many(rows: u64, load: &str) -> Pipeline {
         .with("extract.yaml", "path: rows.csv\nschema: {value: str}\n")
         .with("transform.yaml", "convert: {value: int}\n")
         .with("load.yaml", load)
-        .with("settings.yaml", "name: many\n");
+        .with("settings.yaml", if shared.is_some() { "name: many\ndlq: {backend: database}\n" } else { "name: many\n" });
+    let pipeline = match shared {
+        Some(database) => pipeline.with("state_url", database.url()),
+        None => pipeline,
+    };
     assert_eq!(ask(&pipeline, &["run", ".", "--quiet"]).code, 0);
     let mended = "transform:\n- convert: {value: str}\n- validate: {rules: {value: {pattern: '^v?[0-9]+$'}}}\n";
     pipeline.with("transform.yaml", mended)
@@ -190,7 +238,9 @@ fn loaded(pipeline: &Pipeline) -> BTreeMap<u64, u64> {
     for name in pipeline.names().into_iter().filter(|name| name.starts_with("out/") && name.ends_with(".jsonl")) {
         for line in pipeline.read(&name).lines() {
             let row: Value = serde_json::from_str(line).unwrap();
-            *ids.entry(row["id"].as_u64().unwrap()).or_default() += 1;
+            // One that has no rows of its own takes what it has for text.
+            let id = row["id"].as_u64().or_else(|| row["id"].as_str()?.parse().ok()).unwrap();
+            *ids.entry(id).or_default() += 1;
         }
     }
     ids
@@ -203,20 +253,22 @@ fn a_replay_that_is_killed_again_and_again_loads_every_row_once() {
     let (mut kills, mut settled) = (0, [0, 0]);
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
     // How long one takes where nobody disturbs it; the first one compiles the stages.
-    let undisturbed = [many(ROWS, loads[0]), many(ROWS, loads[0])].map(|pipeline| {
+    let undisturbed = [many(ROWS, loads[0], None), many(ROWS, loads[0], None)].map(|pipeline| {
         let clock = Instant::now();
         assert_eq!(replay(&pipeline, &[]).0, 1);
         clock.elapsed()
     });
     let whole = undisturbed[1];
-    for round in 0..6 {
-        let pipeline = many(ROWS, loads[round % 2]);
+    for round in 0..8 {
+        // The last two keep their letters in PostgreSQL.
+        let shared = if round < 6 { None } else { Database::new() };
+        let pipeline = many(ROWS, loads[round % 2], shared.as_ref());
         for attempt in 0.. {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
             let mut command = crate::support::program();
-            command.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state"));
+            at_home(&mut command, &pipeline);
             let mut child = command.args(["dlq", "replay", ".", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             let end = Instant::now() + whole.mul_f64((random >> 11) as f64 / (1_u64 << 53) as f64);
             // The sixth is left alone.
@@ -251,7 +303,7 @@ fn a_replay_that_is_killed_again_and_again_loads_every_row_once() {
 
 #[test]
 fn letters_that_runs_add_while_others_are_changed_are_not_lost() {
-    let pipeline = many(400, "type: file\npath: out/rows.jsonl\n");
+    let pipeline = many(400, "type: file\npath: out/rows.jsonl\n", None);
     let queue = pipeline.path("dlq/many.jsonl");
     let done = AtomicBool::new(false);
     let changes = thread::scope(|scope| {
@@ -285,6 +337,71 @@ fn letters_that_runs_add_while_others_are_changed_are_not_lost() {
     let kept = letters(&pipeline);
     assert_eq!(kept.len(), 200 + 3 * 4 * 3);
     assert!(Path::new(&queue).exists());
+}
+
+#[test]
+fn two_servers_do_not_send_the_same_letters_at_once() {
+    let Some(database) = Database::new() else { return };
+    let pipeline = many(400, "type: file\npath: out/rows.jsonl\n", Some(&database));
+    // Another server is at it: it has a folder of its own, so that only the database can tell.
+    let mut servers: Vec<Pipeline> = (0..6).map(|_| many(0, "type: file\npath: out/rows.jsonl\n", Some(&database))).collect();
+    servers.push(pipeline);
+    let answers: Vec<(i32, Value)> = thread::scope(|scope| {
+        let started: Vec<_> = servers
+            .iter()
+            .map(|server| {
+                scope.spawn(|| {
+                    let answer = ask(server, &["dlq", "replay", ".", "--json"]);
+                    assert!(answer.code < 2 || answer.stderr.contains("another process is replaying"), "{answer:?}");
+                    (answer.code, serde_json::from_str(&answer.stdout).unwrap_or_default())
+                })
+            })
+            .collect();
+        started.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let resolved: u64 = answers.iter().filter_map(|(_, report)| report["settled"]["resolved"].as_u64()).sum();
+    assert_eq!(resolved, 192, "{answers:?}");
+    let mut all = BTreeMap::new();
+    for server in &servers {
+        loaded(server).into_iter().for_each(|(id, times)| *all.entry(id).or_insert(0) += times);
+    }
+    assert_eq!((all.len(), all.values().max()), (392, Some(&1)));
+}
+
+#[test]
+fn letters_are_neither_lost_nor_doubled_where_the_database_goes_away_before_they_are_written() {
+    let Some(mut server) = Server::start() else { return };
+    server.sql("postgres", "CREATE DATABASE letters");
+    let queue = format!("dlq: {{backend: database, connection_string: '{}'}}\n", server.url("letters"));
+    let pipeline = orders(&queue);
+    assert_eq!(ask(&pipeline, &["run", "."]).code, 0);
+    server.stop();
+    fs::remove_file(pipeline.path("out.csv")).unwrap();
+    let failed = ask(&pipeline, &["run", "."]);
+    assert_eq!(failed.code, 3, "{failed:?}");
+    assert!(failed.stderr.contains("cannot connect to `postgresql://etl:***@127.0.0.1:"), "{failed:?}");
+    // Nothing is loaded without its letters.
+    assert!(!pipeline.path("out.csv").exists());
+    // It goes away while the rows are read, and comes back while the letters wait.
+    server.resume();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/rows", listener.local_addr().unwrap());
+    let slow = pipeline.with("extract.yaml", format!("type: http\nurl: {url}\n")).with("load.yaml", "type: file\npath: out.jsonl\n");
+    thread::scope(|scope| {
+        let run = scope.spawn(|| ask(&slow, &["run", ".", "--allow-private-network", "127.0.0.1"]));
+        // The run asks for rows once it has opened its table.
+        let (mut asked, _) = listener.accept().unwrap();
+        let mut question = [0; 4096];
+        asked.read(&mut question).unwrap();
+        server.stop();
+        let rows = r#"[{"id": 6, "price": "never"}, {"id": 7, "price": "1"}]"#;
+        write!(asked, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{rows}", rows.len()).unwrap();
+        drop(asked);
+        server.resume();
+        let answer = run.join().unwrap();
+        assert_eq!(answer.code, 0, "{answer:?}");
+    });
+    assert_eq!((letters(&slow).len(), slow.read("out.jsonl").lines().count()), (3 + 1, 1));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::http_source::api::{Api, Reply};
 use crate::support::{answer, build, guests, program, root};
 
 fn copy(from: &Path, to: &Path) {
@@ -24,14 +25,20 @@ fn copy(from: &Path, to: &Path) {
 
 /// Runs a copy of an example and compares every file of `expected/` with what came out.
 fn holds(example: &str, prepare: impl FnOnce(&Path)) {
+    holds_with(example, &[], prepare);
+}
+
+/// As [`holds`], with further arguments of `run`.
+fn holds_with(example: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) {
     let folder = TempDir::new().unwrap();
     let example = root().join("examples").join(example);
     let copied = folder.path().join(example.file_name().unwrap());
     copy(&example, &copied);
     prepare(&copied);
-    let ran = answer(program().arg("run").arg(&copied).arg("--quiet"));
+    let ran = answer(program().arg("run").arg(&copied).arg("--quiet").args(arguments));
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-    let tested = answer(program().arg("test").arg(&copied));
+    let variables = arguments.chunks(2).filter(|pair| pair[0] == "--var").flatten();
+    let tested = answer(program().arg("test").arg(&copied).args(variables));
     assert_eq!((tested.code, tested.stderr.as_str()), (0, ""), "{}", tested.stdout);
     let expected = example.join("expected");
     let mut compared = 0;
@@ -114,6 +121,11 @@ fn quickstart() {
 }
 
 #[test]
+fn database_source() {
+    holds("database_source", |_| {});
+}
+
+#[test]
 fn jsonata() {
     holds("jsonata", |_| {});
 }
@@ -121,6 +133,29 @@ fn jsonata() {
 #[test]
 fn market() {
     holds("market", |_| {});
+}
+
+/// Against a server that gives its pages.
+#[test]
+fn http_api() {
+    let pages = root().join("examples/http_api/pages");
+    let api = Api::start(move |asked| {
+        assert_eq!((asked.path.as_str(), asked.header("authorization")), ("/v1/shops/north/orders", Some("Bearer s3cret-token")));
+        let number = match asked.param("after") {
+            None => 1,
+            Some(cursor) => cursor.trim_start_matches("after-").parse::<usize>().unwrap() / 3 + 1,
+        };
+        Reply::of("application/json", fs::read(pages.join(format!("{number}.json"))).unwrap())
+    });
+    let (url, host, state) = (format!("API_URL={}", api.url("")), api.address.to_string(), TempDir::new().unwrap());
+    let state = state.path().to_str().unwrap();
+    let variables = ["--var", &url, "--var", "API_TOKEN=s3cret-token"];
+    let rest = ["--param", "shop=north", "--allow-private-network", &host, "--state-dir", state];
+    holds_with("http_api", &[&variables[..], &rest[..]].concat(), |_| {});
+    let queries: Vec<String> = api.asked().into_iter().map(|asked| asked.query).collect();
+    let since = "updated_since=2024-01-01T00%3A00%3A00Z&limit=3";
+    let expected = [since.to_owned(), format!("{since}&after=after-3"), format!("{since}&after=after-6")];
+    assert_eq!(queries, expected);
 }
 
 /// Its components are built as a user would build them, in a project of their own.

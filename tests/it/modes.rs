@@ -109,3 +109,22 @@ fn the_next_run_takes_the_rows_above_the_mark_of_the_last_that_loaded_everything
     assert_eq!(code, 2);
     assert!(error.contains("the source has no such column") && error.contains("did you mean `id`?"), "{error}");
 }
+
+#[test]
+fn a_preview_shows_the_rows_that_the_next_run_would_take() {
+    let pipeline = Pipeline::of(("in.jsonl", &numbers(1, 20)), "rename: {n: key}\n", "out.jsonl")
+        .with("extract.yaml", "path: in.jsonl\nincremental: {cursor_field: n}\n");
+    let state = pipeline.path("state").display().to_string();
+    assert_eq!(pipeline.answer(&["run", "--quiet", "--state-dir", &state]).code, 0);
+    let pipeline = pipeline.with("in.jsonl", numbers(1, 30));
+    let shown = |more: &[&str]| {
+        let answer = pipeline.answer(&[&["preview", "--json", "--rows", "3", "--state-dir", &state], more].concat());
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+        json["steps"][1]["rows"].as_array().unwrap().iter().map(|row| row["values"]["key"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&[]), [21, 22, 23], "those behind the mark, though the first ones of the file are old");
+    assert_eq!(shown(&["--full-refresh"]), [1, 2, 3]);
+    // Looking moves nothing.
+    assert_eq!(shown(&[]), [21, 22, 23]);
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::Pipeline;
 
 #[test]
-fn progress_is_nine_fields_a_line_on_stderr_and_the_last_line_knows_the_whole() {
+fn progress_is_nine_fields_and_the_mode_a_line_on_stderr_and_the_last_line_knows_the_whole() {
     let rows: String = (0..300_000).map(|row| format!("{row},{}\n", if row % 1000 == 7 { "x".into() } else { row.to_string() })).collect();
     let pipeline = Pipeline::of(("rows.csv", &format!("id,n\n{rows}")), "convert: {n: int}\n", "out.csv");
     let answer = pipeline.answer(&["run", "--json", "--progress", "json", "--progress-interval", "0.01"]);
@@ -15,11 +15,12 @@ fn progress_is_nine_fields_a_line_on_stderr_and_the_last_line_knows_the_whole() 
     let report: Value = serde_json::from_str(&answer.stdout).unwrap();
     let events: Vec<Value> = answer.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.len() >= 3, "{answer:?}");
-    let fields = ["stage", "batch", "batches", "records", "total", "elapsed_s", "remaining_s", "memory_mb", "errors"];
+    let fields = ["stage", "batch", "batches", "records", "total", "elapsed_s", "remaining_s", "memory_mb", "errors", "mode"];
     for event in &events {
         let names: BTreeSet<&str> = event.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, BTreeSet::from(fields));
     }
+    assert!(events.iter().all(|event| event["mode"] == "streaming"), "{answer:?}");
     let number = |event: &Value, name: &str| event[name].as_f64().unwrap_or_else(|| panic!("{name} in {event}"));
     for pair in events.windows(2) {
         for name in ["records", "elapsed_s", "errors", "batch"] {

@@ -10,6 +10,7 @@ use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
 use crate::config::Problem;
 use crate::error::{Context, Error};
 use crate::plan::{Overrides, Plan};
+use crate::{sink, source};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -85,7 +86,12 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 /// What only shows once the whole is planned; parameters that are missing are no mistake of the files.
 fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     let overrides = Overrides::without_params(&contract.pipeline);
-    Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()).err().unwrap_or_default()
+    match Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
+        Ok(plan) => {
+            [source::check(&plan.source, &plan.root), sink::check(&plan.sink, &plan.root)].into_iter().filter_map(Result::err).collect()
+        }
+        Err(errors) => errors,
+    }
 }
 
 /// An error as JSON.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{StateArgs, setup};
+use crate::config::component::hex;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
@@ -67,12 +68,19 @@ impl CheckpointArgs {
 
 /// The name of a pipeline's checkpoint: another for each folder and each set of parameters.
 pub(super) fn default_id(plan: &Plan) -> String {
+    let root = plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone());
+    id_of(plan, &format!("{root:?} {:?}", plan.params))
+}
+
+/// A name that a pipeline has in every folder: another for each set of parameters.
+pub(super) fn id_without_folder(plan: &Plan) -> String {
+    id_of(plan, &format!("{} {:?}", plan.name, plan.params))
+}
+
+fn id_of(plan: &Plan, apart: &str) -> String {
     let safe = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
     let name: String = plan.name.chars().map(safe).take(60).collect();
-    let root = plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone());
-    let digest = Sha256::digest(format!("{root:?} {:?}", plan.params));
-    let digest: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}-{digest}")
+    format!("{name}-{}", hex(&Sha256::digest(apart)[..4]))
 }
 
 /// What `plan` says of checkpoints.

@@ -38,7 +38,7 @@ pub(super) struct HistoryArgs {
 pub(super) fn history(args: &HistoryArgs) -> Outcome {
     let HistoryArgs { limit, pipeline, status, json, state } = args;
     let status = status.as_deref().and_then(|name| Status::ALL.into_iter().find(|status| status.name() == name));
-    let history = History::look_at(&setup::state_folder(state)?)?;
+    let history = History::look_at(&setup::home(state)?)?;
     let filter = Filter { pipeline: pipeline.clone(), status, limit: Some(*limit) };
     let runs = history.as_ref().map_or(Ok(Vec::new()), |history| history.runs(&filter))?;
     if runs.is_empty() {

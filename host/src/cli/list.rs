@@ -29,7 +29,7 @@ pub(super) struct ListArgs {
 /// Lists pipelines.
 pub(super) fn list(args: &ListArgs) -> Outcome {
     let pipelines = discover(&args.root, &Discovery::default())?;
-    let history = History::look_at(&setup::state_folder(&args.state)?)?;
+    let history = History::look_at(&setup::home(&args.state)?)?;
     let last = |pipeline: &Discovered| -> Result<Option<RunReport>> {
         let Some(history) = &history else { return Ok(None) };
         history.last_of(&std::path::absolute(&pipeline.directory).unwrap_or_else(|_| pipeline.directory.clone()))

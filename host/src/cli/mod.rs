@@ -179,6 +179,11 @@ struct StateArgs {
     /// Folder for what is kept from call to call [default: etl-host in the user's state folder]
     #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STATE_DIR")]
     state_dir: Option<PathBuf>,
+    /// PostgreSQL that servers share, which keeps the records of runs, dead letters without a database of their own and the marks of
+    /// incremental runs in place of the folder, in its schema `etl_host`: postgresql://user:password@host/name. Best set by the variable,
+    /// since other users of this machine see arguments
+    #[arg(long, value_name = "URL", env = "ETL_HOST_STATE_URL", hide_env_values = true)]
+    state_url: Option<String>,
 }
 
 /// Errors of one command: one, or every one of a configuration.

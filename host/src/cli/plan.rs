@@ -11,7 +11,7 @@ use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::config::load::Sink;
 use crate::error::Context;
-use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan};
+use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan, TablePlace};
 use crate::run::{Located, Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
 use crate::sandbox::imports::Capability;
@@ -123,8 +123,12 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
     }
     let letters = |place: &DeadLetters| match place {
         DeadLetters::File(path) => path.display().to_string(),
-        DeadLetters::Table { path: Some(path), table } => format!("{}, table `{table}`", path.display()),
-        DeadLetters::Table { path: None, table } => format!("the state database, table `{table}`"),
+        DeadLetters::Table { place, table } => match place {
+            TablePlace::State => format!("the state database, table `{table}`"),
+            TablePlace::File(path) => format!("{}, table `{table}`", path.display()),
+            TablePlace::Postgres { connection, schema: None, .. } => format!("{connection}, table `{table}`"),
+            TablePlace::Postgres { connection, schema: Some(schema), .. } => format!("{connection}, schema `{schema}`, table `{table}`"),
+        },
         DeadLetters::Memory => "in the report only".into(),
         DeadLetters::Off => "counted, not kept".into(),
     };

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use super::change::{Change, Changes, Shown, Step};
 use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
 use crate::plan::{Overrides, Plan};
@@ -47,6 +47,11 @@ pub(super) struct PreviewArgs {
     library: LibraryArgs,
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    state: StateArgs,
+    /// Take all rows, though extract.yaml says `incremental` and earlier runs have loaded some
+    #[arg(long)]
+    full_refresh: bool,
 }
 
 const HELP: &str = "\
@@ -75,7 +80,12 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     }
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
+    let options = RunOptions {
+        library: setup::library(&args.library, None),
+        network: args.network.network(),
+        reached: if args.full_refresh { None } else { follow::reached(&plan, &args.state)? },
+        ..RunOptions::default()
+    };
     let Preview { looks, rows, error } = preview_plan(&plan, &options, &sandbox, args.rows.get())?;
     let steps: Vec<Step> = looks.into_iter().map(Step::new).collect();
     let chosen: Vec<(Option<&Step>, &Step)> = steps

@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
 use crate::plan::Plan;
 use crate::report::Status;
-use crate::run::{RunOptions, run_recorded};
+use crate::run::{Checkpoints, RunOptions, run_recorded};
 use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
@@ -40,7 +40,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     progress: String,
     /// Time between two lines of `--progress json`
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
     progress_interval: Duration,
     /// Threads that work on rows [default: as many as there are cores]
     #[arg(long, value_name = "N")]
@@ -77,12 +77,13 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let words = match args.checkpoints.checkpoints(&plan, &args.state)?.filter(|_| !args.dry_run) {
+    let checkpoints = checkpoints(&args, &plan)?;
+    let words = match checkpoints {
         Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
         None => "stopping; nothing will be written (once more to stop at once)",
     };
     let stop = stop_on_signal(&runtime, words)?;
-    Ok(ExitCode::from(one(&args, &plan, &sandbox, &stop)?))
+    Ok(ExitCode::from(one(&args, &plan, checkpoints, &sandbox, &stop)?))
 }
 
 /// Runs every pipeline below a root.
@@ -103,7 +104,7 @@ fn all(mut args: RunArgs) -> Outcome {
             break;
         }
         args.contract.directory.clone_from(&pipeline.directory);
-        let code = contract::planned(&args.contract).and_then(|plan| one(&args, &plan, &sandbox, &stop));
+        let code = contract::planned(&args.contract).and_then(|plan| one(&args, &plan, checkpoints(&args, &plan)?, &sandbox, &stop));
         codes.push(code.unwrap_or_else(|Failures(errors)| {
             terminal::talk(&format!("{}: failed", pipeline.name));
             errors.iter().for_each(terminal::error);
@@ -129,16 +130,21 @@ fn all(mut args: RunArgs) -> Outcome {
     Ok(ExitCode::from(failed.or(stopped).or(codes.into_iter().max()).unwrap_or(0)))
 }
 
+/// How a run keeps checkpoints, where it does.
+fn checkpoints(args: &RunArgs, plan: &Plan) -> Result<Option<Checkpoints>> {
+    Ok(args.checkpoints.checkpoints(plan, &args.state)?.filter(|_| !args.dry_run))
+}
+
 /// Runs one pipeline; answers the exit code that says how it ended.
-fn one(args: &RunArgs, plan: &Plan, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
+fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
     let mut options = RunOptions {
         dry_run: args.dry_run,
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
         network: args.network.network(),
-        state_dir: setup::state_folder(&args.state).ok(),
-        checkpoints: args.checkpoints.checkpoints(plan, &args.state)?.filter(|_| !args.dry_run),
+        state: setup::home_if_any(&args.state)?,
+        checkpoints,
         ..RunOptions::default()
     };
     if let Some(workers) = args.workers {
@@ -196,10 +202,12 @@ fn one(args: &RunArgs, plan: &Plan, sandbox: &Sandbox, stop: &AtomicBool) -> Res
     })
 }
 
-/// Reads a number of seconds.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.01);
-    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| "must be a number of at least 0.01".into())
+/// Reads the time between two lines of progress.
+fn interval(text: &str) -> Result<Duration, String> {
+    setup::seconds(text)
+        .ok()
+        .filter(|interval| *interval >= Duration::from_millis(10))
+        .ok_or_else(|| "must be a number of at least 0.01".into())
 }
 
 /// Lets a first SIGINT or SIGTERM set the flag, which is answered, and say `words`; a second one ends the process at once.

@@ -15,6 +15,7 @@ use super::sets::{self, SetArgs};
 use super::table::{Column, fit, lay_out};
 use super::terminal::{self, grouped};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
+use crate::config::component::hex;
 use crate::config::database::WriteMethod;
 use crate::config::load::{Sink, WriteMode};
 use crate::config::sets::ParamSet;
@@ -47,7 +48,7 @@ pub(super) struct RunManyArgs {
     #[arg(long, value_name = "N")]
     batch_size: Option<NonZeroUsize>,
     /// Wait between two batches or, without batches, between two runs
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = setup::seconds)]
     delay: Duration,
     /// Start at most so many runs a minute
     #[arg(long, value_name = "N")]
@@ -81,11 +82,6 @@ pub(super) struct RunManyArgs {
     state: StateArgs,
     #[command(flatten)]
     cache: CacheArgs,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|_| "must be a number of seconds, 0 or more".to_owned())
 }
 
 /// What became of one run.
@@ -308,10 +304,6 @@ fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entr
     let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
     let start = if started && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
     Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What all runs share.

@@ -8,12 +8,19 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CacheArgs, LibraryArgs, LoginArgs, StateArgs};
 use crate::artifact::{Library, Login, Registries, Secret, Store};
+use crate::config::database::{Connection, Dialect};
 use crate::error::{Context, Error, Result};
 use crate::sandbox::{Network, Options, Sandbox};
-use crate::state::History;
+use crate::state::{History, Home};
 
 /// Bytes of a password or token.
 const MAX_PASSWORD_BYTES: u64 = 64 << 10;
+
+/// Reads a number of seconds from the command line.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "must be a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number).map_err(|_| "must be a number of seconds, 0 or more".to_owned())
+}
 
 /// Starts logging to stderr: warnings and worse, or what `ETL_HOST_LOG` says (such as `debug` or `guest=info`).
 pub(super) fn logging() {
@@ -82,11 +89,40 @@ pub(super) fn state_folder(args: &StateArgs) -> Result<PathBuf> {
     })
 }
 
+/// Where the host keeps what it must know from call to call.
+pub(super) fn home(args: &StateArgs) -> Result<Home> {
+    let shared = shared(args)?;
+    Ok(Home { folder: state_folder(args)?, shared })
+}
+
+/// As [`home`], for what can do without; where nobody says where it is there may be none.
+pub(super) fn home_if_any(args: &StateArgs) -> Result<Option<Home>> {
+    let shared = shared(args)?;
+    Ok(state_folder(args).ok().map(|folder| Home { folder, shared }))
+}
+
+/// The database that servers share, where one is named.
+fn shared(args: &StateArgs) -> Result<Option<Connection>> {
+    let shared = args.state_url.as_ref().filter(|url| !url.is_empty()).map(|url| {
+        // What is wrong with it is told without it: it holds a password.
+        let wrong = |why: String| Error::config(format!("the URL of the shared state {why}"));
+        let connection = Connection::try_from(url.clone()).map_err(wrong)?;
+        match connection.dialect {
+            Dialect::Postgres => Ok(connection),
+            Dialect::Sqlite => Err(Error::config("a SQLite file cannot be shared by servers")
+                .hint("`--state-dir FOLDER` keeps one in a folder; `--state-url postgresql://user:password@host/name` is for servers")),
+            _ => Err(Error::config(format!("`{connection}` cannot be shared by servers"))
+                .hint("servers share a PostgreSQL: `postgresql://user:password@host/name`")),
+        }
+    });
+    shared.transpose()
+}
+
 /// The history, for a run: where there can be none, a warning says so and the run goes on, since data comes first.
 pub(super) fn history(args: &StateArgs) -> Option<History> {
-    let opened = state_folder(args).and_then(|folder| History::open(&folder));
+    let opened = home(args).and_then(|home| History::open(&home));
     let warn = |error: &Error| {
-        let hint = error.find_hint().unwrap_or("choose another folder by `--state-dir`");
+        let hint = error.find_hint().unwrap_or("choose another place by `--state-dir` or `--state-url`");
         tracing::warn!(error = %error.one_line(), hint, "this run is not recorded, and goes on");
     };
     opened.inspect_err(warn).ok()

@@ -28,9 +28,9 @@ pub(super) struct ShowArgs {
 
 /// Shows one run.
 pub(super) fn show(args: &ShowArgs) -> Outcome {
-    let folder = setup::state_folder(&args.state)?;
-    let history = History::look_at(&folder)?
-        .ok_or_else(|| Error::config(format!("no run was recorded in `{}` yet", folder.display())).hint("`etl-host run DIR` makes one"))?;
+    let home = setup::home(&args.state)?;
+    let history = History::look_at(&home)?
+        .ok_or_else(|| Error::config(format!("no run was recorded in `{}` yet", home.title())).hint("`etl-host run DIR` makes one"))?;
     let run = find(&history, &args.run)?;
     if args.json {
         terminal::data(&serde_json::to_string(&run).bug(|| "writing a record as JSON".into())?);

@@ -27,7 +27,7 @@ pub(super) struct StatsArgs {
 /// Shows what the runs of each pipeline come to.
 pub(super) fn stats(args: &StatsArgs) -> Outcome {
     let StatsArgs { pipeline, json, state } = args;
-    let history = History::look_at(&setup::state_folder(state)?)?;
+    let history = History::look_at(&setup::home(state)?)?;
     let stats = history.as_ref().map_or(Ok(Vec::new()), |history| history.stats(pipeline.as_deref()))?;
     if stats.is_empty() {
         check_pipeline(history.as_ref(), pipeline.as_deref())?;

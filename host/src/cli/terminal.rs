@@ -166,13 +166,14 @@ impl Progressing {
         self.last_rows = progress.rows.read;
         let fuel: String = progress.fuel.iter().map(|(stage, fuel)| format!("  {stage} {} fuel", amount(*fuel))).collect();
         let line = format!(
-            "{:>7.1} s  {} rows  {} rows/s  batch {}  rejected {}  {:.0} MiB{fuel}",
+            "{:>7.1} s  {} rows  {} rows/s  batch {}  rejected {}  {:.0} MiB  {}{fuel}",
             progress.seconds,
             grouped(progress.rows.read),
             grouped(rate as u64),
             grouped(progress.batches),
             grouped(progress.rows.rejected),
             progress.memory_mb,
+            progress.mode,
         );
         if self.live {
             let blanks = self.width.saturating_sub(line.len());

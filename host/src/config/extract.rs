@@ -284,6 +284,17 @@ pub enum ProcessingMode {
     Hybrid,
 }
 
+impl ProcessingMode {
+    /// Its name in `extract.yaml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Streaming => "streaming",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
 /// Whether and how often a run remembers where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

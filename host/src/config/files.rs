@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 
 use super::canonical::{self, Information};
+use super::component::hex;
 use super::extract::Extract;
 use super::load::Load;
 use super::lower;
@@ -66,7 +67,7 @@ impl Files {
                 hasher.update(bytes);
             }
         }
-        format!("sha256:{}", hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        format!("sha256:{}", hex(&hasher.finalize()))
     }
 }
 

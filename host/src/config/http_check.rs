@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::extract::{Incremental, InputParams};
-use super::http::{Auth, HttpSource, Method, ResponseFormat, placeholders};
-use super::pagination::{Increment, Pagination, PaginationStrategy, StopCondition, StopKind};
+use super::http::{Auth, HttpSource, ResponseFormat, placeholders};
+use super::pagination::{Increment, PaginationStrategy, StopCondition, StopKind};
 use super::problem::{Findings, suggest};
 use super::yaml::Node;
 
@@ -22,17 +22,10 @@ pub(super) fn check(source: &HttpSource, given: &Given<'_>, place: &Node, findin
     check_places(source, given, place, findings);
     check_params(source, place, findings);
     if let Some(pagination) = place.given("pagination") {
-        check_pagination(source, pagination, findings);
+        check_pagination(source, given, pagination, findings);
     }
     if let (Some(auth), Some(node)) = (&source.auth, place.given("auth")) {
         check_auth(auth, node, findings);
-    }
-    if let Some(body) = place.given("body")
-        && matches!(source.method, Method::Get | Method::Delete)
-    {
-        let method = if source.method == Method::Get { "GET" } else { "DELETE" };
-        findings.wrong(body, format!("`body` is given, but `method` is {method}, which sends none")).hint =
-            Some("write `method: POST`".into());
     }
     let lines = matches!(source.response_format, ResponseFormat::Ndjson | ResponseFormat::Csv | ResponseFormat::Text);
     if let Some(path) = place.given("response_path").filter(|_| lines) {
@@ -112,7 +105,7 @@ fn check_auth(auth: &Auth, node: &Node, findings: &mut Findings) {
     }
 }
 
-fn check_pagination(source: &HttpSource, node: &Node, findings: &mut Findings) {
+fn check_pagination(source: &HttpSource, given: &Given<'_>, node: &Node, findings: &mut Findings) {
     let pagination = &source.pagination;
     if !pagination.enabled {
         if node.given("enabled").is_none() && !node.entries().is_empty() {
@@ -144,7 +137,7 @@ fn check_pagination(source: &HttpSource, node: &Node, findings: &mut Findings) {
         findings.wrong(node.get("page").unwrap_or(node), "`increment` is 0, so every page would be the first");
     }
     if pagination.strategy == PaginationStrategy::Offset {
-        check_offset(source, pagination, node, findings);
+        check_offset(source, given, node, findings);
     }
     let conditions = pagination.stop_conditions.as_deref().unwrap_or_default();
     let nodes = node.given("stop_conditions").and_then(|conditions| conditions.items()).unwrap_or_default();
@@ -154,13 +147,16 @@ fn check_pagination(source: &HttpSource, node: &Node, findings: &mut Findings) {
 }
 
 /// How far the next offset is must be a number above 0 that is known before a row is read.
-fn check_offset(source: &HttpSource, pagination: &Pagination, node: &Node, findings: &mut Findings) {
+fn check_offset(source: &HttpSource, given: &Given<'_>, node: &Node, findings: &mut Findings) {
+    let pagination = &source.pagination;
+    // A run says how far it is.
+    let of_run = |name: &String| given.input_params.0.iter().any(|(param, _)| given.param_mapping.get(param).unwrap_or(param) == name);
     let at = node.given("offset").unwrap_or(node);
     match &pagination.offset.increment_by {
         Increment::Records(0) => {
             findings.wrong(at, "`increment_by` is 0, so every page would be the first");
         }
-        Increment::Param(name) if *name != pagination.limit_param || pagination.page_size.is_none() => {
+        Increment::Param(name) if !of_run(name) && (*name != pagination.limit_param || pagination.page_size.is_none()) => {
             let found = source.params.get(name).and_then(|value| match value {
                 Value::Number(number) => number.as_u64(),
                 Value::String(text) => text.parse().ok(),

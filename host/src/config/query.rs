@@ -172,7 +172,7 @@ impl<'a> Lexer<'a> {
 
     /// Whether the quote here belongs to an `E'…'` of PostgreSQL, in which backslashes count.
     fn is_after_e(&self) -> bool {
-        let before = self.sql[..self.at].as_bytes();
+        let before = &self.sql.as_bytes()[..self.at];
         let is_e = before.last().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'e'));
         is_e && !before.len().checked_sub(2).is_some_and(|index| is_word(before[index]))
     }

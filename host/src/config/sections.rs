@@ -138,7 +138,7 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
     let mut common = canonical::split_off(&mut node, keys_of::<load::Common>());
     let validation = common.take_given("validation").and_then(|(_, node)| validation(&node, Spot::Load, findings));
     if let Some(queue) = common.given("dlq") {
-        note_later_queue(queue, findings);
+        check_queue(queue, findings);
     }
     let common = typed::<load::Common>(common, findings);
     let (mut kind, sign) = kind?;
@@ -202,7 +202,7 @@ pub(super) fn settings(mut node: Node, findings: &mut Findings) -> Option<Settin
     canonical::rename(&mut node, SETTINGS, findings);
     canonical::dead_letters(&mut node, findings);
     if let Some(queue) = node.given("dlq") {
-        note_later_queue(queue, findings);
+        check_queue(queue, findings);
     }
     if let Some(store) = node.given("metadata_store") {
         findings.not_built(store, "settings.metadata_store");
@@ -326,16 +326,16 @@ fn check_params(kind: &str, common: &extract::Common, written: &Node, findings: 
     }
 }
 
-/// Notes a dead-letter queue that cannot run yet.
-fn note_later_queue(node: &Node, findings: &mut Findings) {
+/// Refuses a table of dead letters in a database that cannot have one.
+fn check_queue(node: &Node, findings: &mut Findings) {
     if let Some(queue) = reads_as::<DeadLetters>(node)
-        && queue.enabled
         && queue.backend == DeadLetterBackend::Database
         && let Some(connection) = queue.connection_string
-        && connection.dialect != Dialect::Sqlite
+        && !matches!(connection.dialect, Dialect::Sqlite | Dialect::Postgres)
     {
-        let scheme = connection.url.split("://").next().unwrap_or_default();
-        findings.not_built(node.get("connection_string").unwrap_or(node), &format!("dlq.connection_string: {scheme}://…"));
+        let message = format!("is `{connection}`, but dead letters go to PostgreSQL or SQLite only");
+        findings.wrong(node.get("connection_string").unwrap_or(node), format!("`dlq.connection_string` {message}")).hint =
+            Some("write `postgresql://user:${PASSWORD}@host/name` or `sqlite:///letters.db`".into());
     }
 }
 

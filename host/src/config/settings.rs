@@ -55,12 +55,13 @@ pub struct DeadLetters {
     pub backend: DeadLetterBackend,
     /// File (`.jsonl`), or directory in which each pipeline has one, relative to the contract directory. Backend `file` only.
     pub path: Option<String>,
-    /// Schema of the table. Backend `database` only.
+    /// Schema of the table, in PostgreSQL. Backend `database` only. Default: the one that the database takes, mostly `public`.
     pub schema_name: Option<String>,
     /// Table. Backend `database` only. Default: `dead_letter_queue`.
     pub table: Option<String>,
-    /// Database with the table, as `sqlite:///path` relative to the contract directory or `sqlite:////path` from the root. Backend `database` only.
-    /// Default: the database that is loaded; where files are, the host's state database.
+    /// Database with the table: `postgresql://user:password@host/name`, `sqlite:///path` relative to the contract directory or
+    /// `sqlite:////path` from the root. Backend `database` only. Default: the PostgreSQL that is loaded; where something else is, the host's
+    /// state database.
     #[schemars(with = "Option<String>")]
     pub connection_string: Option<Connection>,
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use crate::artifact::Library;
+use crate::config::database::Connection;
 use crate::error::{Context, Result};
 use crate::sandbox::{Network, Options, Sandbox};
-use crate::state::History;
+use crate::state::{History, Home};
 
 /// How a host is set up.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct HostOptions {
     pub state_dir: Option<PathBuf>,
     /// Where components come from that a contract directory does not hold.
     pub library: Library,
+    /// A PostgreSQL that servers share, which has records, dead letters and marks in place of the folder.
+    pub state_url: Option<Connection>,
     /// Private addresses that sources may reach, and transforms, where they were granted them.
     pub network: Network,
 }
@@ -26,7 +29,7 @@ pub struct Host {
     pub(super) sandbox: Sandbox,
     pub(super) library: Library,
     pub(super) history: Option<History>,
-    pub(super) state_dir: Option<PathBuf>,
+    pub(super) state: Option<Home>,
     pub(super) network: Network,
 }
 
@@ -36,14 +39,15 @@ impl Host {
     /// # Errors
     /// Outside, where the state folder cannot be written; a program that would rather run unrecorded leaves it out.
     pub fn new(options: HostOptions) -> Result<Self> {
-        let HostOptions { cache_dir, state_dir, library, network } = options;
+        let HostOptions { cache_dir, state_dir, state_url, library, network } = options;
         // Its one thread lets time-outs act; rows are worked on elsewhere.
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("etl-tokio").enable_all().build().outside(|| "starting the runtime".into())?;
         let options = Options { cache: cache_dir, compiler: None, metered: true, network: network.clone() };
         let sandbox = Sandbox::open(options, runtime.handle().clone())?;
-        let history = state_dir.as_deref().map(History::open).transpose()?;
-        Ok(Self { runtime: Some(runtime), sandbox, library, history, state_dir, network })
+        let state = state_dir.map(|folder| Home { folder, shared: state_url });
+        let history = state.as_ref().map(History::open).transpose()?;
+        Ok(Self { runtime: Some(runtime), sandbox, library, history, state, network })
     }
 
     /// The history of runs, where one is kept.

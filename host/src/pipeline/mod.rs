@@ -236,7 +236,7 @@ impl Pipeline {
 }
 
 fn with_host(host: &Host, options: RunOptions) -> RunOptions {
-    RunOptions { library: host.library.clone(), state_dir: host.state_dir.clone(), network: host.network.clone(), ..options }
+    RunOptions { library: host.library.clone(), state: host.state.clone(), network: host.network.clone(), ..options }
 }
 
 impl Builder {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etl_steps::validate::{Rule, Thresholds};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 mod gather;
@@ -23,6 +23,7 @@ pub use limits::Limits;
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
+use crate::config::database::{Connection, Dialect, SshTunnel};
 use crate::config::extract::{Checkpoint, Incremental, ProcessingMode, Reading, Source};
 use crate::config::load::Sink;
 use crate::config::pipeline::Pipeline;
@@ -165,10 +166,10 @@ impl fmt::Display for ComponentName {
 pub enum DeadLetters {
     /// A file of JSON lines, or a folder with one for each pipeline.
     File(PathBuf),
-    /// A table of a SQLite file.
+    /// A table.
     Table {
-        /// The file; absent = the host's state database.
-        path: Option<PathBuf>,
+        /// The database that it is in.
+        place: TablePlace,
         /// The table.
         table: String,
     },
@@ -176,6 +177,31 @@ pub enum DeadLetters {
     Memory,
     /// They are counted, not kept.
     Off,
+}
+
+/// The database that a table of dead letters is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TablePlace {
+    /// The host's own.
+    State,
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL.
+    Postgres {
+        /// Which; its password is never written down.
+        #[serde(serialize_with = "without_password")]
+        connection: Connection,
+        /// The way to it.
+        #[serde(skip)]
+        tunnel: Option<SshTunnel>,
+        /// The table's schema; absent = the one that the database takes.
+        schema: Option<String>,
+    },
+}
+
+fn without_password<S: Serializer>(connection: &Connection, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(connection)
 }
 
 /// What the command line adds to a pipeline.
@@ -309,22 +335,56 @@ impl DeadLetters {
                 Some(folder) => Self::File(root.join(folder).join(format!("{}.jsonl", pipeline.name))),
             },
             (true, DeadLetterBackend::Database) => {
-                if let Some(schema) = &settings.schema_name {
-                    return Err(Error::config(format!(
-                        "`dlq.schema_name` is `{schema}`, but the dead letters go to SQLite, which has no schemas"
-                    ))
-                    .hint("leave `schema_name` out"));
-                }
-                let path = match &settings.connection_string {
-                    None => None,
-                    Some(connection) => Some(root.join(connection.sqlite_file().ok_or_else(|| {
-                        Error::config("`dlq.connection_string` names no file")
-                            .hint("write `sqlite:///letters.db` or `sqlite:////var/lib/letters.db`")
-                    })?)),
-                };
-                Self::Table { path, table: settings.table.clone().unwrap_or_else(|| "dead_letter_queue".into()) }
+                let table = settings.table.clone().unwrap_or_else(|| "dead_letter_queue".into());
+                Self::Table { place: table_place(settings, pipeline, root)?, table }
             }
         })
+    }
+}
+
+/// The database that a table of dead letters is in: the one that is named, else the PostgreSQL that is loaded, else the host's own.
+fn table_place(settings: &Settings, pipeline: &Pipeline, root: &Path) -> Result<TablePlace> {
+    let loaded = match &pipeline.load.sink {
+        // A file is written by one at a time, and the load writes to it until its end.
+        Sink::Database(sink) if sink.connection_string.dialect == Dialect::Postgres => Some(sink),
+        _ => None,
+    };
+    let connection = settings.connection_string.as_ref().or(loaded.map(|sink| &sink.connection_string));
+    let Some(connection) = connection else {
+        return match &settings.schema_name {
+            Some(schema) => Err(Error::config(format!(
+                "`dlq.schema_name` is `{schema}`, but the dead letters go to SQLite, or to where the host keeps its own tables"
+            ))
+            .hint("leave `schema_name` out, or name a database by `connection_string`")),
+            None => Ok(TablePlace::State),
+        };
+    };
+    match connection.dialect {
+        Dialect::Postgres => {
+            let tunnel = loaded.filter(|sink| sink.connection_string == *connection).and_then(|sink| sink.ssh_tunnel.clone());
+            Ok(TablePlace::Postgres { connection: connection.clone(), tunnel, schema: settings.schema_name.clone() })
+        }
+        Dialect::Sqlite => {
+            if let Some(schema) = &settings.schema_name {
+                let message = format!("`dlq.schema_name` is `{schema}`, but the dead letters go to SQLite, which has no schemas");
+                return Err(Error::config(message).hint("leave `schema_name` out"));
+            }
+            let file = connection.sqlite_file().ok_or_else(|| {
+                Error::config("`dlq.connection_string` names no file")
+                    .hint("write `sqlite:///letters.db` or `sqlite:////var/lib/letters.db`")
+            })?;
+            let file = root.join(file);
+            if matches!(&pipeline.load.sink, Sink::Database(sink) if sink.connection_string.sqlite_file().is_some_and(|sink| root.join(sink) == file))
+            {
+                let message = format!("the dead letters go to `{}`, which is loaded: SQLite lets one write at a time", file.display());
+                return Err(Error::config(message).hint("name another file under `dlq.connection_string`, or leave it out"));
+            }
+            Ok(TablePlace::File(file))
+        }
+        Dialect::Mysql | Dialect::Mssql | Dialect::Oracle => {
+            let message = format!("`dlq.connection_string` is `{connection}`, but dead letters go to PostgreSQL or SQLite only");
+            Err(Error::config(message).hint("write `postgresql://user:${PASSWORD}@host/name` or `sqlite:///letters.db`"))
+        }
     }
 }
 

@@ -392,9 +392,11 @@ pub struct Progress {
     pub fuel: Vec<(String, u64)>,
     /// Share of the input that was read, 0 to 1, by bytes; absent where a format does not tell.
     pub share: Option<f64>,
+    /// How the rows are pulled: `full`, `streaming` or `hybrid`.
+    pub mode: &'static str,
 }
 
-/// How far a run is, in the nine fields of the format: what `run --progress json` prints.
+/// How far a run is, in the nine fields of the format and `mode`: what `run --progress json` prints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProgressEvent {
     /// What is going on.
@@ -415,6 +417,8 @@ pub struct ProgressEvent {
     pub memory_mb: f64,
     /// Rows that were refused so far.
     pub errors: u64,
+    /// How the rows are pulled: `full`, `streaming` or `hybrid`.
+    pub mode: &'static str,
 }
 
 impl Progress {
@@ -431,6 +435,7 @@ impl Progress {
             remaining_s: self.share.filter(|share| *share > 0.0).map(|share| round(self.seconds * (1.0 - share) / share)),
             memory_mb: round(self.memory_mb),
             errors: self.rows.rejected,
+            mode: self.mode,
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Ledger<'a> {
     pub(super) splits: usize,
     /// What was told of the progress at last.
     pub(super) last: Progress,
+    /// How the rows are pulled.
+    pub(super) mode: &'static str,
     /// What the splits before it have staged.
     pub(super) staged: Vec<Staged>,
     /// What they came to, dead letters of this split included.
@@ -64,6 +66,7 @@ impl Ledger<'_> {
             memory_mb: process::memory_mb(),
             fuel: std::mem::take(&mut self.last.fuel),
             share: Some(1.0),
+            mode: self.mode,
         });
     }
 
@@ -93,6 +96,7 @@ impl Watcher for Ledger<'_> {
         progress.batches += self.totals.batches;
         progress.seconds = self.totals.elapsed + self.clock.elapsed().as_secs_f64();
         progress.memory_mb = process::memory_mb();
+        progress.mode = self.mode;
         // Splits are about the same size.
         progress.share = progress.share.map(|share| (self.split as f64 + share) / self.splits as f64);
         self.last.clone_from(progress);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::RunOptions;
 use crate::batch::Reject;
 use crate::error::{Error, PhaseName, Result};
-use crate::plan::{DeadLetters as Place, Plan};
+use crate::plan::{DeadLetters as Place, Plan, TablePlace};
 use crate::report::{DeadLetterReport, StageLetters};
 use crate::sink::RunName;
 use crate::sink::dead_letters::{self, DeadLetters, Flushed};
-use crate::state::letters::TableLetters;
-use crate::state::state_file;
+use crate::state::letters::{TableAt, TableLetters};
+use crate::state::{Home, Shared};
 
 /// Dead letters of one run.
 pub(super) struct Letters {
@@ -38,7 +38,7 @@ impl Letters {
             let place = match place {
                 _ if options.dry_run => dead_letters::Place::Nowhere,
                 Place::File(path) => dead_letters::Place::File(path.clone()),
-                Place::Table { path, table } => dead_letters::Place::Table(table_of(path.as_deref(), table, options)?),
+                Place::Table { place, table } => dead_letters::Place::Table(table_of(place, table, plan, options)?),
                 Place::Memory => dead_letters::Place::Memory,
                 Place::Off => dead_letters::Place::Nowhere,
             };
@@ -133,16 +133,36 @@ impl Letters {
 }
 
 /// Opens the table of dead letters, so that what is wrong with it shows before a row is read.
-fn table_of(path: Option<&Path>, table: &str, options: &RunOptions) -> Result<Arc<TableLetters>> {
-    let state = || {
-        let folder = options.state_dir.as_deref().ok_or_else(|| {
-            Error::config("the dead letters go to the state database, but there is no folder for it")
+fn table_of(place: &TablePlace, table: &str, plan: &Plan, options: &RunOptions) -> Result<Arc<TableLetters>> {
+    let at = table_at(place, options.state.as_ref(), &plan.root)?;
+    TableLetters::open(&at, table).map(Arc::new).map_err(|error| error.in_phase(PhaseName::Load))
+}
+
+/// The database that a table of dead letters is in; `root` is the contract directory.
+///
+/// # Errors
+/// Config, where the host's own is meant and there is none.
+pub fn table_at(place: &TablePlace, home: Option<&Home>, root: &Path) -> Result<TableAt> {
+    let home = |what: &str| {
+        home.ok_or_else(|| {
+            Error::config(format!("the dead letters {what}, but there is no folder for it"))
                 .hint("pass `--state-dir FOLDER`, or name a database: `dlq: {backend: database, connection_string: sqlite:///letters.db}`")
-        });
-        folder.map(state_file)
+        })
     };
-    let path = path.map_or_else(state, |path| Ok(path.to_owned()))?;
-    TableLetters::open(&path, table).map(Arc::new).map_err(|error| error.in_phase(PhaseName::Load))
+    Ok(match place {
+        TablePlace::File(path) => TableAt::File(path.clone()),
+        TablePlace::State => {
+            let home = home("go to the state database")?;
+            match home.database() {
+                Some(shared) => TableAt::Shared { shared, folder: home.folder.clone() },
+                None => TableAt::File(home.file()),
+            }
+        }
+        TablePlace::Postgres { connection, tunnel, schema } => {
+            let shared = Shared { connection: connection.clone(), tunnel: tunnel.clone(), root: root.to_owned(), schema: schema.clone() };
+            TableAt::Shared { shared, folder: home("are staged in the state folder")?.folder.clone() }
+        }
+    })
 }
 
 /// Refuses dead letters that would be mixed up with what is read, or lost under what is written.

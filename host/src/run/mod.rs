@@ -49,6 +49,7 @@ use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
+pub use self::letters::table_at;
 use crate::config::extract::Source as SourceConfig;
 use crate::config::load::Sink as SinkConfig;
 use crate::crash;
@@ -447,6 +448,7 @@ impl Work<'_> {
             split: 0,
             splits: 1,
             last: Progress::default(),
+            mode: self.plan.mode.name(),
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
             newer: self.newer,

@@ -1,7 +1,6 @@
 //! How a plan is run.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
@@ -12,6 +11,7 @@ use crate::plan::Plan;
 use crate::sandbox::Network;
 use crate::sink::Mark;
 use crate::source::{self, ReadOptions, Since, Source, Surroundings};
+use crate::state::Home;
 
 /// How a plan is run.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub struct RunOptions {
     pub max_memory_mb: Option<NonZeroU64>,
     /// How it keeps checkpoints, where it does; a dry run keeps none.
     pub checkpoints: Option<Checkpoints>,
-    /// The folder that keeps what is to outlive the process, such as tables of dead letters without a database of their own.
-    pub state_dir: Option<PathBuf>,
+    /// Where the host keeps what is to outlive the process, such as tables of dead letters without a database of their own.
+    pub state: Option<Home>,
     /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
     pub mark: Option<Mark>,
     /// What the operator allows on the network: sources obey it as guests do.
@@ -73,7 +73,7 @@ impl Default for RunOptions {
             reached: None,
             max_memory_mb: None,
             checkpoints: None,
-            state_dir: None,
+            state: None,
             mark: None,
             network: Network::default(),
         }

@@ -1,6 +1,7 @@
 //! The first rows after each step, and what each step made of them; nothing is written.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::Rows;
 use crate::sandbox::Sandbox;
-use crate::source::{Decoded, ReadOptions, Source};
+use crate::source::{Decoded, Newer, ReadOptions, Source};
 use crate::stage::{Output, Stage};
 
 /// Bytes of input that are read at once.
@@ -105,12 +106,14 @@ pub fn preview(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, show: usize
         Err(error) => (false, Some(error)),
     };
     let source = open_source(plan, options, see_batches)?;
+    let newer = plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()));
+    let source: Arc<dyn Source> = newer.transpose()?.map_or(source, |newer| Arc::new(Arc::new(newer)));
     let schema = source.schema();
     let (mut plan, mut error) = (plan.clone(), missing);
     let mut apply = open_as_far(&mut plan, options, sandbox, &schema, &mut error)?;
     let mut looking = Looking::new(&plan, options, sandbox, &apply, &schema, show)?;
     let mut counts = Rows::default();
-    let done = looking.read(source.as_ref(), &mut apply, &mut counts);
+    let done = looking.read(source.as_ref(), plan.limit, &mut apply, &mut counts);
     error = error.or(done.err());
     let mut rows = apply.rows();
     rows.add(&counts);
@@ -124,17 +127,18 @@ pub fn preview(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, show: usize
     Ok(Preview { looks, rows, error })
 }
 
-fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool) -> Result<Box<dyn Source>> {
+fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool) -> Result<Arc<dyn Source>> {
     let read = ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes: CHUNK_BYTES,
-        limit: plan.limit,
+        // Where only newer rows count, they are looked for behind the old ones.
+        limit: plan.limit.filter(|_| plan.incremental.is_none()),
         converted: plan.converted.clone(),
         as_text: plan.as_text.clone(),
         ..ReadOptions::default()
     };
-    options.open_source(plan, read)
+    options.open_source(plan, read).map(Arc::from)
 }
 
 /// Opens as many steps as can be; what stands in the way of the rest is noted.
@@ -241,9 +245,10 @@ fn renames(step: &serde_json::Value) -> Vec<(String, String)> {
 }
 
 impl Looking<'_> {
-    /// Reads all that there is to read and passes it through the stages.
-    fn read(&mut self, source: &dyn Source, apply: &mut Apply, counts: &mut Rows) -> Result<()> {
-        for split in source.splits(NonZeroUsize::MIN)? {
+    /// Reads what there is to read, up to so many rows, and passes it through the stages.
+    fn read(&mut self, source: &dyn Source, limit: Option<u64>, apply: &mut Apply, counts: &mut Rows) -> Result<()> {
+        let mut room = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        'rows: for split in source.splits(NonZeroUsize::MIN)? {
             for chunk in source.read(&split, None)? {
                 for decoded in chunk?.decode() {
                     let Decoded { batch, rejects, skipped, filtered } = decoded?;
@@ -251,10 +256,15 @@ impl Looking<'_> {
                     counts.rejected += rejects.len() as u64;
                     counts.skipped += skipped;
                     counts.filtered += filtered;
+                    let batch = batch.slice(0, room.min(batch.rows.num_rows()));
+                    room -= batch.rows.num_rows();
                     let came = Output { batches: vec![batch.clone()], rejects, skipped, filtered, ..Output::default() };
                     self.looks[0].take(&came, self.show);
                     if batch.rows.num_rows() > 0 {
                         apply.push_watched(batch, &mut |stage, input, output| self.look(stage, input, output))?;
+                    }
+                    if room == 0 {
+                        break 'rows;
                     }
                 }
             }

@@ -9,7 +9,7 @@ pub(super) mod columnar {
         exports: { default: async },
         with: {
             "etl:transform/data.batch": crate::sandbox::state::Input,
-            "etl:transform/data.output": crate::sandbox::state::Output,
+            "etl:transform/data.output": crate::sandbox::output::Output,
         },
     });
 }
@@ -25,7 +25,7 @@ pub(super) mod records {
             "etl:transform/types": crate::sandbox::bindings::columnar::etl::transform::types,
             "etl:transform/host": crate::sandbox::bindings::columnar::etl::transform::host,
             "etl:transform/records-data.batch": crate::sandbox::state::Input,
-            "etl:transform/records-data.output": crate::sandbox::state::Output,
+            "etl:transform/records-data.output": crate::sandbox::output::Output,
         },
     });
 }

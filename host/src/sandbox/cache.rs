@@ -12,6 +12,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component as Code;
 
 use super::engine::FUEL_SCHEDULE;
+use crate::config::component::hex;
 use crate::error::{Context, Error, Result};
 
 /// Largest component that is taken.
@@ -124,7 +125,7 @@ fn key(engine: &Engine, digest: &str) -> String {
     FUEL_SCHEDULE.hash(&mut hasher);
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    super::hex(&hasher.0.finalize())
+    hex(&hasher.0.finalize())
 }
 
 /// Makes a folder that only we can write, or holds an existing one to that.

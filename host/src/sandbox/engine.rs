@@ -91,14 +91,11 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::fuel_costs;
+    use crate::config::component::hex;
 
     #[test]
     fn the_fuel_schedule_is_still_that_of_version_1() {
         let table = serde_json::to_vec(&fuel_costs()).expect("a table of numbers is JSON");
         insta::assert_snapshot!(hex(&Sha256::digest(table)), @"98e117d771dcf5efdfe5a0213cd39110fa3ffcd0ba67a4ee159fa2fbd08726af");
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

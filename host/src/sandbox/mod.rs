@@ -23,6 +23,8 @@ mod http;
 mod instance;
 mod ipc;
 mod limits;
+mod output;
+mod processed;
 mod state;
 mod wasi;
 
@@ -34,8 +36,10 @@ pub use cache::{MAX_COMPONENT_BYTES, check_component, compile_component};
 pub use component::{CONTRACT, Component, Description, Function, Scope, VERSIONS, World};
 pub use engine::FUEL_SCHEDULE;
 pub use failure::{Failure, FailureKind, amount};
-pub use instance::{Instance, Plan, Processed, Recipe, RejectedRow, Rows, Used};
+pub use instance::{Instance, Plan, Recipe, Used};
+pub use processed::{Processed, RejectedRow, Rows};
 
+use crate::config::component::hex;
 use crate::error::{Context, Error, Result};
 use crate::plan::Grants;
 
@@ -127,12 +131,4 @@ impl Sandbox {
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
 }

@@ -146,7 +146,7 @@ impl Bucket {
                 }
             };
         }
-        let steps = self.steps(uploads, parts, moves).inspect_err(|_| {})?;
+        let steps = self.steps(uploads, parts, moves)?;
         let removals = removals.iter().map(|key| key.to_string_lossy().into_owned()).filter(|key| !keys.contains(key)).collect();
         let note = Note { run_id: self.run_id.clone(), steps, removals };
         self.take_turn(&note).inspect_err(|_| self.give_up_all(note.steps.iter().map(|step| &step.upload)))?;
@@ -203,7 +203,6 @@ impl Bucket {
                 Completed::Gone(error) => gone.push((step, error, false)),
                 Completed::Refused(error) => gone.push((step, error, true)),
             }
-            crash::at("commit.moved");
         }
         for (step, error, refused) in gone {
             // An upload that the storage does not know is completed already, by this run or by another that was at the same.

@@ -8,15 +8,21 @@
 //! The letters of a run that can be resumed stay staged, also once they were appended, until [`DeadLetters::close`]: a commit that is
 //! done again finds out what is in the file already, and adds what is not.
 
-use std::collections::{BTreeMap, VecDeque};
+mod place;
+mod staged;
+
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use place::Place;
+pub use staged::Flushed;
+use staged::{Appended, FlushedSplit, Split, State};
 
 use super::RunName;
 use super::letter::{letter, summary};
@@ -26,7 +32,7 @@ use super::workspace::{Workspace, cannot, sync_dir};
 use crate::batch::{Reason, Reject};
 use crate::error::{Context, Result};
 use crate::report::DeadLetterReport;
-use crate::state::letters::{TableLetters, lock};
+use crate::state::letters::lock;
 
 /// Letters that the memory keeps.
 const RECENT: usize = 1000;
@@ -34,95 +40,12 @@ const RECENT: usize = 1000;
 /// Letters whose reasons a failed run tells.
 const FIRST: usize = 5;
 
-/// Where dead letters go.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// To the end of a file.
-    File(PathBuf),
-    /// To a table.
-    Table(Arc<TableLetters>),
-    /// Into the report: the last 1000.
-    Memory,
-    /// Nowhere; they are counted.
-    Nowhere,
-}
-
-impl Place {
-    /// Finds the file for a path that the user gave: a folder (it is one, ends in `/`, or its name has no ending) gets a file
-    /// `<pipeline>.jsonl`; no path means `dlq/<pipeline>.jsonl` in the contract directory.
-    pub fn file(path: Option<&str>, contract: &Path, pipeline: &str) -> Self {
-        let name = format!("{}.jsonl", pipeline.replace(['/', '\\'], "_"));
-        let Some(path) = path else { return Self::File(contract.join("dlq").join(name)) };
-        let full = contract.join(path);
-        let is_folder = full.is_dir() || path.ends_with('/') || (full.extension().is_none() && !full.exists());
-        Self::File(if is_folder { full.join(name) } else { full })
-    }
-
-    /// The file that letters go to, of itself or of a table.
-    fn path(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Table(table) => Some(table.path()),
-            Self::Memory | Self::Nowhere => None,
-        }
-    }
-}
-
 /// Takes the dead letters of one run, from any thread.
 #[derive(Debug)]
 pub struct DeadLetters {
     run: RunName,
     place: Place,
     state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Opened by the first letter, so that a run without letters leaves no trace.
-    workspace: Option<Workspace>,
-    /// By split.
-    splits: BTreeMap<usize, Split>,
-    recent: VecDeque<Value>,
-    /// What a commit has appended.
-    appended: Option<Appended>,
-    /// The file that keeps what is staged while it is there, where the run can be resumed.
-    kept: Option<PathBuf>,
-}
-
-/// What a commit has appended to a file.
-#[derive(Clone, Copy, Debug)]
-struct Appended {
-    /// The file, by its number on the disk.
-    file: u64,
-    /// Its length before.
-    before: u64,
-    /// And after.
-    after: u64,
-}
-
-#[derive(Debug, Default)]
-struct Split {
-    staged: Option<(PathBuf, File)>,
-    /// Bytes staged.
-    bytes: u64,
-    counts: BTreeMap<Reason, u64>,
-    first: Vec<String>,
-}
-
-/// The letters that are on disk before the run is done: plain data, for a checkpoint.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Flushed {
-    splits: BTreeMap<usize, FlushedSplit>,
-    recent: Vec<Value>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FlushedSplit {
-    bytes: u64,
-    counts: BTreeMap<Reason, u64>,
-    first: Vec<String>,
 }
 
 impl DeadLetters {
@@ -272,11 +195,9 @@ impl DeadLetters {
                 }
             }
             Place::Table(table) => {
-                let open = |(staged, _): &(PathBuf, File)| -> Result<Box<dyn BufRead + Send>> {
-                    Ok(Box::new(BufReader::new(File::open(staged).map_err(|error| cannot("read", staged, error))?)))
-                };
+                let staged: Vec<PathBuf> = splits.values().filter_map(|split| Some(split.staged.as_ref()?.0.clone())).collect();
                 // A letter has one name, however often the run is gone on with: it is there once.
-                table.append(splits.values().filter_map(|split| split.staged.as_ref()).map(open).collect::<Result<_>>()?)?;
+                table.append(&staged)?;
                 *appended = Some(Appended { file: 0, before: 0, after: 0 });
             }
             Place::Memory | Place::Nowhere => return Ok(()),
@@ -389,12 +310,12 @@ impl DeadLetters {
         self.state().recent.iter().cloned().collect()
     }
 
-    /// The file, where the letters go to one and there are any.
+    /// The file or the database, where there are any letters and they are kept.
     pub fn path(&self) -> Option<&Path> {
         let any = self.state().splits.values().any(|split| !split.counts.is_empty());
         match &self.place {
             Place::File(path) if any => Some(path),
-            Place::Table(table) if any => Some(table.path()),
+            Place::Table(table) if any => Some(Path::new(table.title())),
             _ => None,
         }
     }
@@ -409,6 +330,9 @@ impl DeadLetters {
 
     /// Many runs may write letters to one file, so each has a workspace of its own.
     fn open_workspace(&self, path: &Path, kept: Option<&Path>) -> Result<Workspace> {
+        if let Place::Table(table) = &self.place {
+            table.make_room()?;
+        }
         let (folder, name) = self.place_of_workspace(path);
         let workspace = Workspace::open(folder, &name, &self.run.run_id)?;
         let prefix = name.strip_suffix(&self.run.run_id).unwrap_or(&name);

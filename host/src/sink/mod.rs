@@ -3,6 +3,7 @@
 mod bucket;
 mod commit;
 mod conform;
+mod csv;
 mod database;
 pub mod dead_letters;
 mod excel;
@@ -94,7 +95,7 @@ pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
         SinkConfig::File(sink) => output::Output::new(sink, root).map(|_| ()),
         SinkConfig::CloudStorage(sink) => {
             output::Output::of_objects(sink)?;
-            Store::open(&sink.storage, root, 0).map(|_| ())
+            Store::check(&sink.storage, root)
         }
         SinkConfig::Database(sink) => database::check(sink),
     }

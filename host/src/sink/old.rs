@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use super::text::{Csv, Packing, Syntax, TextFormat};
+use super::csv::Csv;
+use super::text::{Packing, Syntax, TextFormat};
 use super::workspace::cannot;
 use crate::error::{Error, Result};
 

@@ -20,6 +20,7 @@ use super::partition::Partition;
 use super::text::{Packing, Syntax, TextFormat};
 use super::workspace::cannot;
 use crate::config::cloud::CloudSink;
+use crate::config::component::hex;
 use crate::config::extract::Format;
 use crate::config::load::{Compression, FileSink, WriteMode};
 use crate::error::{Error, Result};
@@ -181,7 +182,7 @@ impl Output {
             Layout::Hive { .. } => {
                 let time = run.started.format("%Y%m%dT%H%M%SZ");
                 let digest = Sha256::digest(&run.run_id);
-                let id: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+                let id = hex(&digest[..4]);
                 self.folder.join(folder).join(format!("{}_{time}_{id}-{split:05}-{number:05}{}", self.stem, self.extension))
             }
         }

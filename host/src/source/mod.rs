@@ -93,6 +93,17 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
     }
 }
 
+/// Checks a source without asking anybody for anything.
+///
+/// # Errors
+/// Config, where options cannot be.
+pub fn check(source: &SourceConfig, root: &Path) -> Result<()> {
+    match source {
+        SourceConfig::CloudStorage(source) => Store::check(&source.storage, root).and_then(|()| objects::check(&source.storage)),
+        _ => Ok(()),
+    }
+}
+
 /// Opens a file source: finds its files and out of what columns they are; `root` is what a relative path starts at.
 ///
 /// # Errors

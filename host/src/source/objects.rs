@@ -15,21 +15,27 @@ const MATCH: MatchOptions = MatchOptions { case_sensitive: true, require_literal
 
 /// Finds the objects, in the order of their names.
 pub(super) fn find(storage: &Storage, store: &Store) -> Result<Found> {
-    let objects = match (&storage.path, &storage.prefix) {
-        (Some(_), Some(_)) => {
-            return Err(Error::config("`storage` says both `path` and `prefix`").hint("keep one of them"));
-        }
-        (Some(_), None) if is_one(storage) => vec![one(storage.place(), store)?],
-        _ => several(storage, store)?,
-    };
+    check(storage)?;
+    let objects = if is_one(storage) { vec![one(storage.place(), store)?] } else { several(storage, store)? };
     let places = objects.into_iter().map(|object| (store.url(&object.key), Place::Object(store.clone(), Arc::new(object)))).collect();
     Ok(Found { path: storage.to_string(), noun: "object", places })
+}
+
+/// Checks what says which objects are read.
+pub(super) fn check(storage: &Storage) -> Result<()> {
+    if storage.path.is_some() && storage.prefix.is_some() {
+        return Err(Error::config("`storage` says both `path` and `prefix`").hint("keep one of them"));
+    }
+    if storage.path.is_some() && storage.place().contains(['*', '?', '[']) {
+        pattern("path", storage.place())?;
+    }
+    storage.pattern.as_deref().map_or(Ok(()), |text| pattern("pattern", text).map(|_| ()))
 }
 
 /// Whether the path is that of one object.
 fn is_one(storage: &Storage) -> bool {
     let place = storage.place();
-    storage.pattern.is_none() && !place.is_empty() && !place.ends_with('/') && !place.contains(['*', '?', '['])
+    storage.path.is_some() && storage.pattern.is_none() && !place.is_empty() && !place.ends_with('/') && !place.contains(['*', '?', '['])
 }
 
 fn one(key: &str, store: &Store) -> Result<Object> {

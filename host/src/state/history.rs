@@ -1,27 +1,26 @@
 //! The record of every run: written when it starts and when it ends.
 //!
-//! A run holds a lock file for as long as its process lives. One whose record says `running` and whose lock is free has died without a
-//! word; whoever opens the history next writes that down.
+//! A run holds a lock for as long as its process lives. One whose record says `running` and whose lock is free has died without a word;
+//! whoever opens the history next writes that down. What the run's own process says at its end counts more than that: the lock of a shared
+//! database goes where its connection breaks, though the run goes on.
 
-use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use chrono::{SecondsFormat, Utc};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
-use uuid::Uuid;
 
-use super::FILE;
-use super::database::{Database, create_folder};
+use super::database::{Cell, Database, Row, Versions};
+use super::home::Home;
 use super::journal::Journal;
+use super::running::Held;
 use super::stats::{Ended, PipelineStats};
-use crate::error::{Context, Error, Fault, Result};
+use super::unsent;
+use crate::error::{Context, Fault, Result};
 use crate::report::{ErrorReport, Phase, PhaseStatus, RunReport, Status};
 
-/// What each version of the tables changed.
-const VERSIONS: [&str; 1] = ["CREATE TABLE runs (
+/// The tables.
+const VERSIONS: Versions = Versions {
+    part: "runs",
+    sqlite: &["CREATE TABLE runs (
     run_id TEXT PRIMARY KEY,
     pipeline TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -36,12 +35,32 @@ const VERSIONS: [&str; 1] = ["CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_start ON runs (started);
 CREATE INDEX runs_by_pipeline ON runs (pipeline, started);
-CREATE INDEX runs_open ON runs (run_id) WHERE status = 'running' OR journaled = 0;"];
+CREATE INDEX runs_open ON runs (run_id) WHERE status = 'running' OR journaled = 0;"],
+    // Names and times are compared byte by byte, as SQLite does, whatever the language of the database.
+    postgres: &["CREATE TABLE runs (
+    run_id TEXT COLLATE \"C\" PRIMARY KEY,
+    pipeline TEXT COLLATE \"C\" NOT NULL,
+    status TEXT NOT NULL,
+    started TEXT COLLATE \"C\" NOT NULL,
+    ended TEXT COLLATE \"C\",
+    seconds DOUBLE PRECISION NOT NULL,
+    rows_read BIGINT NOT NULL,
+    rows_loaded BIGINT NOT NULL,
+    rows_rejected BIGINT NOT NULL,
+    journaled BIGINT NOT NULL DEFAULT 0,
+    record TEXT NOT NULL
+);
+CREATE INDEX runs_by_start ON runs (started);
+CREATE INDEX runs_by_pipeline ON runs (pipeline, started);
+CREATE INDEX runs_open ON runs (run_id) WHERE status = 'running';"],
+};
 
-/// The records of all runs, in a folder.
+/// The records of all runs, in a folder or in a database that servers share.
 #[derive(Debug)]
 pub struct History {
+    /// Of this machine: locks, the journal, and what a shared database has not taken yet.
     folder: PathBuf,
+    is_shared: bool,
     database: Database,
 }
 
@@ -60,35 +79,30 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct Recording<'a> {
     history: &'a History,
-    lock: PathBuf,
-    _held: File,
+    held: Held<'a>,
 }
 
 impl History {
-    /// Opens the history of a state folder to write to it, and makes it where there is none.
+    /// Opens the history to write to it, and makes it where there is none.
     ///
     /// # Errors
     /// Outside, where it cannot be written, or was written by a newer version.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let database = Database::open(&folder.join(FILE))?;
-        database.migrate(&VERSIONS)?;
-        let history = Self { folder: folder.to_owned(), database };
+    pub fn open(home: &Home) -> Result<Self> {
+        let history = Self::of(home, home.open()?)?;
         history.settle()?;
         Ok(history)
     }
 
-    /// Opens the history of a state folder to look at it; `None` where there is none.
+    /// Opens the history to look at it; `None` where there is none.
     ///
     /// # Errors
     /// Outside, where it cannot be read, or was written by a newer version.
-    pub fn look_at(folder: &Path) -> Result<Option<Self>> {
-        let Some(database) = Database::look_at(&folder.join(FILE))? else { return Ok(None) };
-        let has_runs = "SELECT count(*) FROM sqlite_schema WHERE name = 'runs'";
-        if database.read(async |connection| sqlx::query_scalar::<_, i64>(has_runs).fetch_one(connection).await)? == 0 {
+    pub fn look_at(home: &Home) -> Result<Option<Self>> {
+        let Some(database) = home.look_at()? else { return Ok(None) };
+        if !database.has_table("runs")? {
             return Ok(None);
         }
-        database.migrate(&VERSIONS)?;
-        let history = Self { folder: folder.to_owned(), database };
+        let history = Self::of(home, database)?;
         // A disk that cannot be written is no reason not to read.
         if let Err(error) = history.settle() {
             tracing::debug!(%error, "runs that died cannot be noted");
@@ -96,19 +110,20 @@ impl History {
         Ok(Some(history))
     }
 
+    fn of(home: &Home, database: Database) -> Result<Self> {
+        database.migrate(&VERSIONS)?;
+        Ok(Self { folder: home.folder.clone(), is_shared: home.shared.is_some(), database })
+    }
+
     /// Writes down that a run has started. One that is resumed goes on with its record.
     ///
     /// # Errors
     /// Outside, where it cannot be written.
     pub fn begin(&self, report: &RunReport) -> Result<Recording<'_>> {
-        let lock = self.lock_of(&report.run_id);
-        if let Some(folder) = lock.parent().filter(|folder| !folder.exists()) {
-            create_folder(folder)?;
-        }
-        let held = hold(&lock, &report.run_id)?;
+        let held = Held::take(&self.database, &self.folder, self.is_shared, &report.run_id)?;
         // Recorded once the lock is held: nobody may take it for dead.
-        self.put(report)?;
-        Ok(Recording { history: self, lock, _held: held })
+        self.put(report, Says::Anybody)?;
+        Ok(Recording { history: self, held })
     }
 
     /// The last runs, the latest first.
@@ -117,11 +132,10 @@ impl History {
     /// Outside.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<RunReport>> {
         let Filter { pipeline, status, limit } = filter;
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT record FROM runs");
-        narrow(&mut query, pipeline.as_deref(), *status);
-        query.push(" ORDER BY started DESC, run_id LIMIT ").push_bind(limit.map_or(-1, i64::from));
-        let records = self.database.read(async |connection| query.build_query_scalar::<String>().fetch_all(connection).await)?;
-        records.iter().map(|record| self.parse(record)).collect()
+        let (which, mut cells) = narrow(pipeline.as_deref(), *status);
+        cells.push(Cell::Integer(limit.map_or(i64::MAX, i64::from)));
+        let query = format!("SELECT record FROM runs{which} ORDER BY started DESC, run_id LIMIT ${}", cells.len());
+        self.records(&query, &cells)
     }
 
     /// The runs whose id starts so, at most `most`.
@@ -129,25 +143,19 @@ impl History {
     /// # Errors
     /// Outside.
     pub fn find(&self, prefix: &str, most: u32) -> Result<Vec<RunReport>> {
-        // A range, since `_` and `%` of LIKE may stand in an id.
-        let query = "SELECT record FROM runs WHERE substr(run_id, 1, length(?1)) = ?1 ORDER BY run_id = ?1 DESC, started DESC LIMIT ?2";
-        let found = async |connection: &mut SqliteConnection| {
-            sqlx::query_scalar::<_, String>(query).bind(prefix).bind(i64::from(most)).fetch_all(connection).await
-        };
-        self.database.read(found)?.iter().map(|record| self.parse(record)).collect()
+        // A comparison of beginnings, since `_` and `%` of LIKE may stand in an id.
+        let query = "SELECT record FROM runs WHERE substr(run_id, 1, length($1)) = $1 ORDER BY run_id = $1 DESC, started DESC LIMIT $2";
+        self.records(query, &[prefix.into(), Cell::Integer(most.into())])
     }
 
     /// The last run of the pipeline in a contract directory.
     ///
     /// # Errors
     /// Outside.
-    pub fn last_of(&self, directory: &Path) -> Result<Option<RunReport>> {
-        let query = "SELECT record FROM runs WHERE record ->> '$.directory' = ? ORDER BY started DESC LIMIT 1";
-        let directory = directory.to_string_lossy().into_owned();
-        let found = async |connection: &mut SqliteConnection| {
-            sqlx::query_scalar::<_, String>(query).bind(&directory).fetch_optional(connection).await
-        };
-        self.database.read(found)?.map(|record| self.parse(&record)).transpose()
+    pub fn last_of(&self, directory: &std::path::Path) -> Result<Option<RunReport>> {
+        let member = if self.is_shared { "record::json ->> 'directory'" } else { "record ->> '$.directory'" };
+        let query = format!("SELECT record FROM runs WHERE {member} = $1 ORDER BY started DESC LIMIT 1");
+        Ok(self.records(&query, &[directory.to_string_lossy().into_owned().into()])?.pop())
     }
 
     /// Ids of the last runs, the latest first.
@@ -155,8 +163,7 @@ impl History {
     /// # Errors
     /// Outside.
     pub fn ids(&self, most: u32) -> Result<Vec<String>> {
-        let query = "SELECT run_id FROM runs ORDER BY started DESC LIMIT ?";
-        self.database.read(async |connection| sqlx::query_scalar(query).bind(i64::from(most)).fetch_all(connection).await)
+        self.texts("SELECT run_id FROM runs ORDER BY started DESC LIMIT $1", &[Cell::Integer(most.into())])
     }
 
     /// Names of all pipelines that have run.
@@ -164,8 +171,7 @@ impl History {
     /// # Errors
     /// Outside.
     pub fn pipelines(&self) -> Result<Vec<String>> {
-        let query = "SELECT DISTINCT pipeline FROM runs ORDER BY pipeline";
-        self.database.read(async |connection| sqlx::query_scalar(query).fetch_all(connection).await)
+        self.texts("SELECT DISTINCT pipeline FROM runs ORDER BY pipeline", &[])
     }
 
     /// What all runs that have ended come to, by pipeline.
@@ -173,134 +179,136 @@ impl History {
     /// # Errors
     /// Outside.
     pub fn stats(&self, pipeline: Option<&str>) -> Result<Vec<PipelineStats>> {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT pipeline, status, started, seconds, rows_read, rows_loaded, rows_rejected FROM runs");
-        narrow(&mut query, pipeline, None);
-        query.push(" ORDER BY pipeline, started");
-        let ended = |row: SqliteRow| Ended {
-            pipeline: row.get(0),
-            status: row.get(1),
-            started: row.get(2),
-            seconds: row.get(3),
-            rows: [4, 5, 6].map(|column| row.get::<i64, _>(column) as u64),
+        let (which, cells) = narrow(pipeline, None);
+        let query = format!(
+            "SELECT pipeline, status, started, seconds, rows_read, rows_loaded, rows_rejected FROM runs{which} ORDER BY pipeline, started"
+        );
+        let ended = |mut row: Row| Ended {
+            pipeline: row.text(0),
+            status: row.text(1),
+            started: row.text(2),
+            seconds: row.real(3),
+            rows: [4, 5, 6].map(|column| row.integer(column) as u64),
         };
-        let rows = self.database.read(async |connection| query.build().fetch_all(connection).await)?;
+        let rows = self.database.read(async |session| session.rows(&query, &cells).await)?;
         Ok(PipelineStats::of(rows.into_iter().map(ended)))
     }
 
-    /// Notes of runs whose process has died that they failed, and brings the journal up to date.
-    fn settle(&self) -> Result<()> {
-        let open = "SELECT record FROM runs WHERE status = 'running'";
-        let records = self.database.read(async |connection| sqlx::query_scalar::<_, String>(open).fetch_all(connection).await)?;
-        for record in records {
-            let mut report = self.parse(&record)?;
-            let lock = self.lock_of(&report.run_id);
-            let held = match File::options().write(true).open(&lock) {
-                Ok(file) => match file.try_lock() {
-                    Ok(()) => Some(file),
-                    Err(_) => continue,
-                },
-                Err(_) => None,
-            };
-            die(&mut report);
-            self.put(&report)?;
-            // It goes last: whoever comes in between finds it free, and the record ended.
-            let _ = fs::remove_file(&lock);
-            drop(held);
-        }
-        self.publish()
+    fn texts(&self, query: &str, cells: &[Cell]) -> Result<Vec<String>> {
+        let rows = self.database.read(async |session| session.rows(query, cells).await)?;
+        Ok(rows.into_iter().map(|mut row| row.text(0)).collect())
     }
 
-    /// Appends what has ended to the journal.
-    fn publish(&self) -> Result<()> {
-        let waiting = "SELECT run_id, record FROM runs WHERE journaled = 0 AND status <> 'running' ORDER BY ended";
-        let read = async |connection: &mut SqliteConnection| sqlx::query(waiting).fetch_all(connection).await;
-        if self.database.read(read)?.is_empty() {
+    fn records(&self, query: &str, cells: &[Cell]) -> Result<Vec<RunReport>> {
+        self.texts(query, cells)?.iter().map(|record| self.parse(record)).collect()
+    }
+
+    /// Sends what waits to be sent, notes of runs whose process has died that they failed, and brings the journal up to date.
+    fn settle(&self) -> Result<()> {
+        unsent::send(&self.folder, |report| self.put(report, Says::ItsProcess))?;
+        for record in self.texts("SELECT record FROM runs WHERE status = 'running'", &[])? {
+            let mut report = self.parse(&record)?;
+            let Some(held) = Held::of_dead(&self.database, &self.folder, self.is_shared, &report.run_id)? else { continue };
+            die(&mut report);
+            self.put(&report, Says::Anybody)?;
+            if self.is_shared {
+                self.publish(Some(&report))?;
+            }
+            // It goes last: whoever comes in between finds it free, and the record ended.
+            held.end();
+        }
+        if self.is_shared { Ok(()) } else { self.publish(None) }
+    }
+
+    /// Appends what has ended to the journal of this machine: of a shared database only what this process saw end.
+    fn publish(&self, ended: Option<&RunReport>) -> Result<()> {
+        if let (true, Some(report)) = (self.is_shared, ended) {
+            let record = serde_json::to_string(report).bug(|| "a record is not JSON".into())?;
+            if !self.folder.exists() {
+                super::database::create_folder(&self.folder)?;
+            }
+            return Journal::open(&self.folder)?.append(&[(report.run_id.clone(), record)]);
+        }
+        let waiting = || -> Result<Vec<(String, String)>> {
+            let query = "SELECT run_id, record FROM runs WHERE journaled = 0 AND status <> 'running' ORDER BY ended";
+            let rows = self.database.read(async |session| session.rows(query, &[]).await)?;
+            Ok(rows.into_iter().map(|mut row| (row.text(0), row.text(1))).collect())
+        };
+        if waiting()?.is_empty() {
             return Ok(());
         }
         // What is waiting is looked up again under the lock: another process may have appended it.
         let journal = Journal::open(&self.folder)?;
-        let records: Vec<(String, String)> = self.database.read(read)?.into_iter().map(|row| (row.get(0), row.get(1))).collect();
+        let records = waiting()?;
         journal.append(&records)?;
-        self.database.write(async |connection| {
+        self.database.write(async |session| {
             for (run_id, _) in &records {
-                sqlx::query("UPDATE runs SET journaled = 1 WHERE run_id = ?").bind(run_id).execute(&mut *connection).await?;
+                session.execute("UPDATE runs SET journaled = 1 WHERE run_id = $1", &[run_id.as_str().into()]).await?;
             }
             Ok(())
         })
     }
 
-    /// Writes a record. That of a run which has ended is changed only where the run goes on.
-    fn put(&self, report: &RunReport) -> Result<()> {
+    /// Writes a record. That of a run which has ended is changed only where the run goes on, or its own process says how it ended.
+    fn put(&self, report: &RunReport, who: Says) -> Result<()> {
         let record = serde_json::to_string(report).bug(|| "a record is not JSON".into())?;
         let change = "INSERT INTO runs (run_id, pipeline, status, started, ended, seconds, rows_read, rows_loaded, rows_rejected, record)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-            ON CONFLICT (run_id) DO UPDATE SET pipeline = ?2, status = ?3, started = ?4, ended = ?5, seconds = ?6, rows_read = ?7,
-            rows_loaded = ?8, rows_rejected = ?9, record = ?10, journaled = 0 WHERE status = 'running' OR ?3 = 'running'";
-        self.database.write(async |connection| {
-            let query = sqlx::query(AssertSqlSafe(change)).bind(&report.run_id).bind(&report.pipeline).bind(report.status.name());
-            let query = query.bind(&report.started).bind(&report.ended).bind(report.seconds);
-            let rows = [report.rows.read, report.rows.loaded, report.rows.rejected];
-            rows.into_iter().fold(query, |query, rows| query.bind(rows as i64)).bind(&record).execute(connection).await.map(|_| ())
-        })
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            ON CONFLICT (run_id) DO UPDATE SET pipeline = $2, status = $3, started = $4, ended = $5, seconds = $6, rows_read = $7,
+            rows_loaded = $8, rows_rejected = $9, record = $10, journaled = 0 WHERE runs.status = 'running' OR $3 = 'running' OR $11 = 1";
+        let RunReport { run_id, pipeline, started, ended, seconds, rows, .. } = report;
+        let mut cells: Vec<Cell> = vec![run_id.as_str().into(), pipeline.as_str().into(), report.status.name().into()];
+        cells.extend([started.as_str().into(), ended.into(), Cell::Real(*seconds), rows.read.into(), rows.loaded.into()]);
+        cells.extend([rows.rejected.into(), record.into(), Cell::Integer(i64::from(who == Says::ItsProcess))]);
+        self.database.write(async |session| session.execute(change, &cells).await.map(|_| ()))
     }
 
     fn parse(&self, record: &str) -> Result<RunReport> {
-        serde_json::from_str(record).outside(|| format!("a record in `{}` cannot be read", self.database.path().display()))
+        serde_json::from_str(record).outside(|| format!("a record in `{}` cannot be read", self.database.title()))
     }
+}
 
-    /// The file that a run holds for as long as its process lives.
-    fn lock_of(&self, run_id: &str) -> PathBuf {
-        // An id may be any text.
-        let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, run_id.as_bytes());
-        self.folder.join("running").join(name.to_string())
-    }
+/// Who says how a run is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// Whoever thinks so.
+    Anybody,
+    /// The process that ran it.
+    ItsProcess,
 }
 
 impl Recording<'_> {
     /// Writes down how the run has ended.
     ///
     /// # Errors
-    /// Outside, where it cannot be written; it then looks as if its process had died.
+    /// Outside, where it cannot be written; it then looks as if its process had died. What a shared database does not take waits in the
+    /// state folder for the next one that opens the history here.
     pub fn end(self, report: &RunReport) -> Result<()> {
-        self.history.put(report)?;
-        let _ = fs::remove_file(&self.lock);
-        self.history.publish()
+        let Self { history, held } = self;
+        if let Err(error) = history.put(report, Says::ItsProcess) {
+            if !history.is_shared {
+                return Err(error);
+            }
+            unsent::keep(&history.folder, report)?;
+            tracing::warn!(error = %error.one_line(), "the record of this run waits here until the shared database takes it");
+            return history.publish(Some(report));
+        }
+        held.end();
+        history.publish(Some(report))
     }
 }
 
-/// Adds to a query which runs are meant.
-fn narrow(query: &mut QueryBuilder<Sqlite>, pipeline: Option<&str>, status: Option<Status>) {
-    let mut word = " WHERE ";
+/// Which runs are meant, for a query, and its values.
+fn narrow(pipeline: Option<&str>, status: Option<Status>) -> (String, Vec<Cell>) {
+    let (mut which, mut cells) = (String::new(), Vec::new());
     for (column, value) in [("pipeline", pipeline), ("status", status.map(Status::name))] {
         if let Some(value) = value {
-            query.push(word).push(column).push(" = ").push_bind(value.to_owned());
-            word = " AND ";
+            cells.push(value.into());
+            let word = if which.is_empty() { "WHERE" } else { "AND" };
+            which.push_str(&format!(" {word} {column} = ${}", cells.len()));
         }
     }
-}
-
-/// Takes the lock of a run.
-fn hold(lock: &Path, run_id: &str) -> Result<File> {
-    let cannot = || format!("cannot hold `{}`", lock.display());
-    for _ in 0..100 {
-        let held = File::options().create(true).truncate(false).write(true).open(lock).outside(cannot)?;
-        match held.try_lock() {
-            // Whoever notes that an earlier process died removes the file.
-            Ok(()) if is_same(&held, lock) => return Ok(held),
-            Ok(()) => {}
-            // They may be at it this moment.
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
-            Err(TryLockError::Error(error)) => return Err(Error::outside(cannot()).because(error)),
-        }
-    }
-    Err(Error::outside(format!("another process is running `{run_id}`")))
-}
-
-/// Whether a path still names an open file.
-fn is_same(file: &File, path: &Path) -> bool {
-    let same = |open: fs::Metadata, named: fs::Metadata| (open.dev(), open.ino()) == (named.dev(), named.ino());
-    file.metadata().ok().zip(fs::metadata(path).ok()).is_some_and(|(open, named)| same(open, named))
+    (which, cells)
 }
 
 /// Makes of the record of a run that was running one of a run that died; when, nobody knows, so that it ends when this is noticed.
@@ -321,9 +329,11 @@ fn die(report: &mut RunReport) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::state::FILE;
 
     fn running(run_id: &str) -> RunReport {
         RunReport { run_id: run_id.into(), pipeline: "orders".into(), started: "2026-01-31T00:00:00.000Z".into(), ..RunReport::default() }
@@ -332,10 +342,10 @@ mod tests {
     #[test]
     fn tables_of_a_newer_version_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History::open(folder.path()).unwrap();
-        history.database.write(async |connection| sqlx::query("PRAGMA user_version = 9").execute(connection).await).unwrap();
-        for error in [History::open(folder.path()).unwrap_err(), History::look_at(folder.path()).unwrap_err()] {
-            let hint = "use the newer etl-host, or another folder by `--state-dir`";
+        let history = History::open(&Home::of(folder.path())).unwrap();
+        history.database.write(async |session| session.execute("PRAGMA user_version = 9", &[]).await).unwrap();
+        for error in [History::open(&Home::of(folder.path())).unwrap_err(), History::look_at(&Home::of(folder.path())).unwrap_err()] {
+            let hint = "use the newer etl-host, or another place by `--state-dir` or `--state-url`";
             assert!(error.one_line().contains("(version 9 of its tables, this one knows 1)"), "{error:?}");
             assert_eq!(error.find_hint(), Some(hint));
         }
@@ -344,20 +354,20 @@ mod tests {
     #[test]
     fn a_run_is_dead_once_nobody_holds_its_lock_and_not_before() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History::open(folder.path()).unwrap();
+        let history = History::open(&Home::of(folder.path())).unwrap();
         let recording = history.begin(&running("r1")).unwrap();
         let status = |history: &History| history.runs(&Filter::default()).unwrap()[0].status;
         // Another process looks.
-        assert_eq!(status(&History::look_at(folder.path()).unwrap().unwrap()), Status::Running);
+        assert_eq!(status(&History::look_at(&Home::of(folder.path())).unwrap().unwrap()), Status::Running);
         assert!(history.begin(&running("r1")).unwrap_err().one_line().contains("another process is running `r1`"));
         drop(recording);
-        assert_eq!(status(&History::look_at(folder.path()).unwrap().unwrap()), Status::Failed);
+        assert_eq!(status(&History::look_at(&Home::of(folder.path())).unwrap().unwrap()), Status::Failed);
         assert!(fs::read_dir(folder.path().join("running")).unwrap().next().is_none());
         // One that is resumed goes on with its record, and ends as it does.
         let recording = history.begin(&running("r1")).unwrap();
         assert_eq!(status(&history), Status::Running);
         recording.end(&RunReport { status: Status::Success, seconds: 1.5, ..running("r1") }).unwrap();
-        assert_eq!(status(&History::open(folder.path()).unwrap()), Status::Success);
+        assert_eq!(status(&History::open(&Home::of(folder.path())).unwrap()), Status::Success);
         let journal = fs::read_to_string(folder.path().join("runs.jsonl")).unwrap();
         assert_eq!(journal.lines().map(|line| line.contains("\"status\":\"success\"")).collect::<Vec<_>>(), [false, true]);
     }
@@ -369,7 +379,7 @@ mod tests {
         fs::write(&file, "not a database, but long enough to be looked at as one, which is what this text is for\n".repeat(20)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let before = fs::read(&file).unwrap();
-        let error = History::open(folder.path()).unwrap_err();
+        let error = History::open(&Home::of(folder.path())).unwrap_err();
         assert_eq!(error.find_hint(), Some("it is damaged or no SQLite database: move it away, a new one is made"), "{error:?}");
         assert_eq!(fs::read(&file).unwrap(), before);
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::servers::s3::Bucket;
 use crate::support::{Answer, Pipeline, answer};
 
 /// A pipeline that keeps checkpoints.
@@ -17,6 +19,8 @@ pub(crate) struct Kind {
     /// Whether the output has rows of an earlier run.
     pub(crate) old_output: Option<(&'static str, &'static str)>,
     pub(crate) rows: usize,
+    /// Whether it reads and writes objects, which `out` in its folder then shows.
+    pub(crate) in_bucket: bool,
 }
 
 /// Rows of which some do not convert, so that there are dead letters.
@@ -24,7 +28,7 @@ pub(crate) const SIMPLE: &str = "rename: {qty: quantity}\nconvert: {price: float
 
 /// Every kind of pipeline, by name.
 pub(crate) fn kind(name: &str) -> Kind {
-    let plain = |transform, load| Kind { transform, load, old_output: None, rows: 150_000 };
+    let plain = |transform, load| Kind { transform, load, old_output: None, rows: 150_000, in_bucket: false };
     match name {
         "json lines" => plain(SIMPLE, "path: out/orders.jsonl\n"),
         "json lines, compressed" => plain(SIMPLE, "path: out/orders.jsonl.gz\n"),
@@ -37,6 +41,13 @@ pub(crate) fn kind(name: &str) -> Kind {
         "parquet in folders" => Kind {
             old_output: Some(("out/orders/place=gone/part_20200101T000000Z_00000000-00000-00001.parquet", "old")),
             ..plain(SIMPLE, "path: out/orders\nformat: parquet\npartition_by: [place]\n")
+        },
+        "parquet in a bucket" => Kind { in_bucket: true, ..plain(SIMPLE, "orders.parquet") },
+        "json lines in a bucket" => Kind { in_bucket: true, ..plain(SIMPLE, "orders.jsonl.gz") },
+        "objects in folders" => Kind {
+            in_bucket: true,
+            old_output: Some(("out/orders/place=gone/part_20200101T000000Z_00000000-00000-00001.csv", "old")),
+            ..plain(SIMPLE, "orders/\nformat: csv\npartition_by: [place]")
         },
         "files of so many rows" => plain(SIMPLE, "path: out/orders.csv.gz\nmax_rows_per_file: 30000\n"),
         "workbook" => Kind { rows: 60_000, ..plain(SIMPLE, "path: out/orders.xlsx\n") },
@@ -92,10 +103,23 @@ impl Kind {
             .with("extract.yaml", "path: orders.csv\nbatch_size: 1000\ncheckpoint: {enabled: true, interval: 3}\n")
             .with("transform.yaml", self.transform)
             .with("load.yaml", format!("type: file\n{}", self.load));
+        let pipeline = if self.in_bucket { self.with_bucket(pipeline) } else { pipeline };
         match self.old_output {
             Some((name, content)) => pipeline.with(name, content),
             None => pipeline,
         }
+    }
+
+    /// The same from a bucket into another, whose folder on the server's disk is the pipeline's `out`.
+    fn with_bucket(&self, pipeline: Pipeline) -> Pipeline {
+        let (from, to) = (Bucket::new(), Bucket::new());
+        from.put("orders.csv", pipeline.read("orders.csv"));
+        symlink(to.folder(), pipeline.path("out")).unwrap();
+        let (path, rest) = self.load.split_once('\n').unwrap_or((self.load, ""));
+        let reading = "batch_size: 1000\ncheckpoint: {enabled: true, interval: 3}\n";
+        pipeline
+            .with("extract.yaml", format!("type: cloud_storage\n{}{reading}", from.storage("orders.csv")))
+            .with("load.yaml", format!("type: cloud_storage\n{}{rest}\n", to.storage(path)))
     }
 }
 
@@ -133,7 +157,7 @@ pub(crate) fn came(pipeline: &Pipeline, report: &Value) -> Came {
             letter.as_object_mut().unwrap().remove(volatile);
         }
         letter["metadata"].as_object_mut().unwrap().remove("run");
-        letter
+        without_bucket(letter)
     });
     let stages: Vec<Value> = report["stages"].as_array().unwrap().iter().map(|stage| json!([stage["name"], stage["counters"]])).collect();
     let counts = json!({
@@ -145,11 +169,21 @@ pub(crate) fn came(pipeline: &Pipeline, report: &Value) -> Came {
         "files": report["output"]["files"].as_array().unwrap().iter().map(|file| steady(file.as_str().unwrap())).collect::<Vec<_>>(),
         "stages": stages,
     });
-    Came { output, letters: letters.collect(), counts }
+    Came { output, letters: letters.collect(), counts: without_bucket(counts) }
+}
+
+/// The same, with objects by their names in the bucket: each bucket has a name of its own.
+fn without_bucket(value: Value) -> Value {
+    let text = value.to_string();
+    let Some((_, rest)) = text.split_once("s3://bucket-") else { return value };
+    let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    serde_json::from_str(&text.replace(&format!("s3://bucket-{number}/"), "")).unwrap()
 }
 
 /// A name without the time and the id of the run.
 fn steady(name: &str) -> String {
+    // Each bucket has a name of its own.
+    let name = name.strip_prefix("s3://").and_then(|name| name.split_once('/')).map_or(name, |(_, key)| key);
     match name.split_once("/part_") {
         Some((folder, part)) => format!("{folder}/part_{}", part.split_once('-').map_or(part, |(_, number)| number)),
         None => name.to_owned(),

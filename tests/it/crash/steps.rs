@@ -4,7 +4,7 @@ use super::pipelines::{Kind, assert_same, came, kind, ran, report, run};
 use crate::support::{Pipeline, answer};
 
 /// The steps, and how many times at most the process gets past one before it is killed there.
-const STEPS: [(&str, u32); 18] = [
+const STEPS: [(&str, u32); 20] = [
     ("run.marked", 1),
     ("checkpoint.synced", 3),
     ("checkpoint.aside", 3),
@@ -15,6 +15,8 @@ const STEPS: [(&str, u32); 18] = [
     ("letters.noted", 1),
     ("letters.torn", 1),
     ("letters.appended", 1),
+    ("upload.begun", 1),
+    ("upload.done", 1),
     ("commit.noted", 1),
     ("commit.aside", 2),
     ("commit.moved", 5),
@@ -83,6 +85,16 @@ fn an_appended_csv_survives_a_kill_at_each_step() {
 #[test]
 fn parquet_in_folders_survives_a_kill_at_each_step() {
     killed_at_each_step("parquet in folders", 25);
+}
+
+#[test]
+fn objects_survive_a_kill_at_each_step() {
+    killed_at_each_step("objects in folders", 25);
+}
+
+#[test]
+fn an_object_survives_a_kill_at_each_step() {
+    killed_at_each_step("parquet in a bucket", 20);
 }
 
 #[test]

@@ -5,44 +5,44 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// The server; it goes with the process.
-pub(super) struct Api {
-    pub(super) address: SocketAddr,
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// How many came before it.
-    pub(super) number: usize,
-    pub(super) method: String,
-    pub(super) path: String,
+    pub(crate) number: usize,
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// As it came.
-    pub(super) query: String,
+    pub(crate) query: String,
     /// The head without its first line.
-    pub(super) head: String,
-    pub(super) body: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Asked {
     /// A query parameter, unescaped only so far as tests need it.
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.split('&').filter_map(|pair| pair.split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// A query parameter that is a number.
-    pub(super) fn number(&self, name: &str) -> Option<usize> {
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
         self.param(name)?.parse().ok()
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
 }
 
 /// An answer.
-pub(super) struct Reply {
+pub(crate) struct Reply {
     status: &'static str,
     headers: String,
     body: Vec<u8>,
@@ -52,7 +52,7 @@ pub(super) struct Reply {
 
 /// What comes behind an answer that is none.
 #[derive(Clone, Copy)]
-pub(super) enum Then {
+pub(crate) enum Then {
     /// The connection is closed.
     End,
     /// Nothing, for as long as the other end waits.
@@ -62,29 +62,29 @@ pub(super) enum Then {
 }
 
 impl Reply {
-    pub(super) fn json(body: &serde_json::Value) -> Self {
+    pub(crate) fn json(body: &serde_json::Value) -> Self {
         Self::of("application/json", body.to_string())
     }
 
-    pub(super) fn of(kind: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn of(kind: &str, body: impl Into<Vec<u8>>) -> Self {
         Self { status: "200 OK", headers: format!("content-type: {kind}\r\n"), body: body.into(), raw: None }
     }
 
-    pub(super) fn status(status: &'static str) -> Self {
+    pub(crate) fn status(status: &'static str) -> Self {
         Self { status, headers: String::new(), body: Vec::new(), raw: None }
     }
 
     /// Bytes as they are, and something else than the rest.
-    pub(super) fn raw(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
+    pub(crate) fn raw(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
         Self { raw: Some((bytes.into(), then)), ..Self::status("") }
     }
 
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push_str(&format!("{name}: {value}\r\n"));
         self
     }
 
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
@@ -92,7 +92,7 @@ impl Reply {
 
 impl Api {
     /// Starts one.
-    pub(super) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -107,22 +107,22 @@ impl Api {
     }
 
     /// Its URL with a path.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The requests since it was last asked.
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     /// The queries of the requests since it was last asked.
-    pub(super) fn queries(&self) -> Vec<String> {
+    pub(crate) fn queries(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.query).collect()
     }
 
     /// A text without what differs from server to server.
-    pub(super) fn anonymous(&self, text: &str) -> String {
+    pub(crate) fn anonymous(&self, text: &str) -> String {
         text.replace(&self.address.to_string(), "HOST")
     }
 }

@@ -28,7 +28,29 @@ fn every_format_is_read() {
         output("text/xml", "<r><page/><row><a>1</a></row><row><a>2</a></row></r>", "response_format: xml\nresponse_path: r.row\n"),
         output("text/plain", "one \"line\"\nand another\t\u{1}", "response_format: text\n"),
     ];
-    insta::assert_snapshot!(all.join("\n"), @"");
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    {"a":1}
+    {"a":2}
+
+    {"a":1}
+    {"a":2}
+
+    {"a":1,"b":{"c":null}}
+
+    {"a":1}
+
+    {"a":"ä"}
+
+    {"a":1}
+    {"a":2}
+
+    {"a":1,"b":"€"}
+
+    {"a":1}
+    {"a":2}
+
+    {"text":"one \"line\"\nand another\t\u0001"}
+    "#);
 }
 
 #[test]
@@ -48,5 +70,5 @@ fn an_answer_without_records_is_an_empty_page() {
     let api = Api::start(|_| Reply::json(&json!({ "data": { "users": [], "total": 0 } })));
     let answer = run(&api, &pipeline(&format!("url: {}\nresponse_path: data.items\n", api.url("/"))), &[]);
     assert_eq!(answer.code, 1);
-    insta::assert_snapshot!(api.anonymous(&answer.stderr), @"");
+    insta::assert_snapshot!(api.anonymous(&answer.stderr), @r"error: `response_path` is `data.items`, but in `http://HOST/` `data` has no `items`; it has `users`, `total`");
 }

@@ -19,7 +19,10 @@ fn parameters_fill_the_url_and_the_rest_goes_into_the_query() {
     assert_eq!(asked.header("x-day"), Some("2024-01-01"));
     let answer = run(&api, &filled, &["--param", "user_id=.."]);
     assert_eq!(answer.code, 2);
-    insta::assert_snapshot!(answer.stderr, @"");
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: `{user}` in the URL would be `..`, which makes another path of it
+      hint: give the parameter `user` a value
+    ");
 }
 
 #[test]

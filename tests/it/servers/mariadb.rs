@@ -1,7 +1,7 @@
 //! MariaDB, which speaks as MySQL does.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Daemon, find, free_port, humble, must, skipped};
+use super::{Daemon, find, free_port, give, humble, must, skipped};
 
 /// The user's password, which must never be seen.
 pub(crate) const PASSWORD: &str = "my-s3cret-word";
@@ -54,9 +54,20 @@ impl Server {
         command.current_dir("/").args(["--no-defaults", "--bind-address=127.0.0.1", "--character-set-server=utf8mb4"]);
         command.arg(format!("--datadir={}", path("data"))).arg(format!("--socket={}", path("socket"))).arg(format!("--port={}", self.port));
         command.arg(format!("--pid-file={}", path("pid")));
+        if self.folder.path().join("tls.pem").exists() {
+            command.arg(format!("--ssl-cert={}", path("tls.pem"))).arg(format!("--ssl-key={}", path("tls.key")));
+        }
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         command.stderr(log).stdout(Stdio::null());
         self.daemon = Some(Daemon::start(command, self.port));
+    }
+
+    /// Has it serve by TLS too, with a certificate; it starts again for that.
+    pub(crate) fn serve_tls(&mut self, certificate: &Path, key: &Path) {
+        give(certificate, self.folder.path(), "tls.pem");
+        give(key, self.folder.path(), "tls.key");
+        self.stop();
+        self.resume();
     }
 
     /// Stops it as it is: connections break.

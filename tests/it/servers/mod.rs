@@ -3,13 +3,15 @@
 //! A server is started once for the whole test program where tests can share it, each with a database or a bucket of its own; a test that
 //! stops a server or makes it misbehave starts one for itself.
 
+pub(crate) mod azure;
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
 pub(crate) mod s3;
 pub(crate) mod sshd;
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -107,6 +109,17 @@ pub(crate) fn humble(program: &Path, folder: &Path) -> Command {
         command.uid(NOBODY).gid(NOBODY);
     }
     command
+}
+
+/// Gives a server a file of its own, which nobody else may read.
+pub(crate) fn give(file: &Path, folder: &Path, name: &str) -> PathBuf {
+    let given = folder.join(name);
+    fs::copy(file, &given).unwrap();
+    fs::set_permissions(&given, fs::Permissions::from_mode(0o600)).unwrap();
+    if geteuid().is_root() {
+        chown(&given, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    given
 }
 
 /// Runs a command that must succeed; answers its stdout.

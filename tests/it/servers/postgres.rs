@@ -1,7 +1,7 @@
 //! PostgreSQL.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Daemon, find, free_port, humble, must, skipped, until};
+use super::{Daemon, find, free_port, give, humble, must, skipped, until};
 
 /// The user's password, which must never be seen.
 pub(crate) const PASSWORD: &str = "pg-s3cret-word";
@@ -78,6 +78,17 @@ impl Server {
     /// Stops it as it is: connections break.
     pub(crate) fn stop(&mut self) {
         self.daemon.take().unwrap().end(Signal::QUIT);
+    }
+
+    /// Has it serve by TLS too, with a certificate.
+    pub(crate) fn serve_tls(&self, certificate: &Path, key: &Path) {
+        for (setting, file) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            let given = give(file, self.folder.path(), setting);
+            self.sql("postgres", &format!("ALTER SYSTEM SET {setting} = '{}'", given.display()));
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        until(|| self.sql("postgres", "SHOW ssl") == "on\n");
     }
 
     /// The URL of a database.

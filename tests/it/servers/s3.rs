@@ -1,12 +1,13 @@
 //! S3, in this process.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
@@ -31,6 +32,8 @@ pub(crate) struct Front {
     seen: Mutex<Vec<String>>,
     /// Requests that are answered with `503 SlowDown` from now on.
     pub(crate) overloaded: AtomicU32,
+    /// Requests that get no answer: the connection breaks.
+    pub(crate) broken: AtomicU32,
     /// Answers with a body that are cut off behind so many bytes, and how many answers.
     pub(crate) cut: AtomicU32,
     pub(crate) cut_behind: AtomicU64,
@@ -55,14 +58,30 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> =
 impl Server {
     /// Starts one.
     pub(crate) fn start() -> Self {
+        Self::serve(Some(SimpleAuth::from_single(KEY, SECRET)))
+    }
+
+    /// Starts one that asks for no key.
+    pub(crate) fn start_open() -> Self {
+        Self::serve(None)
+    }
+
+    fn serve(keys: Option<SimpleAuth>) -> Self {
         let folder = TempDir::with_prefix("s3").unwrap();
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
-        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        if let Some(keys) = keys {
+            builder.set_auth(keys);
+        }
         let (service, front) = (builder.build(), Arc::new(Front::default()));
         let listener = RUNTIME.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let port = listener.local_addr().unwrap().port();
         RUNTIME.spawn(serve(listener, service, front.clone()));
         Self { front, port, folder }
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Makes a bucket.
@@ -75,10 +94,11 @@ impl Server {
         format!("{{access_key_id: {KEY}, secret_access_key: {SECRET}, region: us-east-1, endpoint: 'http://127.0.0.1:{}'}}", self.port)
     }
 
-    /// Uploads that were begun and neither completed nor given up.
-    pub(crate) fn uploads(&self) -> usize {
+    /// Uploads to a bucket that were begun and neither completed nor given up.
+    pub(crate) fn uploads(&self, bucket: &str) -> usize {
+        let start = format!(".bucket-{}.", URL_SAFE_NO_PAD.encode(bucket));
         let names = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with(".upload-")).count()
+        names.filter(|name| name.starts_with(&start) && name.contains(".upload-")).count()
     }
 
     /// The objects of a bucket, with their bytes.
@@ -129,6 +149,11 @@ impl Bucket {
         self.server.objects(&self.name)
     }
 
+    /// Where the objects stand on the server's disk.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.server.folder.path().join(&self.name)
+    }
+
     /// Names of the objects.
     pub(crate) fn names(&self) -> Vec<String> {
         self.objects().into_keys().collect()
@@ -137,6 +162,11 @@ impl Bucket {
     /// An object's text.
     pub(crate) fn text(&self, key: &str) -> String {
         String::from_utf8(self.objects().remove(key).unwrap_or_else(|| panic!("no `{key}` in {:?}", self.names()))).unwrap()
+    }
+
+    /// Uploads to it that were begun and neither completed nor given up.
+    pub(crate) fn uploads(&self) -> usize {
+        self.server.uploads(&self.name)
     }
 
     /// Puts an object there, past the server.
@@ -168,15 +198,31 @@ async fn serve(listener: TcpListener, service: S3Service, front: Arc<Front>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, service: S3Service, front: Arc<Front>) -> Result<Response<s3s::Body>, Infallible> {
+/// Counts one off.
+fn takes(counter: &AtomicU32) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<Front>) -> Result<Response<s3s::Body>, std::io::Error> {
     let range = request.headers().get("range").map(|range| format!(" {}", range.to_str().unwrap())).unwrap_or_default();
     let is_get = request.method() == http::Method::GET;
     front.seen.lock().unwrap().push(format!("{} {}{range}", request.method(), request.uri()));
-    if front.overloaded.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+    if takes(&front.broken) {
+        return Err(std::io::ErrorKind::BrokenPipe.into());
+    }
+    if takes(&front.overloaded) {
         let text = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
         let mut response = Response::new(s3s::Body::from(text.to_owned()));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return Ok(response);
+    }
+    // Who needs no key may come with an empty one.
+    if request.headers().get("authorization").is_some_and(|authorization| authorization.as_bytes().trim_ascii_end() == b"Bearer") {
+        request.headers_mut().remove("authorization");
+    }
+    // What Google calls a precondition; all else of its XML interface is as Amazon has it.
+    if request.headers().get("x-goog-if-generation-match").is_some_and(|generation| generation == "0") {
+        request.headers_mut().insert("if-none-match", http::HeaderValue::from_static("*"));
     }
     let response = service.call(request.map(s3s::Body::from)).await.unwrap_or_else(|error| {
         let mut response = Response::new(s3s::Body::from(format!("{error:?}")));
@@ -184,7 +230,7 @@ async fn answer(request: Request<Incoming>, service: S3Service, front: Arc<Front
         response
     });
     let cuts = is_get && response.status().is_success();
-    if !cuts || front.cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+    if !cuts || !takes(&front.cut) {
         return Ok(response);
     }
     // The length is as promised, the bytes end before it: the connection breaks.

@@ -7,7 +7,7 @@ mod show;
 mod stats;
 mod time;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -15,12 +15,12 @@ use clap::{Args, Subcommand};
 
 use super::{ContractArgs, Failures, Outcome, StateArgs, contract, setup};
 use crate::batch::Reason;
-use crate::config::database::Connection;
+use crate::config::database::{Connection, Dialect};
 use crate::error::{Error, Result};
-use crate::plan::DeadLetters;
+use crate::plan::{DeadLetters, Plan, TablePlace};
 use crate::report::LetterStatus;
+use crate::run::table_at;
 use crate::state::letters::{DEFAULT_TABLE, FileLetters, Letters, Selection, TableLetters};
-use crate::state::state_file;
 
 /// Subcommands of `dlq`.
 #[derive(Debug, Subcommand)]
@@ -54,12 +54,16 @@ struct QueueArgs {
     /// Contract directory whose dead letters are meant
     #[arg(required_unless_present = "dlq")]
     directory: Option<PathBuf>,
-    /// Take this queue, without a contract directory: a file (.jsonl), a folder of such, or sqlite:///FILE
+    /// Take this queue, without a contract directory: a file (.jsonl), a folder of such, sqlite:///FILE or
+    /// postgresql://user:password@host/name
     #[arg(long, value_name = "QUEUE", conflicts_with = "directory")]
     dlq: Option<String>,
-    /// The table of a sqlite:/// queue
+    /// The table of a sqlite:/// or postgresql:// queue
     #[arg(long, value_name = "NAME", default_value = DEFAULT_TABLE, requires = "dlq")]
     table: String,
+    /// The schema of a postgresql:// queue [default: the one that the database takes]
+    #[arg(long, value_name = "NAME", requires = "dlq")]
+    schema: Option<String>,
     /// Set a variable that the files use as ${NAME}; wins over the environment
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = super::pair)]
     vars: Vec<(String, String)>,
@@ -128,13 +132,21 @@ impl QueueArgs {
     fn open(&self) -> Result<Vec<Letters>, Failures> {
         let Some(queue) = &self.dlq else {
             let plan = contract::planned_without_params(&self.contract(&[]))?;
-            return Ok(of_plan(&plan.dead_letters, &self.state)?.into_iter().collect());
+            return Ok(of_plan(&plan, &self.state)?);
         };
         if queue.contains("://") {
             let wrong = |message: String| Error::config(format!("`--dlq` {message}"));
             let connection = Connection::try_from(queue.clone()).map_err(wrong)?;
-            let file = connection.sqlite_file().ok_or_else(|| wrong("must be a file, a folder or `sqlite:///FILE`".into()))?;
-            return Ok(TableLetters::look_at(file.as_ref(), &self.table)?.map(Letters::Table).into_iter().collect());
+            let home = setup::home(&self.state)?;
+            let place = match connection.dialect {
+                Dialect::Sqlite => {
+                    TablePlace::File(connection.sqlite_file().ok_or_else(|| wrong("names no file: write `sqlite:///FILE`".into()))?.into())
+                }
+                Dialect::Postgres => TablePlace::Postgres { connection, tunnel: None, schema: self.schema.clone() },
+                _ => return Err(wrong("must be a file, a folder, `sqlite:///FILE` or `postgresql://…`".into()).into()),
+            };
+            let at = table_at(&place, Some(&home), Path::new(""))?;
+            return Ok(TableLetters::look_at(&at, &self.table)?.map(Letters::Table).into_iter().collect());
         }
         let path = PathBuf::from(queue);
         if !path.is_dir() {
@@ -164,18 +176,29 @@ impl QueueArgs {
     }
 }
 
-/// The queue of a plan; `None` where nothing was ever written to it.
-fn of_plan(letters: &DeadLetters, state: &StateArgs) -> Result<Option<Letters>> {
-    match letters {
-        DeadLetters::File(path) => Ok(Some(Letters::File(FileLetters::new(path.clone())))),
-        DeadLetters::Table { path, table } => {
-            let path = match path {
-                Some(path) => path.clone(),
-                None => state_file(&setup::state_folder(state)?),
-            };
-            Ok(TableLetters::look_at(&path, table)?.map(Letters::Table))
+/// The queues of a plan, its own and those of its validations, as far as something was ever written to them.
+fn of_plan(plan: &Plan, state: &StateArgs) -> Result<Vec<Letters>> {
+    let mut places = vec![&plan.dead_letters];
+    for own in plan.stages.iter().filter_map(|stage| stage.validation.as_ref()?.dead_letters.as_ref()) {
+        if !places.contains(&own) {
+            places.push(own);
         }
-        DeadLetters::Memory | DeadLetters::Off => Err(Error::config("this pipeline keeps no dead letters")
-            .hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them")),
+    }
+    places.retain(|place| !matches!(place, DeadLetters::Memory | DeadLetters::Off));
+    if places.is_empty() {
+        return Err(Error::config("this pipeline keeps no dead letters")
+            .hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them"));
+    }
+    places.into_iter().filter_map(|place| of_place(place, plan, state).transpose()).collect()
+}
+
+fn of_place(place: &DeadLetters, plan: &Plan, state: &StateArgs) -> Result<Option<Letters>> {
+    match place {
+        DeadLetters::File(path) => Ok(Some(Letters::File(FileLetters::new(path.clone())))),
+        DeadLetters::Table { place, table } => {
+            let at = table_at(place, Some(&setup::home(state)?), &plan.root)?;
+            Ok(TableLetters::look_at(&at, table)?.map(Letters::Table))
+        }
+        DeadLetters::Memory | DeadLetters::Off => Ok(None),
     }
 }

@@ -57,21 +57,25 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
             return Err(Error::config(format!("the pipeline has no stage `{from}`")).hint(format!("it has {}", names.join(", "))).into());
         }
     }
-    let Some(letters) = of_plan(&plan.dead_letters, &args.queue.state)? else {
+    let queues = of_plan(&plan, &args.queue.state)?;
+    if queues.is_empty() {
         return tell(args, &ReplayReport::default());
-    };
+    }
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
     let selection = Selection { prefix: args.id.clone(), ..args.selection.selection(&[]) };
-    let state_dir = setup::state_folder(&args.queue.state).ok();
-    let run =
-        RunOptions { library: setup::library(&args.library, None), network: args.network.network(), state_dir, ..RunOptions::default() };
+    let state = setup::home_if_any(&args.queue.state)?;
+    let run = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), state, ..RunOptions::default() };
     let options = ReplayOptions { selection, from: args.from.clone(), run };
     let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);
-    let report = crate::run::replay(&plan, &letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
-    progressing.clear();
-    tell(args, &report?)
+    let mut report = ReplayReport::default();
+    for letters in &queues {
+        let one = crate::run::replay(&plan, letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
+        progressing.clear();
+        report.add(one?);
+    }
+    tell(args, &report)
 }
 
 fn tell(args: &ReplayArgs, report: &ReplayReport) -> Outcome {

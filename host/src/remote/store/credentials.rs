@@ -73,6 +73,9 @@ const AZURE: Names = &[
     &["use_emulator"],
 ];
 
+/// Names of files with keys.
+const KEY_FILES: [&str; 4] = ["service_account", "application_credentials", "web_identity_token_file", "federated_token_file"];
+
 /// Names that every provider takes.
 const CLIENT: Names = &[&["timeout"], &["connect_timeout"], &["proxy_url"]];
 
@@ -114,16 +117,24 @@ impl Given {
         if let Some(text) = values.remove("connection_string") {
             connection_string(&text, &mut values)?;
         }
-        for key in ["service_account", "application_credentials", "web_identity_token_file", "federated_token_file"] {
+        for key in KEY_FILES {
             if let Some(path) = values.get_mut(key) {
                 *path = root.join(&*path).to_string_lossy().into_owned();
-                if !Path::new(&*path).is_file() {
-                    return Err(Error::config(format!("`credentials.{key}` names `{path}`, which is no file")));
-                }
             }
         }
         let plain = ["endpoint", "base_url"].iter().any(|key| values.get(*key).is_some_and(|url| url.starts_with("http://")));
         Ok(Self { values, plain })
+    }
+
+    /// Checks that files with keys are there.
+    ///
+    /// # Errors
+    /// Config.
+    pub(super) fn find_files(&self) -> Result<()> {
+        match KEY_FILES.iter().find_map(|key| self.values.get(key).filter(|path| !Path::new(path).is_file()).map(|path| (key, path))) {
+            Some((key, path)) => Err(Error::config(format!("`credentials.{key}` names `{path}`, which is no file"))),
+            None => Ok(()),
+        }
     }
 
     /// The values that must not be seen.

@@ -34,6 +34,22 @@ pub(super) fn is_missing(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !text(error).contains("NoSuchBucket") && !text(error).contains("ContainerNotFound")
 }
 
+/// Whether it says that there is no such upload.
+pub(super) fn is_gone(error: &StoreError) -> bool {
+    is_missing(error) || text(error).contains("NoSuchUpload") || text(error).contains("status code: 404")
+}
+
+/// Whether it says that this may not be done.
+pub(super) fn is_refused(error: &StoreError) -> bool {
+    matches!(error, StoreError::PermissionDenied { .. }) || text(error).contains("status code: 403")
+}
+
+/// Whether the storage gave a reason, beside the number of its answer.
+pub(super) fn says_why(error: &StoreError) -> bool {
+    let text = text(error);
+    element(&text, "Code").is_some() || !text.contains("Server returned")
+}
+
 fn said(error: &StoreError, secrets: &[String]) -> Said {
     let text = text(error);
     let code = element(&text, "Code");
@@ -74,7 +90,7 @@ fn innermost(error: &StoreError) -> String {
             break;
         }
     }
-    kept.join(": ")
+    kept.join(": ").trim_end_matches([' ', ':']).to_owned()
 }
 
 /// The text of an element in the storage's answer.
@@ -111,7 +127,12 @@ fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         "AccessDenied" | "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "Forbidden" => {
             "the credentials are known but may not do this: give them leave to list, read and, for a sink, write and delete in this bucket"
         }
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "InvalidToken" | "InvalidAuthenticationInfo" => {
+        "InvalidAccessKeyId"
+        | "NotSignedUp"
+        | "SignatureDoesNotMatch"
+        | "AuthenticationFailed"
+        | "InvalidToken"
+        | "InvalidAuthenticationInfo" => {
             "the key or the secret is wrong: look at `storage.credentials`, and at the environment, which is asked where they are absent"
         }
         "ExpiredToken" | "TokenRefreshRequired" => "the session token has run out: get a new one",
@@ -147,6 +168,9 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
             "the credentials are not accepted: look at `storage.credentials`, and at the environment, which is asked where they are absent",
         ),
         StoreError::NotFound { .. } => None,
+        _ if [" 500 ", " 502 ", " 503 ", " 504 ", " 429 "].iter().any(|status| said.message.contains(status)) => {
+            Some("the storage is overloaded or down: run it again later")
+        }
         _ if said.message.contains("error sending request") || said.message.contains("onnect") => {
             Some("is the address right and the storage up? `endpoint` under `storage.credentials` names another")
         }

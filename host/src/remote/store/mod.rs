@@ -23,7 +23,7 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 
 use self::credentials::Given;
-use self::failure::{failure, is_missing, unusable};
+use self::failure::{failure, is_missing, says_why, unusable};
 use super::wait;
 use crate::config::cloud::Storage;
 use crate::error::{Error, Result};
@@ -83,11 +83,20 @@ impl Store {
         let bare = Storage { path: None, prefix: None, pattern: None, ..storage.clone() };
         let title = bare.to_string().trim_end_matches('/').to_owned();
         let given = Given::new(storage, root)?;
+        given.find_files()?;
         let secrets = given.secrets();
         // Clients look for a reactor when they are made.
         let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries) });
         let client = client.map_err(|error| unusable(&title, &error, &secrets))?;
         Ok(Self { shared: Arc::new(Shared { client, title, secrets }) })
+    }
+
+    /// Checks what is given to reach a bucket, as far as that can be without asking anybody.
+    ///
+    /// # Errors
+    /// Config, where credentials have unknown names or contradict each other.
+    pub fn check(storage: &Storage, root: &Path) -> Result<()> {
+        Given::new(storage, root).map(|_| ())
     }
 
     /// A bucket in this process's memory, for tests.
@@ -119,7 +128,11 @@ impl Store {
                 Some(Err(error)) if !is_missing(&error) => Err(self.failed(format!("could not look at `{}`", self.url(key)), &error)),
                 _ => Ok(None),
             },
-            Err(error) => Err(self.failed(format!("could not look at `{}`", self.url(key)), &error)),
+            // Nor does it say what is wrong; one with a body does.
+            Err(error) => {
+                let said = if says_why(&error) { None } else { self.first(&name).await.and_then(Result::err) };
+                Err(self.failed(format!("could not look at `{}`", self.url(key)), &said.unwrap_or(error)))
+            }
         }
     }
 
@@ -164,8 +177,8 @@ impl Store {
         let reading = || format!("could not read `{}` at byte {}", self.url(&object.key), range.start);
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
         let answer = self.objects().get_opts(&name, options).await.map_err(|error| self.failed(reading(), &error))?;
-        let other = |one: &Option<String>, other: &Option<String>| one.is_some() && other.is_some() && one != other;
-        if other(&answer.meta.e_tag, &object.etag) || answer.meta.size != object.bytes {
+        let now = answer.meta.e_tag.as_deref().map(bare);
+        if now.is_some() && object.etag.is_some() && now != object.etag || answer.meta.size != object.bytes {
             return Err(Error::outside(format!("`{}` was changed while it was read", self.url(&object.key))).hint("run it again"));
         }
         let bytes = answer.bytes().await.map_err(|error| self.failed(reading(), &error))?;
@@ -255,5 +268,10 @@ impl Store {
 
 fn object(meta: &ObjectMeta) -> Object {
     let modified = meta.last_modified.timestamp_nanos_opt().and_then(|nanoseconds| u64::try_from(nanoseconds).ok()).unwrap_or_default();
-    Object { key: meta.location.to_string(), bytes: meta.size, etag: meta.e_tag.clone(), modified }
+    Object { key: meta.location.to_string(), bytes: meta.size, etag: meta.e_tag.as_deref().map(bare), modified }
+}
+
+/// An entity tag without its quotes, which listings of some storages leave out.
+fn bare(etag: &str) -> String {
+    etag.trim_start_matches("W/").trim_matches('"').to_owned()
 }

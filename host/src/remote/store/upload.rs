@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::PutPayload;
 use object_store::multipart::PartId;
-use object_store::{Error as StoreError, PutPayload};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::super::wait::wait;
-use super::{Object, Store, is_missing};
+use super::failure::{is_gone, is_refused};
+use super::{Object, Store};
+use crate::crash;
 use crate::error::{Context, Error, Result};
 
 /// Bytes of a part; a large object has larger ones, since storages take 10,000 of an object.
@@ -150,11 +152,14 @@ impl Store {
     async fn completed(&self, Upload { key, id }: Upload, parts: Vec<Part>) -> Result<Completed> {
         let name = self.key(&key)?;
         let parts = parts.into_iter().map(|part| PartId { content_id: part.0 }).collect();
-        let Err(error) = self.shared.client.uploads.complete_multipart(&name, &id, parts).await else { return Ok(Completed::Done) };
+        let Err(error) = self.shared.client.uploads.complete_multipart(&name, &id, parts).await else {
+            crash::at("commit.moved");
+            return Ok(Completed::Done);
+        };
         let failed = self.failed(format!("could not put `{}` in place", self.url(&key)), &error);
         match error {
-            error if is_missing(&error) => Ok(Completed::Gone(failed)),
-            StoreError::PermissionDenied { .. } => Ok(Completed::Refused(failed)),
+            error if is_gone(&error) => Ok(Completed::Gone(failed)),
+            error if is_refused(&error) => Ok(Completed::Refused(failed)),
             _ => Err(failed),
         }
     }
@@ -190,7 +195,7 @@ impl Store {
         let Upload { key, id } = upload;
         let name = self.key(key)?;
         match wait(self.shared.client.uploads.abort_multipart(&name, id)) {
-            Err(error) if !is_missing(&error) && !matches!(error, StoreError::PermissionDenied { .. }) => {
+            Err(error) if !is_gone(&error) && !is_refused(&error) => {
                 Err(self.failed(format!("could not give up the upload of `{}`", self.url(key)), &error))
             }
             _ => Ok(()),

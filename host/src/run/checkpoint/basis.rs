@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hex;
+use crate::config::component::hex;
 use crate::config::load::{FileSink, WriteMode};
 use crate::error::{Context, Result};
 use crate::plan::{Plan, StagePlan};

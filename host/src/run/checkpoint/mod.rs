@@ -16,6 +16,7 @@ pub(super) use session::{Opened, Session};
 use super::split::Seconds;
 use super::spool::SpoolFlushed;
 use crate::batch::Position;
+use crate::config::component::hex;
 use crate::error::{Context, Error, Result};
 use crate::report::{DeadLetterReport, OutputReport, Rows, StageReport, Tally};
 use crate::sink::{Flushed, Staged, dead_letters};
@@ -161,11 +162,6 @@ impl Checkpoint {
     pub(super) fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done(_))
     }
-}
-
-/// Bytes as hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

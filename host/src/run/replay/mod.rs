@@ -58,6 +58,21 @@ pub struct ReplayReport {
     pub runs: Vec<RunReport>,
 }
 
+impl ReplayReport {
+    /// Adds up what came of another queue.
+    pub fn add(&mut self, other: Self) {
+        let Self { interrupted, settled, left, runs } = other;
+        if let Some(interrupted) = interrupted {
+            self.interrupted.get_or_insert_default().add(&interrupted);
+        }
+        self.settled.add(&settled);
+        for (why, count) in left {
+            *self.left.entry(why).or_default() += count;
+        }
+        self.runs.extend(runs);
+    }
+}
+
 /// Sends dead letters of a plan's pipeline through it again.
 ///
 /// Rows are added to the sink, whatever its `write_mode` says: to replace what is there by what was refused would lose the rest. Rules

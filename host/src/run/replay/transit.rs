@@ -8,7 +8,7 @@
 //! outcome.jsonl   the rows that were refused again, on disk before the load is committed
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
 use crate::report::{DeadLetter, LetterStatus};
 use crate::sink::Mark;
-use crate::state::letters::{FileLetters, Letters, Selection};
+use crate::state::letters::{FileLetters, Hold, Letters, Selection};
 
 /// What became of letters that were on their way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -61,6 +61,8 @@ pub(super) struct Transit<'a> {
     plan: &'a Plan,
     folder: PathBuf,
     _lock: File,
+    /// Against other machines.
+    _hold: Option<Hold>,
 }
 
 impl<'a> Transit<'a> {
@@ -69,17 +71,21 @@ impl<'a> Transit<'a> {
         let pipeline = plan.name.as_str();
         let folder = std::path::absolute(letters.replay_folder(pipeline)).outside(|| "finding the folder of the dead letters".into())?;
         let path = folder.join("lock");
+        let taken = || {
+            let message = format!("another process is replaying dead letters of `{pipeline}` in {}", letters.name());
+            Error::outside(message).hint("wait until it has ended")
+        };
+        let hold = letters.hold(pipeline)?.ok_or_else(taken)?;
         // Whoever ends removes the folder.
         for _ in 0..100 {
             fs::create_dir_all(&folder).map_err(|error| cannot("create", &folder, error))?;
             let Ok(lock) = File::options().create(true).truncate(false).write(true).open(&path) else { continue };
             match lock.try_lock() {
-                Ok(()) if is_same(&lock, &path) => return Ok(Self { letters, plan, folder, _lock: lock }),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::outside(format!("another process is replaying dead letters of `{pipeline}` in {}", letters.name()))
-                        .hint("wait until it has ended"));
+                Ok(()) if is_same(&lock, &path) => {
+                    return Ok(Self { letters, plan, folder, _lock: lock, _hold: hold });
                 }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(taken()),
                 Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, error)),
             }
         }
@@ -121,12 +127,24 @@ impl<'a> Transit<'a> {
         let (fresh, named) = (self.path("intent.new"), self.path("intent.json"));
         let written = File::create(&fresh).and_then(|mut file| file.write_all(&intent).and_then(|()| file.sync_all()));
         written.and_then(|()| fs::rename(&fresh, &named)).and_then(|()| self.sync()).map_err(|error| cannot("write", &named, error))?;
+        let mut left = HashSet::new();
         let mut depart = |letter: &mut DeadLetter| {
             letter.status = LetterStatus::Retrying;
-            true
+            left.insert(letter.id.clone())
         };
         self.letters.change(meant, &mut depart, &[])?;
-        Ok(count)
+        if left.len() as u64 == count {
+            return Ok(count);
+        }
+        // Somebody else has changed some of them since they were written down: nothing goes.
+        let mut come_back = |letter: &mut DeadLetter| {
+            letter.status = LetterStatus::Pending;
+            true
+        };
+        let ours = Selection { statuses: vec![LetterStatus::Retrying], ids: Some(left), ..Selection::default() };
+        self.letters.change(&ours, &mut come_back, &[])?;
+        fs::remove_file(&named).and_then(|()| self.sync()).map_err(|error| cannot("remove", &named, error))?;
+        Ok(0)
     }
 
     /// Finds out whether what is on its way was loaded, and notes of each letter what became of it. Done twice it is as done once.

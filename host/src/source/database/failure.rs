@@ -69,7 +69,7 @@ impl Asked<'_> {
                 let hint = "raise `statement_timeout` in extract.yaml, or let the query find its rows by an index";
                 (Fault::Config, format!("`{title}` ended the query{limit}"), Some(hint.to_owned()))
             }
-            Cause::Value => (Fault::Config, format!("a value in the query cannot be what `{title}` takes it for{near}"), None),
+            Cause::Value => (Fault::Config, format!("the query fails on a value in `{title}`{near}"), None),
             Cause::Busy => {
                 let hint = "another program writes to the file: try later, or let it use `PRAGMA journal_mode = WAL`";
                 (Fault::Outside, format!("`{title}` is locked"), Some(hint.to_owned()))

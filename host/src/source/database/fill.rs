@@ -32,7 +32,10 @@ pub(super) struct Fill {
     pub(super) key: Option<usize>,
     /// How long the next row may take, where the database does not see to that.
     pub(super) row_timeout: Option<Duration>,
-    pub(super) chunks: SyncSender<Result<Filled>>,
+    /// Where chunks go; none is the end.
+    pub(super) chunks: SyncSender<Result<Option<Filled>>>,
+    /// Whether the first chunk is enough.
+    pub(super) is_sample: bool,
     /// Ends where nobody wants rows any more.
     pub(super) gone: oneshot::Receiver<()>,
 }
@@ -57,7 +60,7 @@ impl Fill {
             self.left -= 1;
             if raw.size() >= self.sizes.chunk_bytes && (!self.sizes.exact || raw.is_whole()) {
                 let full = std::mem::replace(&mut raw, Raw::new(self.width));
-                if !self.send(full) {
+                if !self.send(full) || self.is_sample {
                     return Ok(());
                 }
             }
@@ -94,6 +97,6 @@ impl Fill {
             Err(error) => return self.chunks.send(Err(error)).is_ok(),
         };
         self.position = next.clone();
-        self.chunks.send(Ok((raw, first, next))).is_ok()
+        self.chunks.send(Ok(Some((raw, first, next)))).is_ok()
     }
 }

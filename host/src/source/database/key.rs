@@ -56,13 +56,14 @@ pub(super) struct Place {
 
 impl KeyColumn {
     /// Takes a column, where the database orders its values in a way that we can go by.
-    pub(super) fn of(index: usize, column: &Described) -> Option<Self> {
+    pub(super) fn of(dialect: Dialect, index: usize, column: &Described) -> Option<Self> {
         let kind = column.kind.clone().filter(|_| column.cast.is_none())?;
         let is_ordered = match &kind {
             Kind::Int8 | Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::UInt8 | Kind::UInt16 | Kind::UInt32 | Kind::UInt64 => true,
-            Kind::Decimal(..) | Kind::Date | Kind::Timestamp | Kind::Instant | Kind::Uuid => true,
-            // What is a number to the database has another order than its text.
-            Kind::Text => !column.is_numeric,
+            // SQLite keeps them as binary fractions.
+            Kind::Decimal(..) => dialect != Dialect::Sqlite,
+            Kind::Date | Kind::Timestamp | Kind::Instant | Kind::Uuid => true,
+            Kind::Text => column.is_text,
             _ => false,
         };
         is_ordered.then_some(Self { index, kind })
@@ -201,7 +202,10 @@ impl Follower {
             self.earlier.clear();
             (self.since, self.many) = (row, false);
             // SQLite has numbers that are equal and not the same.
-            self.lost |= self.key.value(self.dialect, cell).is_none();
+            if !self.lost && self.key.value(self.dialect, cell).is_none() {
+                tracing::warn!("the query is not gone on with from here on: a value of its `cursor_field` cannot be asked for");
+                self.lost = true;
+            }
         }
         true
     }

@@ -14,6 +14,8 @@ mod postgres;
 mod raw;
 mod sqlite;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -47,6 +49,9 @@ use crate::error::{Context as _, Error, Place, Result, did_you_mean};
 use crate::remote::database::{Connected, connect_to_read};
 use crate::remote::tunnel::Tunnel;
 use crate::remote::wait;
+
+/// Bytes of rows that are looked at where columns do not say what they hold.
+const SAMPLE: usize = 16 << 20;
 
 /// Time between two looks at whether rows are still wanted.
 const LOOK: Duration = Duration::from_millis(20);
@@ -201,7 +206,7 @@ async fn infer(
     let (chunks, sample) = sync_channel(1);
     let (_wanted, gone) = oneshot::channel();
     let mut fill = Fill {
-        sizes: Sizes { batch_rows: rows, exact: true, chunk_bytes: 1 << 30 },
+        sizes: Sizes { batch_rows: rows, exact: false, chunk_bytes: SAMPLE },
         width: columns.len(),
         position: Position::default(),
         left: rows as u64,
@@ -209,13 +214,15 @@ async fn infer(
         key: None,
         row_timeout: asked.timeout_seconds.map(Duration::from_secs),
         chunks,
+        is_sample: true,
         gone,
     };
     sqlite::rows(connection, &text, binds, &mut fill).await.map_err(|error| asked.failed(&text, &error))?;
     let raw = match sample.try_recv() {
-        Ok(sample) => sample?.0,
-        Err(_) => Raw::new(columns.len()),
+        Ok(sample) => sample?.map(|(raw, ..)| raw),
+        Err(_) => None,
     };
+    let raw = raw.unwrap_or_else(|| Raw::new(columns.len()));
     for (index, column) in columns.iter_mut().enumerate().filter(|(_, column)| sqlite::is_open(column.kind.as_ref())) {
         let values = (0..raw.rows()).filter_map(|row| raw.cell(row, index));
         column.kind = Some(sqlite::inferred(column.kind.as_ref(), values));
@@ -236,7 +243,7 @@ fn key(source: &DatabaseSource, since: &Option<Since<'_>>, columns: &[Described]
         Err(error) if is_asked => return Err(error.at(source.place.clone())),
         Err(_) => return Ok(None),
     };
-    match KeyColumn::of(index, &columns[index]) {
+    match KeyColumn::of(source.connection_string.dialect, index, &columns[index]) {
         Some(column) => Ok(Some(Key { column })),
         None if is_asked => {
             let kind = columns[index].kind.as_ref().map_or("unknown".into(), |kind| kind.data_type().to_string());
@@ -263,7 +270,7 @@ fn since(since: &Option<Since<'_>>, layout: &Layout, columns: &[Described], sql:
     }
     let Some(index) = columns.iter().position(|column| column.name == incremental.cursor_field) else { return Ok(None) };
     let is_plain = columns[index].kind.as_ref().is_some_and(|kind| kind.data_type() == *field.data_type());
-    let column = KeyColumn::of(index, &columns[index])
+    let column = KeyColumn::of(sql.dialect(), index, &columns[index])
         .filter(|column| is_plain && whole == value.is_number() && column.is_stored_as_read(sql.dialect()));
     Ok(column.map(|column| Condition { column, from: Some(value), or_null: true }))
 }
@@ -325,19 +332,17 @@ impl Shared {
             key: self.key.as_ref().map(|key| key.column.index),
             row_timeout: (self.reader.dialect == Dialect::Sqlite).then(|| self.timeout_seconds.map(Duration::from_secs)).flatten(),
             chunks: send,
+            is_sample: false,
             gone,
         };
         let shared = self.clone();
         let read = move || {
-            if fill.left > 0
-                && let Err(error) = wait(shared.read(&conditions, &mut fill))
-            {
-                // Nobody listens any more where rows are no longer wanted.
-                fill.chunks.send(Err(error)).ok();
-            }
+            let done = if fill.left > 0 { wait(shared.read(&conditions, &mut fill)) } else { Ok(()) };
+            // Nobody listens any more where rows are no longer wanted.
+            fill.chunks.send(done.map(|()| None)).ok();
         };
         thread::Builder::new().name("etl-query".into()).spawn(read).outside(|| "starting a thread".into())?;
-        Ok(Incoming { shared: self, chunks, _wanted: wanted, failed: false })
+        Ok(Incoming { shared: self, chunks, _wanted: wanted, ended: false })
     }
 
     async fn read(&self, conditions: &[Condition], fill: &mut Fill) -> Result<()> {
@@ -361,33 +366,40 @@ impl Shared {
 /// Chunks as they come.
 struct Incoming {
     shared: Arc<Shared>,
-    chunks: Receiver<Result<Filled>>,
+    chunks: Receiver<Result<Option<Filled>>>,
     /// Dropped where no more are wanted, which ends the connection.
     _wanted: oneshot::Sender<()>,
-    failed: bool,
+    ended: bool,
 }
 
 impl Iterator for Incoming {
     type Item = Result<Box<dyn Chunk>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        loop {
+        let next = self.wait().transpose()?;
+        self.ended |= next.is_err();
+        let rows = next.map(|(raw, first, next)| Rows { raw, first, next, reader: self.shared.reader.clone() });
+        Some(rows.map(|rows| Box::new(rows) as Box<dyn Chunk>))
+    }
+}
+
+impl Incoming {
+    fn wait(&mut self) -> Result<Option<Filled>> {
+        while !self.ended {
             match self.chunks.recv_timeout(LOOK) {
-                Ok(Ok((raw, first, next))) => return Some(Ok(Box::new(Rows { raw, first, next, reader: self.shared.reader.clone() }))),
-                Ok(Err(error)) => {
-                    self.failed = true;
-                    return Some(Err(error));
+                Ok(next) => {
+                    let next = next?;
+                    self.ended = next.is_none();
+                    return Ok(next);
                 }
-                Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) if self.shared.stopped.load(Ordering::Relaxed) => {
-                    self.failed = true;
-                    return Some(Err(Error::outside("stopped while the database was at work")));
+                    return Err(Error::outside("stopped while the database was at work"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+                // It says so where it ends.
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::bug("the thread that reads the query has panicked")),
             }
         }
+        Ok(None)
     }
 }

@@ -41,7 +41,7 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         "DOUBLE" => Kind::Float64,
         "DECIMAL" => match declared(connection, column).await? {
             Some((precision, scale)) => Kind::Decimal(precision, scale),
-            None => return Ok(Described { name, kind: Some(Kind::Text), cast: None, is_numeric: true }),
+            None => return Ok(Described { name, kind: Some(Kind::Text), cast: None, is_numeric: true, is_text: false }),
         },
         "DATE" => Kind::Date,
         "TIME" => Kind::Time,
@@ -56,7 +56,7 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         _ => Kind::Text,
     };
     let is_numeric = matches!(kind, Kind::Decimal(..));
-    Ok(Described { name, kind: Some(kind), cast: None, is_numeric })
+    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true })
 }
 
 /// Precision and scale of a column of a table, where we hold as much.
@@ -198,7 +198,7 @@ mod tests {
     fn days_and_times_are_read_and_zero_ones_are_no_days() {
         assert_eq!(cell(&Kind::Date, &[4, 0xE8, 7, 2, 29]), Ok(Cell::Date(19_782)));
         assert_eq!(cell(&Kind::Timestamp, &[11, 0xB2, 7, 1, 1, 0, 0, 1, 2, 0, 0, 0]), Ok(Cell::Timestamp(1_000_002)));
-        assert_eq!(cell(&Kind::Date, &[4, 0x9F, 7, 12, 31]), Ok(Cell::Date(-23_742 + 1)));
+        assert_eq!(cell(&Kind::Date, &[4, 0x9F, 7, 12, 31]), Ok(Cell::Date(-6_576)));
         assert_eq!(cell(&Kind::Timestamp, &[0]), Err(Misfit::new("0000-00-00")));
         assert_eq!(cell(&Kind::Date, &[4, 0xE8, 7, 0, 0]), Err(Misfit::new("2024-00-00")));
     }

@@ -15,8 +15,10 @@ use crate::error::Result;
 const EPOCH_DAYS: i32 = 10_957;
 /// Microseconds from 1970 to 2000.
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
-/// Types that a query's parameter gets where nothing in the query says it.
-const UNTOLD: &str = "42P18";
+/// Days before and after 2000 that can be shown: 260,000 years.
+const MOST_DAYS: u32 = 95_000_000;
+/// What it says where nothing in the query tells the type of a parameter, or too much does.
+const UNTOLD: [&str; 2] = ["42P18", "42P08"];
 
 /// Finds out what a query's parameters and columns are, without running it.
 pub(super) async fn describe(connection: &mut PgConnection, sql: &mut Sql, asked: &Asked<'_>) -> Result<Vec<Described>> {
@@ -26,7 +28,7 @@ pub(super) async fn describe(connection: &mut PgConnection, sql: &mut Sql, asked
         match prepare(connection, &sql.text()).await {
             Ok(statement) => break statement,
             // `could not determine data type of parameter $2`
-            Err(error) if code(&error).as_deref() == Some(UNTOLD) && sql.tell(parameter_of(&error)) => {}
+            Err(error) if UNTOLD.contains(&&*code(&error)) && sql.tell(parameter_of(&error)) => {}
             Err(error) => return Err(asked.failed(&sql.text(), &error)),
         }
     };
@@ -50,14 +52,15 @@ async fn prepare(connection: &mut PgConnection, sql: &str) -> sqlx::Result<PgSta
     connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await
 }
 
-fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error()?.code()
+fn code(error: &sqlx::Error) -> Cow<'_, str> {
+    error.as_database_error().and_then(|error| error.code()).unwrap_or_default()
 }
 
 /// The number of the parameter that an error is about, from 1.
 fn parameter_of(error: &sqlx::Error) -> Option<usize> {
     let message = error.as_database_error()?.message();
-    message.rsplit_once('$')?.1.parse().ok()
+    let digits: String = message.rsplit_once('$')?.1.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
 }
 
 async fn described(connection: &mut PgConnection, column: &PgColumn) -> sqlx::Result<Described> {
@@ -70,7 +73,10 @@ async fn described(connection: &mut PgConnection, column: &PgColumn) -> sqlx::Re
         modifier = modifiers.bind(table).bind(number).fetch_optional(connection).await?.unwrap_or(-1);
     }
     let (kind, cast) = kind_of(column.type_info(), modifier);
-    Ok(Described { name: column.name().to_owned(), kind: Some(kind), cast: cast.map(Into::into), is_numeric: base.name() == "NUMERIC" })
+    // Others have an order of their own: `char(n)` without its blanks, an enum by its list.
+    let is_text = matches!(column.type_info().name(), "TEXT" | "VARCHAR");
+    let is_numeric = base.name() == "NUMERIC";
+    Ok(Described { name: column.name().to_owned(), kind: Some(kind), cast: cast.map(Into::into), is_numeric, is_text })
 }
 
 /// What a type is here, and what the server is to make of it first where its own binary values are read by nobody.
@@ -129,7 +135,7 @@ pub(super) async fn rows(
     if let Some(timeout_ms) = timeout_ms {
         transaction.execute(AssertSqlSafe(format!("SET LOCAL statement_timeout = {timeout_ms}"))).await?;
     }
-    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
+    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
     for bind in binds {
         query = query.bind(bind.text());
     }
@@ -173,9 +179,14 @@ pub(super) fn cell<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<Cell<'a>, Misfit>
         Kind::Date => match i32::from_be_bytes(fixed(bytes).ok_or_else(odd)?) {
             i32::MAX => return Err(Misfit::new("infinity")),
             i32::MIN => return Err(Misfit::new("-infinity")),
-            days => Cell::Date(days.checked_add(EPOCH_DAYS).ok_or_else(odd)?),
+            // Beyond that nobody has a name for them.
+            days if days.unsigned_abs() > MOST_DAYS => return Err(Misfit::new(format!("{days} days from 2000 on"))),
+            days => Cell::Date(days + EPOCH_DAYS),
         },
-        Kind::Time => Cell::Time(i64::from_be_bytes(fixed(bytes).ok_or_else(odd)?)),
+        Kind::Time => match i64::from_be_bytes(fixed(bytes).ok_or_else(odd)?) {
+            86_400_000_000 => return Err(Misfit::new("24:00:00")),
+            micros => Cell::Time(micros),
+        },
         Kind::Timestamp => Cell::Timestamp(micros(bytes).ok_or_else(odd)??),
         Kind::Instant => Cell::Instant(micros(bytes).ok_or_else(odd)??),
         Kind::Uuid => Cell::Text(uuid::Uuid::from_slice(bytes).map_err(|_| odd())?.to_string().into()),
@@ -199,7 +210,10 @@ fn micros(bytes: &[u8]) -> Option<Result<i64, Misfit>> {
     Some(match i64::from_be_bytes(fixed(bytes)?) {
         i64::MAX => Err(Misfit::new("infinity")),
         i64::MIN => Err(Misfit::new("-infinity")),
-        micros => Ok(micros.checked_add(EPOCH_MICROS)?),
+        micros if micros.unsigned_abs() > u64::from(MOST_DAYS) * 86_400_000_000 => {
+            Err(Misfit::new(format!("{} days from 2000 on", micros / 86_400_000_000)))
+        }
+        micros => Ok(micros + EPOCH_MICROS),
     })
 }
 

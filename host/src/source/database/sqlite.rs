@@ -41,7 +41,7 @@ pub(super) async fn describe(connection: &mut SqliteConnection, sql: &Sql, asked
         };
         let kind = declared.as_deref().and_then(kind_of);
         let is_numeric = matches!(kind, Some(Kind::Decimal(..)));
-        columns.push(Described { name: column.name().to_owned(), kind, cast: None, is_numeric });
+        columns.push(Described { name: column.name().to_owned(), kind, cast: None, is_numeric, is_text: true });
     }
     Ok(columns)
 }
@@ -76,10 +76,10 @@ pub(super) fn is_open(kind: Option<&Kind>) -> bool {
     matches!(kind, None | Some(Kind::Bool | Kind::Date | Kind::Timestamp))
 }
 
-/// What a column of these values is: as it is declared where they fit, else by what they are.
+/// What a column of these values is: as it is declared where any of them fits, else by what they are.
 pub(super) fn inferred<'a>(declared: Option<&Kind>, values: impl Iterator<Item = &'a [u8]> + Clone) -> Kind {
     if let Some(declared) = declared
-        && values.clone().all(|value| cell(declared, value).is_ok())
+        && (values.clone().next().is_none() || values.clone().any(|value| cell(declared, value).is_ok()))
     {
         return declared.clone();
     }
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(kind(None, &[vec![BLOB]]), Kind::Binary);
         assert_eq!(kind(None, &[]), Kind::Text);
         assert_eq!(kind(Some(Kind::Timestamp), &[integer(1_700_000_000)]), Kind::Int64);
-        assert_eq!(kind(Some(Kind::Timestamp), &[text("2024-01-01 10:00:00")]), Kind::Timestamp);
+        assert_eq!(kind(Some(Kind::Timestamp), &[text("2024-01-01 10:00:00"), text("soon")]), Kind::Timestamp);
         assert_eq!(kind(Some(Kind::Timestamp), &[]), Kind::Timestamp);
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Described {
     pub(super) cast: Option<String>,
     /// Whether it is an exact number, with digits before and after the point.
     pub(super) is_numeric: bool,
+    /// Whether the database compares texts of it by their bytes, where it is told to.
+    pub(super) is_text: bool,
 }
 
 /// A value of a parameter.
@@ -127,7 +129,13 @@ impl Sql {
             return Err(Error::config(format!("the parameter `:{name}` of the query is an empty list"))
                 .hint("SQL has no empty list: leave the run out, or give it a value that no row has"));
         }
-        let (open, close) = self.list_signs();
+        if self.is_array_wanted() {
+            let bind = self.bind(name, Bind::Text(array_text(items)));
+            self.parts.push(Part::Bind(bind));
+            return Ok(());
+        }
+        let has_brackets = matches!(self.parts.last(), Some(Part::Text(before)) if before.trim_end().ends_with('('));
+        let (open, close) = if has_brackets { ("", "") } else { ("(", ")") };
         self.parts.push(Part::Text(open.into()));
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
@@ -140,13 +148,12 @@ impl Sql {
         Ok(())
     }
 
-    /// What stands around a list: nothing where the query has brackets already, `ARRAY[…]` within `ANY(…)`.
-    fn list_signs(&self) -> (&'static str, &'static str) {
-        let Some(Part::Text(before)) = self.parts.last() else { return ("(", ")") };
-        let Some(before) = before.trim_end().strip_suffix('(') else { return ("(", ")") };
+    /// Whether what comes next stands within `ANY(…)` of PostgreSQL.
+    fn is_array_wanted(&self) -> bool {
+        let Some(Part::Text(before)) = self.parts.last().filter(|_| self.dialect == Dialect::Postgres) else { return false };
+        let Some(before) = before.trim_end().strip_suffix('(') else { return false };
         let word = before.trim_end().rsplit(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or_default();
-        let is_array = self.dialect == Dialect::Postgres && ["any", "all", "some"].iter().any(|name| word.eq_ignore_ascii_case(name));
-        if is_array { ("ARRAY[", "]") } else { ("", "") }
+        ["any", "all", "some"].iter().any(|name| word.eq_ignore_ascii_case(name))
     }
 
     fn bind(&mut self, name: &str, value: Bind) -> usize {
@@ -226,6 +233,15 @@ impl Sql {
     }
 }
 
+/// A list as the text of an array of PostgreSQL.
+fn array_text(items: &[Value]) -> String {
+    let quoted = items.iter().map(|item| match Bind::from(item).text() {
+        None => "NULL".into(),
+        Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    });
+    format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+}
+
 /// How a value is asked for; PostgreSQL gets all of them as text, and reads them as what the query wants.
 pub(super) fn placeholder(dialect: Dialect, index: usize, cast: Option<&str>) -> String {
     match (dialect, cast) {
@@ -255,7 +271,8 @@ mod tests {
         assert_eq!(told("a = :a OR b = :a AND c = :name", Dialect::Postgres), ("a = $1 OR b = $1 AND c = $2".into(), 2));
         assert_eq!(told("a = :a OR b = :a AND c = :name", Dialect::Mysql), ("a = ? OR b = ? AND c = ?".into(), 3));
         assert_eq!(told("a IN :ids AND b IN ( :ids)", Dialect::Sqlite), ("a IN (?, ?) AND b IN ( ?, ?)".into(), 4));
-        assert_eq!(told("a = ANY (:ids) AND b IN (:ids)", Dialect::Postgres), ("a = ANY (ARRAY[$1, $2]) AND b IN ($1, $2)".into(), 2));
+        assert_eq!(told("a = ANY (:ids) AND b IN (:ids)", Dialect::Postgres), ("a = ANY ($1) AND b IN ($2, $3)".into(), 3));
+        assert_eq!(array_text(&[json!(1), json!(null), json!("a\"\\,}")]), "{\"1\",NULL,\"a\\\"\\\\,}\"}");
         assert!(sql("a IN :none", Dialect::Postgres).unwrap_err().to_string().contains("is an empty list"));
         assert!(sql("a = :other", Dialect::Postgres).unwrap_err().to_string().contains("`:other` of the query has no value"));
     }

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use crate::config::http::{Auth, ClientCredentials};
+use crate::config::variables::Secrets;
 use crate::error::{Error, Result};
 
 /// How long before its end a token is no longer used.
@@ -22,7 +23,14 @@ pub(super) enum Proof {
     /// By a header.
     Header(HeaderName, HeaderValue),
     /// By a token that is fetched.
-    Token { credentials: ClientCredentials, token: Mutex<Option<Token>> },
+    Token {
+        /// What it is fetched with.
+        credentials: ClientCredentials,
+        /// The one in use.
+        token: Mutex<Option<Token>>,
+        /// All that there were, which must not be printed.
+        told: Mutex<Secrets>,
+    },
 }
 
 /// A token, and until when it is used.
@@ -54,7 +62,7 @@ impl Proof {
             return Ok(Self::Header(header, secret(key.value.0.clone(), "`auth.api_key.value`")?));
         }
         Ok(match oauth2_cc {
-            Some(credentials) => Self::Token { credentials: credentials.clone(), token: Mutex::new(None) },
+            Some(credentials) => Self::Token { credentials: credentials.clone(), token: Mutex::new(None), told: Mutex::default() },
             None => Self::None,
         })
     }
@@ -80,10 +88,22 @@ impl Proof {
         }
     }
 
-    /// Keeps a token.
-    pub(super) fn keep(&self, fetched: Token) {
-        if let Self::Token { token, .. } = self {
+    /// Keeps a token; answers its header.
+    pub(super) fn keep(&self, fetched: Token) -> (HeaderName, HeaderValue) {
+        let header = (AUTHORIZATION, fetched.header.clone());
+        if let Self::Token { token, told, .. } = self {
+            let value = fetched.header.to_str().unwrap_or_default();
+            told.lock().unwrap_or_else(PoisonError::into_inner).add(value.trim_start_matches("Bearer "));
             *token.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+        }
+        header
+    }
+
+    /// A text without the tokens that were fetched.
+    pub(super) fn mask(&self, text: &str) -> String {
+        match self {
+            Self::Token { told, .. } => told.lock().unwrap_or_else(PoisonError::into_inner).mask(text),
+            _ => text.to_owned(),
         }
     }
 

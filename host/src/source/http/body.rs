@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
 use reqwest::{Response, Url};
+use tokio::sync::watch;
 
 use super::super::input::{Content, Input};
 use super::super::place::Place;
 use super::failure;
+use super::pace::Hold;
 use super::pages::Ask;
 use super::request::Request;
 use super::{SAMPLE_BYTES, wrong};
@@ -177,12 +179,13 @@ struct State {
     /// Whether what was read stays.
     keeps: bool,
     response: Option<Response>,
+    hold: Hold,
 }
 
 impl Live {
     /// Takes a response whose head is read.
-    pub(super) fn new(response: Response, name: &str) -> Arc<Self> {
-        let state = State { kept: Vec::new(), start: 0, keeps: true, response: Some(response) };
+    pub(super) fn new(response: Response, name: &str, stop: &watch::Sender<bool>) -> Arc<Self> {
+        let state = State { kept: Vec::new(), start: 0, keeps: true, response: Some(response), hold: Hold::of(stop) };
         Arc::new(Self { state: Mutex::new(state), name: name.into() })
     }
 
@@ -230,12 +233,19 @@ impl Read for LiveReader {
                 return Ok(0);
             }
             let Some(response) = &mut state.response else { return Ok(0) };
-            match remote::wait(response.chunk()) {
+            let piece = remote::wait(async {
+                tokio::select! {
+                    biased;
+                    () = state.hold.over() => Err(Error::outside("the run is over, so the rest of the page is not read").given_up()),
+                    piece = response.chunk() => piece.map_err(|error| failure::broke_off(&self.live.name, self.at, &error)),
+                }
+            });
+            match piece {
                 Ok(Some(piece)) => state.kept.extend_from_slice(&piece),
                 Ok(None) => state.response = None,
                 Err(error) => {
                     state.response = None;
-                    return Err(io::Error::other(failure::broke_off(&self.live.name, self.at, &error)));
+                    return Err(io::Error::other(error));
                 }
             }
         }

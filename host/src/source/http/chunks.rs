@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+
+use tokio::sync::oneshot;
 
 use super::super::cut::Cutter;
 use super::super::{Chunk, Decoded};
@@ -108,7 +110,9 @@ impl PageChunks {
         let page = match (self.ahead.take(), self.sampled.pop_front()) {
             (Some(ahead), _) => ahead.page()?,
             (None, Some(page)) if page.ask == self.turn.ask => page,
-            (None, _) => self.shared.caller.fetch(&self.turn, &self.shared.pages, &self.shared.format, &Hold::default())?,
+            (None, _) => {
+                self.shared.caller.fetch(&self.turn, &self.shared.pages, &self.shared.format, &mut Hold::of(&self.shared.caller.stop))?
+            }
         };
         let mut cutter = self.shared.format.cutter(&page, &self.shared.layout, self.position.clone())?;
         let mut chunks = VecDeque::new();
@@ -169,16 +173,16 @@ impl Chunk for Last {
 /// A page that is asked for by a thread of its own.
 struct Ahead {
     page: Receiver<Result<Page>>,
-    /// Gone with this: the thread waits for nothing any more.
-    _wanted: Sender<()>,
+    /// Gone with this: the thread asks for nothing any more.
+    _wanted: oneshot::Sender<()>,
 }
 
 impl Ahead {
     fn ask(shared: Arc<Shared>, turn: Turn) -> Result<Self> {
         let (answer, page) = channel();
-        let (wanted, gone) = channel();
+        let (wanted, gone) = oneshot::channel();
         let ask = move || {
-            let fetched = shared.caller.fetch(&turn, &shared.pages, &shared.format, &Hold::until(gone));
+            let fetched = shared.caller.fetch(&turn, &shared.pages, &shared.format, &mut Hold::until(&shared.caller.stop, gone));
             // Nobody listens where the run has ended.
             answer.send(fetched).ok();
         };

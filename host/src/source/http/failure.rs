@@ -36,15 +36,11 @@ pub(super) fn shut(name: &str, why: &str, opens: &str) -> Error {
 
 /// A body ended before its end.
 pub(super) fn broke_off(name: &str, bytes: u64, error: &reqwest::Error) -> Error {
-    if error.is_decode() {
-        let why = describe(error);
-        // What is unpacked as it comes hides the failure of the connection below it.
-        if !why.contains("connection") && !why.contains("end of file") && !why.contains("EOF") && !why.contains("closed") {
-            return Error::outside(format!("the answer of `{name}` cannot be unpacked behind byte {bytes}: {why}"));
-        }
+    if error.is_timeout() {
+        return Error::outside(format!("the answer of `{name}` broke off after {bytes} bytes: nothing came for too long"))
+            .hint("raise `timeout.read`, or ask for smaller pages");
     }
-    let what = if error.is_timeout() { "nothing came for too long".into() } else { describe(error) };
-    Error::outside(format!("the answer of `{name}` broke off after {bytes} bytes: {what}"))
+    Error::outside(format!("the answer of `{name}` broke off after {bytes} bytes: {}", describe(error)))
 }
 
 /// An answer whose status says that it is none; `body` is its beginning, without secrets.

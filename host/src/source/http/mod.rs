@@ -14,7 +14,7 @@ mod pages;
 mod request;
 mod send;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -91,7 +91,7 @@ fn sample(caller: &Caller, pages: &Pages, format: &Format, infer_rows: usize, ro
     let mut seen = pages.seen();
     let mut bytes = 0;
     loop {
-        let page = caller.fetch(&turn, pages, format, &Hold::default())?;
+        let page = caller.fetch(&turn, pages, format, &mut Hold::of(&caller.stop))?;
         bytes += page.bytes();
         let streams = page.streams();
         let count = if streams { 0 } else { format.count(&page, turn.pages)? };
@@ -103,8 +103,18 @@ fn sample(caller: &Caller, pages: &Pages, format: &Format, infer_rows: usize, ro
             _ => break,
         }
     }
-    let first = sampled.iter().collect::<Vec<_>>();
-    Ok((format.infer(&first, infer_rows)?, sampled))
+    let mut attempt = 1;
+    loop {
+        match format.infer(&sampled.iter().collect::<Vec<_>>(), infer_rows) {
+            // What is read as it comes may break off while it is looked at.
+            Err(error) if caller.helps_again(&error, attempt) => {
+                tracing::warn!(attempt, error = %error.one_line(), "the page broke off, asking again");
+                attempt += 1;
+                sampled = VecDeque::from([caller.fetch(&Turn::first(pages), pages, format, &mut Hold::of(&caller.stop))?]);
+            }
+            seen => return Ok((seen?, sampled)),
+        }
+    }
 }
 
 impl Source for Http {
@@ -137,6 +147,10 @@ impl Source for Http {
         // A limit counts from the start of the source: a read that goes on takes off what came before.
         let left = self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(position.earlier + position.row));
         Ok(Box::new(PageChunks::new(self.shared.clone(), sampled, turn, position, left)))
+    }
+
+    fn stop(&self) {
+        self.shared.caller.stop.send_replace(true);
     }
 }
 

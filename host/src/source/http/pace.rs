@@ -1,33 +1,60 @@
 //! When the next request may be made.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::future::pending;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+
 use crate::config::http::HttpSource;
+use crate::remote;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Waits, unless nobody wants what comes of it any more.
-#[derive(Default)]
-pub(super) struct Hold(Option<Receiver<()>>);
+/// Looks out for the end of what a request is made for, so that nothing is waited for in vain.
+pub(super) struct Hold {
+    stop: watch::Receiver<bool>,
+    /// Answers once whoever asked for the page is gone.
+    gone: Option<oneshot::Receiver<()>>,
+}
 
 impl Hold {
-    /// Waits until the other end is gone.
-    pub(super) fn until(gone: Receiver<()>) -> Self {
-        Self(Some(gone))
+    /// Until the source is stopped.
+    pub(super) fn of(stop: &watch::Sender<bool>) -> Self {
+        Self { stop: stop.subscribe(), gone: None }
     }
 
-    /// Waits so long; false where nobody wants it any more.
-    pub(super) fn wait(&self, time: Duration) -> bool {
-        match &self.0 {
-            None => {
-                std::thread::sleep(time);
-                true
+    /// Until the source is stopped or the other end is gone.
+    pub(super) fn until(stop: &watch::Sender<bool>, gone: oneshot::Receiver<()>) -> Self {
+        Self { gone: Some(gone), ..Self::of(stop) }
+    }
+
+    /// Comes back once it is over.
+    pub(super) async fn over(&mut self) {
+        let Self { stop, gone } = self;
+        let gone = async {
+            match gone {
+                Some(gone) => drop(gone.await),
+                None => pending().await,
             }
-            Some(gone) => gone.recv_timeout(time) != Err(RecvTimeoutError::Disconnected),
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = gone => {}
         }
+    }
+
+    /// Waits so long; false where it is over before.
+    pub(super) fn wait(&mut self, time: Duration) -> bool {
+        remote::wait(async {
+            tokio::select! {
+                biased;
+                () = self.over() => false,
+                () = sleep(time) => true,
+            }
+        })
     }
 }
 
@@ -77,7 +104,7 @@ impl Pace {
     }
 
     /// Waits until the next request may be made; false where nobody wants it any more.
-    pub(super) fn wait(&self, hold: &Hold) -> bool {
+    pub(super) fn wait(&self, hold: &mut Hold) -> bool {
         loop {
             let left = self.left(Instant::now());
             if left.is_zero() {
@@ -118,9 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_when_nobody_wants_what_comes_of_it() {
-        let (wanted, gone) = std::sync::mpsc::channel();
+    fn a_wait_ends_when_the_source_is_stopped_or_nobody_wants_what_comes_of_it() {
+        let long = Duration::from_secs(3600);
+        let (stop, _) = watch::channel(false);
+        let (wanted, gone) = oneshot::channel();
         drop(wanted);
-        assert!(!Hold::until(gone).wait(Duration::from_secs(3600)));
+        assert!(!Hold::until(&stop, gone).wait(long));
+        assert!(Hold::of(&stop).wait(Duration::ZERO));
+        stop.send_replace(true);
+        assert!(!Hold::of(&stop).wait(long));
     }
 }

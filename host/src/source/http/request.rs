@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::super::Surroundings;
 use super::pages::{Ask, Pages};
-use crate::config::http::{HttpSource, Method, ResponseFormat, placeholders};
+use crate::config::http::{Auth, Basic, HttpSource, Method, ResponseFormat, placeholders};
 use crate::config::variables::{Secrets, is_secret};
 use crate::error::{Context, Error, Result};
 
@@ -57,7 +59,12 @@ impl Request {
                 hidden.push((name.clone(), auth.value.0.clone()));
             }
         }
-        hidden.iter().for_each(|(_, value)| mask.add(value));
+        let own: Vec<(String, String)> = base.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        hidden.extend(own.into_iter().filter(|(name, value)| hides(name, value, &mask)));
+        for (_, value) in &hidden {
+            mask.add(value);
+            mask.add(&escape(value));
+        }
         let headers = headers(source, &mut mask)?;
         let body = match &source.body {
             Some(body) => Some(serde_json::to_vec(&put_in(body, &params, &places)).bug(|| "writing a body as JSON".into())?.into()),
@@ -65,6 +72,15 @@ impl Request {
         };
         if let Some(password) = base.password() {
             mask.add(password);
+            mask.add(&BASE64_STANDARD.encode(format!("{}:{password}", base.username())));
+        }
+        if let Some(Auth { bearer, basic, oauth2_cc, .. }) = &source.auth {
+            bearer.iter().for_each(|bearer| mask.add(&bearer.token.0));
+            oauth2_cc.iter().for_each(|credentials| mask.add(&credentials.client_secret.0));
+            if let Some(Basic { username, password }) = basic {
+                mask.add(&password.0);
+                mask.add(&BASE64_STANDARD.encode(format!("{username}:{}", password.0)));
+            }
         }
         Ok(Arc::new(Self { method: method(source.method), headers, body, base, query, hidden, mask }))
     }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use chrono::Utc;
 use encoding_rs::Encoding;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Response, StatusCode, Url};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::super::Surroundings;
@@ -51,6 +52,8 @@ pub(super) struct Caller {
     /// Bytes that a body may have where it is held whole.
     limit: u64,
     title: String,
+    /// Whether the run is over.
+    pub(super) stop: watch::Sender<bool>,
 }
 
 /// Why an attempt came to nothing.
@@ -95,7 +98,13 @@ impl Caller {
             timeout: source.timeout.clone(),
             limit: source.max_response_mb.get() << 20,
             title: source.title(),
+            stop: watch::channel(false).0,
         })
+    }
+
+    /// Whether what went wrong behind the head of a page may go by, so that another attempt is worth it.
+    pub(super) fn helps_again(&self, error: &Error, attempt: u32) -> bool {
+        error.fault() == Fault::Outside && !error.is_given_up() && attempt < self.retry.max_attempts.get()
     }
 
     /// The URL as the user wrote it.
@@ -107,16 +116,23 @@ impl Caller {
     ///
     /// # Errors
     /// Outside, where the server does not answer after all; config, where it refuses; data, where the answer is not of its format.
-    pub(super) fn fetch(&self, turn: &Turn, pages: &Pages, format: &Format, hold: &Hold) -> Result<Page> {
+    pub(super) fn fetch(&self, turn: &Turn, pages: &Pages, format: &Format, hold: &mut Hold) -> Result<Page> {
         let url = self.request.url(&turn.ask, pages)?;
         let mut attempt = 1;
         let mut renewed = false;
         loop {
-            let stopped = || Error::outside("nobody waits for this page any more").given_up();
+            let stopped = || Error::outside("the run is over, so no more pages are asked for").given_up();
             if !self.pace.wait(hold) {
                 return Err(stopped());
             }
-            let failure = match self.attempt(turn, &url, format) {
+            let answer = remote::wait(async {
+                tokio::select! {
+                    biased;
+                    () = hold.over() => Err(Failure::last(stopped())),
+                    page = self.attempt(turn, &url, format) => page,
+                }
+            });
+            let failure = match answer {
                 Ok(page) => {
                     self.pace.page_is_here();
                     return Ok(page);
@@ -132,12 +148,14 @@ impl Caller {
                 return Err(error.given_up());
             }
             if attempt >= self.retry.max_attempts.get() {
-                let attempts = if attempt == 1 { String::new() } else { format!(" ({attempt} attempts)") };
-                return Err(match attempts.as_str() {
-                    "" => error,
-                    attempts => Error::outside(format!("{error}{attempts}")).hint(error.find_hint().unwrap_or_default().to_owned()),
+                if attempt == 1 {
+                    return Err(error.given_up());
                 }
-                .given_up());
+                let told = Error::outside(format!("{error} ({attempt} attempts)")).given_up();
+                return Err(match error.find_hint() {
+                    Some(hint) => told.hint(hint),
+                    None => told,
+                });
             }
             if let Some(asked) = wait.filter(|asked| *asked > LONGEST_ASKED) {
                 let message = format!(
@@ -164,43 +182,48 @@ impl Caller {
         self.request.shown(url)
     }
 
-    fn attempt(&self, turn: &Turn, url: &Url, format: &Format) -> Result<Page, Failure> {
-        remote::wait(async {
-            if let Some(credentials) = self.proof.wanting() {
-                self.proof.keep(self.token(credentials).await?);
-            }
-            let (mut response, answered) = self.send(url).await?;
-            let status = response.status();
-            let name = self.shown(url);
-            if !status.is_success() {
-                return Err(self.refused(response, &name).await);
-            }
-            let head = Head { asked: url.clone(), url: answered, link: next_link(response.headers()) };
-            let kind = content_type(response.headers());
-            if kind.starts_with("text/html") && !format.takes_html() {
-                let body = self.beginning(&mut response).await;
-                return Err(Failure::last(not_of_format(&name, format, "HTML", &body)));
-            }
-            let encoding = charset(&kind);
-            if format.streams() {
-                let live = Live::new(response, &name);
-                return Ok(Page::new(turn.ask.clone(), Body::Live(live), encoding, head, &self.request));
-            }
-            let time = self.timeout.total;
-            let collected = timeout(time, collect(&mut response, self.limit, &name)).await.unwrap_or_else(|_| {
-                Err(Error::outside(format!("the answer of `{name}` was not complete after {} s", time.as_secs_f64()))
-                    .hint("raise `timeout.total`, or ask for smaller pages"))
-            });
-            let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
-            let body = format.whole(body).map_err(|what| {
-                Failure::last(not_of_format(&name, format, what.kind, &self.request.mask(&failure::beginning(&what.body))))
-            })?;
-            Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
-        })
+    /// A text without what must not be printed, tokens that were fetched among it.
+    fn mask(&self, text: &str) -> String {
+        self.proof.mask(&self.request.mask(text))
+    }
+
+    async fn attempt(&self, turn: &Turn, url: &Url, format: &Format) -> Result<Page, Failure> {
+        let proof = match self.proof.wanting() {
+            // One that is over at once is good for this request.
+            Some(credentials) => Some(self.proof.keep(self.token(credentials).await?)),
+            None => self.proof.header(),
+        };
+        let (mut response, answered) = self.send(url, proof).await?;
+        let status = response.status();
+        let name = self.shown(url);
+        if !status.is_success() {
+            return Err(self.refused(response, &name).await);
+        }
+        let head = Head { asked: url.clone(), url: answered, link: next_link(response.headers()) };
+        let kind = content_type(response.headers());
+        if kind.starts_with("text/html") && !format.takes_html() {
+            let body = self.beginning(&mut response).await;
+            return Err(Failure::last(not_of_format(&name, format, "HTML", &body)));
+        }
+        let encoding = charset(&kind);
+        if format.streams() {
+            let live = Live::new(response, &name, &self.stop);
+            return Ok(Page::new(turn.ask.clone(), Body::Live(live), encoding, head, &self.request));
+        }
+        let time = self.timeout.total;
+        let collected = timeout(time, collect(&mut response, self.limit, &name)).await.unwrap_or_else(|_| {
+            Err(Error::outside(format!("the answer of `{name}` was not complete after {} s", time.as_secs_f64()))
+                .hint("raise `timeout.total`, or ask for smaller pages"))
+        });
+        let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
+        let body = format
+            .whole(body)
+            .map_err(|what| Failure::last(not_of_format(&name, format, what.kind, &self.mask(&failure::beginning(&what.body)))))?;
+        Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
     }
 
     /// Sends the request, and follows redirects; answers the URL that answered, too.
-    async fn send(&self, url: &Url) -> Result<(Response, Url), Failure> {
+    async fn send(&self, url: &Url, proof: Option<(HeaderName, HeaderValue)>) -> Result<(Response, Url), Failure> {
         let (mut url, mut method, mut body) = (url.clone(), self.request.method.clone(), self.request.body.clone());
         let mut home = true;
         for _ in 0..=MAX_REDIRECTS {
@@ -208,7 +231,7 @@ impl Caller {
             let mut headers = HeaderMap::new();
             if home {
                 headers.clone_from(&self.request.headers);
-                headers.extend(self.proof.header());
+                headers.extend(proof.clone());
             } else if let Some(accept) = self.request.headers.get(ACCEPT) {
                 headers.insert(ACCEPT, accept.clone());
             }
@@ -295,7 +318,7 @@ impl Caller {
             }
         };
         timeout(REFUSAL_TIME, read).await.ok();
-        self.request.mask(&failure::beginning(&body))
+        self.mask(&failure::beginning(&body))
     }
 
     /// Fetches a token: with the credentials in the body, and where that is refused in the header, as servers differ.

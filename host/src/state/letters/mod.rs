@@ -6,7 +6,7 @@ mod table;
 
 pub use file::{FileLetters, lock};
 pub use selection::Selection;
-pub use table::{DEFAULT_TABLE, TableLetters};
+pub use table::{DEFAULT_TABLE, Hold, TableAt, TableLetters};
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -56,11 +56,23 @@ impl Letters {
         }
     }
 
+    /// Keeps others away who replay letters of a pipeline, on other machines too, until what is answered is dropped; `None` where somebody
+    /// is at it. On this machine the lock in the [folder](Self::replay_folder) does that.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn hold(&self, pipeline: &str) -> Result<Option<Option<Hold>>> {
+        match self {
+            Self::File(_) => Ok(Some(None)),
+            Self::Table(table) => Ok(table.hold(pipeline)?.map(Some)),
+        }
+    }
+
     /// The folder beside it in which letters of a pipeline stand while they are tried again.
     pub fn replay_folder(&self, pipeline: &str) -> PathBuf {
         let (path, table) = match self {
             Self::File(file) => (file.path(), String::new()),
-            Self::Table(table) => (table.path(), format!(".{}", table.table())),
+            Self::Table(table) => (table.beside(), format!(".{}", table.table())),
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let safe: String = pipeline.chars().map(|letter| if letter.is_alphanumeric() || letter == '-' { letter } else { '_' }).collect();

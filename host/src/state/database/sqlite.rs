@@ -1,14 +1,13 @@
-//! A SQLite file that several processes may use at once.
+//! A SQLite file that the processes of this machine share.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor, Row};
+use sqlx::{ConnectOptions, Executor};
 
 use crate::error::{Context, Error, Result};
 use crate::remote::wait;
@@ -18,9 +17,9 @@ const BUSY: Duration = Duration::from_secs(15);
 
 /// A SQLite file that several processes may use at once: one writes at a time, others wait for it, and readers wait for nobody.
 #[derive(Debug)]
-pub struct Database {
+pub(super) struct File {
     path: PathBuf,
-    connection: Mutex<SqliteConnection>,
+    connection: SqliteConnection,
 }
 
 /// Whether the file may be changed.
@@ -31,22 +30,14 @@ enum Access {
     Frozen,
 }
 
-impl Database {
-    /// Opens the file, and makes it and its folder where they are not there; only this user may read them.
-    ///
-    /// # Errors
-    /// Outside, where that cannot be.
-    pub fn open(path: &Path) -> Result<Self> {
+impl File {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let path = absolute(path)?;
         create(&path)?;
         Self::connect(path, Access::Write)
     }
 
-    /// Opens the file to look at it; `None` where there is none.
-    ///
-    /// # Errors
-    /// Outside, where it cannot be read.
-    pub fn look_at(path: &Path) -> Result<Option<Self>> {
+    pub(super) fn look_at(path: &Path) -> Result<Option<Self>> {
         let path = absolute(path)?;
         if !path.try_exists().map_err(|error| failed(&path, "cannot be opened", error))? {
             return Ok(None);
@@ -72,7 +63,7 @@ impl Database {
                 Ok(connection)
             });
             match opened {
-                Ok(connection) => return Ok(Self { path, connection: Mutex::new(connection) }),
+                Ok(connection) => return Ok(Self { path, connection }),
                 // Where several set a new file up at once, SQLite answers some of them without waiting.
                 Err(error) if is_busy(&error) && started.elapsed() < BUSY => std::thread::sleep(Duration::from_millis(5)),
                 Err(error) => return Err(failed(&path, "cannot be opened", error)),
@@ -80,59 +71,12 @@ impl Database {
         }
     }
 
-    /// Where it stands.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Brings the tables up to what this version knows; `steps` are what each version changed, in order, and never change themselves.
-    pub(super) fn migrate(&self, steps: &[&'static str]) -> Result<()> {
-        let version = async |connection: &mut SqliteConnection| {
-            sqlx::query("PRAGMA user_version").fetch_one(connection).await.map(|row| row.get::<i64, _>(0) as usize)
-        };
-        let newer = |found: usize| {
-            let message = format!(
-                "`{}` was written by a newer etl-host (version {found} of its tables, this one knows {})",
-                self.path.display(),
-                steps.len()
-            );
-            Error::outside(message).hint("use the newer etl-host, or another folder by `--state-dir`")
-        };
-        match self.read(version)? {
-            found if found > steps.len() => return Err(newer(found)),
-            found if found == steps.len() => return Ok(()),
-            _ => {}
-        }
-        let found = self.write(async |connection| {
-            // Another process may have done it since.
-            let found = version(connection).await?;
-            for (index, step) in steps.iter().enumerate().skip(found) {
-                connection.execute(sqlx::raw_sql(*step)).await?;
-                let note = format!("PRAGMA user_version = {}", index + 1);
-                connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(note))).await?;
-            }
-            Ok(found)
-        })?;
-        if found > steps.len() { Err(newer(found)) } else { Ok(()) }
-    }
-
-    /// Reads.
-    pub(super) fn read<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> Result<T> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        wait(work(&mut connection)).map_err(|error| failed(&self.path, "cannot be read", error))
-    }
-
-    /// Writes, all or nothing, once no other process writes.
-    pub(super) fn write<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> Result<T> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = wait(async {
-            // It waits for its turn here; a transaction that began by reading would fail where it comes to write.
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-            let answer = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok::<T, sqlx::Error>(answer)
-        });
-        written.map_err(|error| failed(&self.path, "cannot be written", error))
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
     }
 }
 
@@ -146,14 +90,14 @@ fn create(path: &Path) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         create_folder(folder)?;
     }
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+    match fs::File::options().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, "cannot be created", error)),
         _ => Ok(()),
     }
 }
 
 /// Makes a folder that only this user may enter.
-pub(super) fn create_folder(folder: &Path) -> Result<()> {
+pub(in crate::state) fn create_folder(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| with_hint(Error::outside(format!("cannot create the folder `{}`", folder.display())), &error).because(error))
 }
@@ -164,7 +108,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| matches!(code & 0xFF, 5 | 6))
 }
 
-fn failed(path: &Path, what: &str, error: impl Into<anyhow::Error>) -> Error {
+pub(super) fn failed(path: &Path, what: &str, error: impl Into<anyhow::Error>) -> Error {
     let error: anyhow::Error = error.into();
     let failed = Error::outside(format!("`{}` {what}", path.display()));
     let code = error.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code()?.parse::<i32>().ok());

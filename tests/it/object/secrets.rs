@@ -1,0 +1,58 @@
+//! Keys are used and never seen.
+
+use std::fs;
+
+use super::{bucket, copy};
+use crate::servers::s3::{Bucket, SECRET};
+use crate::support::Pipeline;
+
+const TOKEN: &str = "s3ss10n-t0k3n-s3cr3t";
+
+/// Everything that a pipeline has said and left behind.
+fn traces(pipeline: &Pipeline, said: &[String]) -> String {
+    let mut all = said.join("\n");
+    for name in pipeline.names().iter().filter(|name| !matches!(name.as_str(), "extract.yaml" | "load.yaml")) {
+        all.push_str(&String::from_utf8_lossy(&fs::read(pipeline.path(name)).unwrap()));
+    }
+    all
+}
+
+fn said(pipeline: &Pipeline, arguments: &[&str]) -> String {
+    let mut command = pipeline.command(arguments);
+    let command = command.env("ETL_HOST_STATE_DIR", pipeline.path("state")).env("ETL_HOST_LOG", "trace");
+    let done = crate::support::answer(command);
+    format!("{}{}", done.stdout, done.stderr)
+}
+
+#[test]
+fn keys_are_seen_in_no_message_log_plan_history_letter_or_checkpoint() {
+    let commands: [&[&str]; 6] = [&["plan"], &["check"], &["run", "--json"], &["run", "--resume"], &["preview"], &["run", "--dry-run"]];
+    let bucket: Bucket = bucket();
+    let transform = "convert: {price: float, id: int, place: int}\n";
+    let right = copy(&bucket, "in/rows.csv", "out/").with("transform.yaml", transform);
+    let extract = right.read("extract.yaml");
+    let right = right
+        .with("extract.yaml", format!("{extract}checkpoint: {{enabled: true, interval: 1}}\nbatch_size: 1\n"))
+        .with("load.yaml", format!("type: cloud_storage\n{}format: csv\n", bucket.storage("out/")));
+    let wrong = |from: &str, to: &str| {
+        let text = |name: &str| right.read(name).replace(from, to);
+        Pipeline::new().with("extract.yaml", text("extract.yaml")).with("load.yaml", text("load.yaml")).with("transform.yaml", transform)
+    };
+    let token = wrong("region:", &format!("session_token: {TOKEN}, region:"));
+    let no_bucket = wrong(&bucket.name, "no-such-bucket");
+    let no_server = wrong("http://127.0.0.1", "http://127.0.0.1:1/?");
+    let typo = wrong("secret_access_key", "secret_acces_key");
+    for pipeline in [&right, &token, &no_bucket, &no_server, &typo] {
+        let mut all: Vec<String> = commands.iter().map(|arguments| said(pipeline, arguments)).collect();
+        let mut killed = pipeline.command(&["run", "--restart"]);
+        killed.env("ETL_HOST_STATE_DIR", pipeline.path("state")).env("ETL_HOST_CRASH_AT", "checkpoint.renamed:2");
+        all.push(String::from_utf8(killed.output().unwrap().stderr).unwrap());
+        all.push(said(pipeline, &["dlq", "list"]));
+        let traces = traces(pipeline, &all);
+        assert!(traces.len() > 1000, "there must be something to look through");
+        for secret in [SECRET, TOKEN] {
+            assert!(!traces.contains(secret), "{}", traces.split(secret).next().unwrap().lines().last().unwrap());
+        }
+    }
+    assert!(!bucket.objects().iter().any(|(name, bytes)| name.contains(SECRET) || String::from_utf8_lossy(bytes).contains(SECRET)));
+}
