@@ -19,7 +19,9 @@ fn pipeline(place: &Place, load: &str, rows: usize) -> Pipeline {
     place.sql(TABLE);
     place.sql("INSERT INTO orders (id, label) VALUES (-1, 'old')");
     let load = format!("type: database\ntable: orders\nconnection_string: {}\n{load}", place.url());
-    pipelines::Kind { transform: SIMPLE, load: "path: unused\n", old_output: None, rows, in_bucket: false }.pipeline().with("load.yaml", load)
+    pipelines::Kind { transform: SIMPLE, load: "path: unused\n", old_output: None, rows, in_bucket: false }
+        .pipeline()
+        .with("load.yaml", load)
 }
 
 /// What is there, and what the report says.
