@@ -83,6 +83,35 @@ fn rejects(folder: &Path) -> String {
 }
 
 #[test]
+fn database_sink() {
+    let folder = TempDir::new().unwrap();
+    let example = root().join("examples/database_sink");
+    copy(&example, folder.path());
+    // Once more changes nothing.
+    for _ in 0..2 {
+        let ran = answer(program().arg("run").arg(folder.path()).arg("--quiet"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+        let connection = rusqlite::Connection::open(folder.path().join("shop.db")).unwrap();
+        let mut found = String::new();
+        for (sql, columns) in [("SELECT * FROM orders ORDER BY id", 5), ("SELECT * FROM revenue ORDER BY 1", 2)] {
+            let mut statement = connection.prepare(sql).unwrap();
+            let mut rows = statement.query(()).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let text = |index| match row.get_ref(index).unwrap() {
+                    rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+                    rusqlite::types::ValueRef::Real(number) => number.to_string(),
+                    other => other.as_str().unwrap().to_owned(),
+                };
+                found += &((0..columns).map(text).collect::<Vec<_>>().join("|") + "\n");
+            }
+        }
+        assert_eq!(found, fs::read_to_string(example.join("expected/tables.txt")).unwrap());
+    }
+    let tested = answer(program().arg("test").arg(folder.path()));
+    assert_eq!((tested.code, tested.stderr.as_str()), (0, ""), "{}", tested.stdout);
+}
+
+#[test]
 fn quality() {
     holds("quality", |_| {});
 }

@@ -1,5 +1,7 @@
 //! Rows in tables of real databases: what every one of them promises.
 
+mod after;
+mod again;
 mod crash;
 mod methods;
 mod place;

@@ -106,10 +106,10 @@ impl TableEncoder {
     fn copy(&mut self, fitted: &Fitted, numbered: bool) {
         let Self { encode, chunk, .. } = self;
         let columns = &encode.fit.columns;
-        let cells: Vec<(Text, Cell)> = columns
+        let cells: Vec<(CopyForm, Cell)> = columns
             .iter()
             .zip(&fitted.columns)
-            .map(|(fitting, column)| (Text::new(column, fitting.to.holds), Cell::new(column, Style::default())))
+            .map(|(fitting, column)| (CopyForm::new(column, fitting.to.holds), Cell::new(column, Style::default())))
             .collect();
         let (mut value, mut number) = (Vec::new(), itoa::Buffer::new());
         let out = &mut chunk.text;
@@ -123,25 +123,25 @@ impl TableEncoder {
                     continue;
                 }
                 match form {
-                    Text::Plain => cell.write_text(row, out),
-                    Text::Number(truth) => out.push(if truth.as_boolean().value(row) { b'1' } else { b'0' }),
-                    Text::Text => {
+                    CopyForm::Plain => cell.write_text(row, out),
+                    CopyForm::Number(truth) => out.push(if truth.as_boolean().value(row) { b'1' } else { b'0' }),
+                    CopyForm::Text => {
                         value.clear();
                         cell.write_text(row, &mut value);
                         escape(&value, out);
                     }
-                    Text::Json => {
+                    CopyForm::Json => {
                         value.clear();
                         cell.write_json(row, &mut value);
                         escape(&value, out);
                     }
-                    Text::Bytes(bytes) => {
+                    CopyForm::Bytes(bytes) => {
                         out.extend_from_slice(b"\\\\x");
                         for byte in bytes_at(bytes, row) {
                             out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
                         }
                     }
-                    Text::Array(list) => {
+                    CopyForm::Array(list) => {
                         value.clear();
                         array_literal(list, row, &mut value);
                         escape(&value, out);
@@ -184,7 +184,7 @@ impl TableEncoder {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// How the values of a column are written for COPY.
-enum Text {
+enum CopyForm {
     /// Text in which nothing has a meaning of its own.
     Plain,
     /// Truth as a number.
@@ -195,7 +195,7 @@ enum Text {
     Array(ArrayRef),
 }
 
-impl Text {
+impl CopyForm {
     fn new(column: &ArrayRef, holds: Holds) -> Self {
         use DataType as T;
         match (column.data_type(), holds) {

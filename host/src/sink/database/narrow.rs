@@ -11,7 +11,7 @@ const FEW: usize = 32;
 /// `attempt` sends a range all or nothing. Rows are sent in their order, each once with success or refused.
 pub(super) fn narrow(rows: usize, attempt: &mut dyn FnMut(Range<usize>) -> Result<(), Said>) -> Result<Vec<(usize, Said)>, Said> {
     let mut refused = Vec::new();
-    let mut todo = vec![0..rows];
+    let mut todo: Vec<Range<usize>> = std::iter::once(0..rows).collect();
     let mut piece = rows;
     while let Some(range) = todo.pop() {
         if range.is_empty() {

@@ -3,7 +3,7 @@
 //! This is the one place that speaks to SQLite without sqlx: that sends each statement to another thread, which for one statement a row
 //! takes longer than the statement.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl File {
         Self::connect(opened, &path)
     }
 
-    fn connect(opened: rusqlite::Result<Sqlite>, path: &PathBuf) -> Result<Self> {
+    fn connect(opened: rusqlite::Result<Sqlite>, path: &Path) -> Result<Self> {
         let ready = opened.and_then(|connection| {
             connection.busy_timeout(BUSY)?;
             // Opening reads nothing; a file that is no database shows now.

@@ -1,0 +1,95 @@
+//! What is done with rows once they are there: merged, published.
+
+use serde_json::{Value, json};
+
+use super::{Kind, Place, every, pipeline};
+
+fn merged(place: &Place, rule: &str) -> (String, Value) {
+    place.sql(
+        "DROP TABLE IF EXISTS orders; DROP TABLE IF EXISTS customers; CREATE TABLE customers (id int PRIMARY KEY, name varchar(20), city varchar(20), kept int); \
+         INSERT INTO customers VALUES (1, 'Ada', NULL, 7), (9, 'Old', 'Rome', 8)",
+    );
+    let csv = "order_id,customer,name,city,day\n10,1,ada,Bern,2024-05-01\n11,1,Ada L,,2024-05-02\n12,2,Grace,York,2024-05-01\n13,,Nobody,Oslo,2024-05-01\n14,3,Skip,Ulm,2024-05-01\n";
+    let load = format!(
+        "primary_key: order_id\nmerge:\n- into: customers\n  key: [id]\n  columns: {{id: customer, name: upper(name), city: city}}\n  where: name <> 'Skip'\n  latest_by: day\n  rule: {rule}\n"
+    );
+    let report = pipeline(csv, place, &load).with("transform.yaml", "convert: {day: date}\n").run(0);
+    (place.sql("SELECT id, name, city, kept FROM customers ORDER BY id"), report)
+}
+
+#[test]
+fn staged_rows_are_merged_into_canonical_tables_and_counted() {
+    for place in every() {
+        let cases = [
+            ("update", "1|ADA L||7\n2|GRACE|YORK|\n9|Old|Rome|8\n", 1),
+            ("update_known", "1|ADA L||7\n2|GRACE|YORK|\n9|Old|Rome|8\n", 1),
+            ("fill", "1|Ada||7\n2|GRACE|YORK|\n9|Old|Rome|8\n", 1),
+            ("keep", "1|Ada||7\n2|GRACE|YORK|\n9|Old|Rome|8\n", 0),
+        ];
+        for (rule, expected, updated) in cases {
+            let (found, report) = merged(&place, rule);
+            assert_eq!(found, expected.replace("YORK", "York"), "{:?} {rule}", place.kind());
+            let customers = json!({ "table": "customers", "inserted": 1, "updated": updated, "deleted": 0 });
+            assert_eq!(report["output"]["tables"][1], customers, "{:?} {rule}", place.kind());
+            let phase = report["phases"].as_array().unwrap().iter().find(|phase| phase["name"] == "merge").unwrap();
+            assert_eq!((&phase["status"], &phase["rows_out"]), (&json!("success"), &json!(1 + updated)), "{phase}");
+        }
+    }
+}
+
+#[test]
+fn a_merge_that_fails_undoes_the_load() {
+    for place in every() {
+        place.sql("CREATE TABLE customers (id int PRIMARY KEY, name varchar(20) NOT NULL)");
+        let load = "write_method: insert\nmerge: [{into: customers, key: [id]}]\n";
+        let answer = pipeline("id,name\n1,Ada\n2,\n", &place, load).answer(&["run"]);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(answer.stderr.contains("cannot merge `orders` into `customers`"), "{answer:?}");
+        assert_eq!(place.sql("SELECT count(*) FROM customers"), "0\n");
+        if place.kind() == Kind::Mariadb {
+            // It made the table before the transaction, since there it would have ended it.
+            assert_eq!(place.sql("SELECT count(*) FROM orders"), "0\n");
+        }
+        let answer = pipeline("id,name\n1,Ada\n", &place, "merge: [{into: nowhere, key: [id]}]\nwrite_method: insert\n").answer(&["run"]);
+        assert_eq!(answer.code, 2, "{answer:?}");
+        assert!(answer.stderr.contains("`merge` names the table `nowhere`, which is not there"), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_is_published_has_its_own_results_and_fails_the_run_only_where_all_of_it_fails() {
+    for place in every() {
+        let good = "INSERT INTO seen SELECT count(*) FROM orders";
+        for (publish, code, status, seen) in [
+            (vec![good], 0, "success", "2\n"),
+            (vec!["SELEC nothing at all", good], 4, "partial_success", "2\n"),
+            (vec!["SELEC nothing at all", "INSERT INTO nowhere VALUES (1)"], 1, "failed", ""),
+        ] {
+            place.sql("DROP TABLE IF EXISTS orders; DROP TABLE IF EXISTS seen; CREATE TABLE seen (n int)");
+            let report = pipeline("id\n1\n2\n", &place, &format!("write_method: insert\npublish: {}\n", json!(publish))).run(code);
+            assert_eq!(report["status"], status, "{report}");
+            assert_eq!(place.sql("SELECT n FROM seen"), seen);
+            // The rows are there whatever came of it.
+            assert_eq!(place.sql("SELECT count(*) FROM orders"), "2\n");
+            let phase = report["phases"].as_array().unwrap().iter().find(|phase| phase["name"] == "publish").unwrap();
+            assert_eq!(phase["status"], if code == 0 { "success" } else { "failed" }, "{phase}");
+            let failed = report["output"]["published"].as_array().unwrap().iter().filter(|done| !done["error"].is_null()).count();
+            assert_eq!(failed, publish.iter().filter(|sql| **sql != good).count());
+        }
+    }
+}
+
+#[test]
+fn a_materialized_view_is_refreshed_by_its_name() {
+    for place in every() {
+        if place.kind() != Kind::Postgres {
+            let answer = pipeline("id\n1\n", &place, "publish: [totals]\n").answer(&["run"]);
+            assert_eq!(answer.code, 2, "{answer:?}");
+            assert!(answer.stderr.contains("only PostgreSQL has views that are refreshed"), "{answer:?}");
+            continue;
+        }
+        place.sql("CREATE TABLE orders (id int); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM orders");
+        pipeline("id\n1\n2\n", &place, "publish: [totals]\n").run(0);
+        assert_eq!(place.sql("SELECT n FROM totals"), "2\n");
+    }
+}

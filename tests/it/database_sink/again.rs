@@ -1,0 +1,111 @@
+//! What is done once more: a load whose server went away, letters that are replayed. And what is never seen: passwords.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::{Kind, every, letters, pipeline};
+use crate::servers::{mariadb, postgres, until};
+use crate::support::{Answer, Pipeline, answer, program};
+
+#[test]
+fn a_server_that_is_stopped_and_started_in_mid_run_is_survived() {
+    let Some(mut server) = postgres::Server::start() else { return };
+    let rows: String = (0..150_000).map(|row| format!("{row},x\n")).collect();
+    let load = format!("type: database\ntable: orders\nconnection_string: {}\nwrite_method: insert\n", server.url("postgres"));
+    let pipeline = Pipeline::new()
+        .with("in.csv", format!("id,note\n{rows}"))
+        .with("extract.yaml", "path: in.csv\nbatch_size: 1000\ncheckpoint: {enabled: true, interval: 2}\n")
+        .with("load.yaml", load);
+    server.sql("postgres", "CREATE TABLE orders (id bigint, note text)");
+    let mut command = pipeline.command(&["run", "--json"]);
+    let run = command.env("ETL_HOST_STATE_DIR", pipeline.path("state")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until(|| server.sql("postgres", "SELECT count(*) > 0 FROM orders") == "t\n");
+    server.stop();
+    server.resume();
+    let done = run.wait_with_output().unwrap();
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{stderr}");
+    assert_eq!(server.sql("postgres", "SELECT count(*), count(DISTINCT id) FROM orders"), "150000|150000\n", "{stderr}");
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["rows"]["loaded"], 150_000, "{report}");
+}
+
+fn ask(pipeline: &Pipeline, arguments: &[&str]) -> Answer {
+    answer(program().current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state")).args(arguments))
+}
+
+#[test]
+fn letters_are_replayed_into_a_table_once() {
+    for place in every() {
+        place.sql(
+            "CREATE TABLE notes (note varchar(9) PRIMARY KEY); INSERT INTO notes VALUES ('a'); \
+             CREATE TABLE orders (id int, note varchar(9), FOREIGN KEY (note) REFERENCES notes (note))",
+        );
+        let pipeline = pipeline("id,note\n1,a\n2,z\n3,y\n4,a\n", &place, "write_method: truncate_and_load\n");
+        assert_eq!(pipeline.run(0)["rows"]["loaded"], 2);
+        assert_eq!(letters(&pipeline).len(), 2);
+        place.sql("INSERT INTO notes VALUES ('z')");
+        let replayed = ask(&pipeline, &["dlq", "replay", ".", "--json"]);
+        let report: Value = serde_json::from_str(&replayed.stdout).unwrap_or_else(|_| panic!("{replayed:?}"));
+        assert_eq!((&report["settled"]["resolved"], &report["settled"]["refused_again"]), (&1.into(), &1.into()), "{replayed:?}");
+        assert_eq!(place.sql("SELECT id, note FROM orders ORDER BY id"), "1|a\n2|z\n4|a\n", "{:?}", place.kind());
+        // Killed behind the commit, it knows that the row has arrived.
+        place.sql("INSERT INTO notes VALUES ('y')");
+        let mut killed = program();
+        killed.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state")).env("ETL_HOST_CRASH_AT", "table.settled:1");
+        assert_eq!(answer(killed.args(["dlq", "replay", ".", "--json"])).code, -1);
+        let settled = ask(&pipeline, &["dlq", "replay", ".", "--json"]);
+        let report: Value = serde_json::from_str(&settled.stdout).unwrap_or_else(|_| panic!("{settled:?}"));
+        assert_eq!(report["interrupted"]["resolved"], 1, "{settled:?}");
+        assert_eq!(place.sql("SELECT id, note FROM orders ORDER BY id"), "1|a\n2|z\n3|y\n4|a\n", "{:?}", place.kind());
+        assert_eq!(place.sql("SELECT count(*) FROM etl_host_tokens"), "0\n");
+    }
+}
+
+#[test]
+fn a_password_is_never_seen() {
+    for place in every().into_iter().filter(|place| place.kind() != Kind::Sqlite) {
+        let password = if place.kind() == Kind::Postgres { postgres::PASSWORD } else { mariadb::PASSWORD };
+        place.sql("CREATE TABLE orders (id int PRIMARY KEY, n int NOT NULL)");
+        let pipeline = pipeline("id,n\n1,1\n2,\n", &place, "write_method: insert\n")
+            .with("extract.yaml", "path: in.csv\ncheckpoint: {enabled: true, interval: 1}\n");
+        let wrong = pipeline.read("load.yaml").replace(&place.url(), &place.url().replace("127.0.0.1:", "127.0.0.1:1"));
+        let pipeline = pipeline.with("wrong.yaml", wrong).with("never.yaml", pipeline_never(&place.url()));
+        for (arguments, code) in [
+            (&["plan", "."][..], 0),
+            (&["plan", ".", "--json"], 0),
+            (&["check", "."], 0),
+            (&["run", ".", "--json"], 0),
+            (&["run", ".", "--load", "never.yaml", "--checkpoint-id", "other"], 2),
+            (&["run", ".", "--load", "wrong.yaml", "--checkpoint-id", "third"], 3),
+            (&["history"], 0),
+            (&["history", "--json"], 0),
+        ] {
+            let answer = ask(&pipeline, arguments);
+            let all = format!("{}{}", answer.stdout, answer.stderr);
+            assert!(!all.contains(password), "{arguments:?}: {all}");
+            assert!(answer.code == code || arguments[0] == "run", "{arguments:?}: {answer:?}");
+        }
+        for name in pipeline.names().iter().filter(|name| !name.ends_with(".yaml")) {
+            let bytes = std::fs::read(pipeline.path(name)).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains(password), "{name}");
+        }
+    }
+}
+
+fn pipeline_never(url: &str) -> String {
+    format!("type: database\ntable: nowhere\ncreate_table: never\nconnection_string: {url}\n")
+}
+
+#[test]
+fn thresholds_over_all_rows_and_checkpoints_do_not_go_together() {
+    for place in every() {
+        let pipeline = pipeline("id\n1\n", &place, "write_method: insert\n")
+            .with("extract.yaml", "path: in.csv\ncheckpoint: {enabled: true, interval: 1}\n")
+            .with("transform.yaml", "validate: {rules: {id: {required: true}}, thresholds: {error_rate: 0.1}}\n");
+        let answer = ask(&pipeline, &["run", "."]);
+        assert_eq!(answer.code, 2, "{answer:?}");
+        assert!(answer.stderr.contains("with checkpoints a table shows rows before all are judged"), "{answer:?}");
+    }
+}
