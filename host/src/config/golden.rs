@@ -246,7 +246,10 @@ fn a_file_that_is_too_deep_or_too_long_is_refused() {
 fn the_json_schemas_know_the_keys_that_users_write() {
     let extract = super::json_schema(Kind::Extract);
     let file = &extract["anyOf"][0]["properties"];
-    assert_eq!(file["path"]["description"], "File to read, relative to the contract directory; `*`, `?`, `[…]` and `**` match several.");
+    assert_eq!(
+        file["path"]["description"],
+        "File to read, relative to the contract directory; `*`, `?`, `[…]` and `**` match several. Or a URL: `https://…` is fetched, and `s3://bucket/…`,\n`gs://…`, `az://…` and `abfss://…` are objects, as `type: cloud_storage` has them."
+    );
     assert_eq!(file["file_path"]["deprecated"], true);
     assert_eq!(file["batch_size"]["type"], serde_json::json!(["integer", "string"]));
     assert_eq!(file["csv_options"]["properties"]["quotechar"]["description"], "Older spelling of `quote_char`.");

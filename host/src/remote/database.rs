@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection as _};
 
+use super::delay::send_at_once;
 use super::options;
 use super::tunnel::{Tunnel, through};
 use crate::config::database::{Connection, Dialect, SshTunnel};
@@ -64,11 +65,15 @@ async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only:
     match reached.dialect {
         Dialect::Postgres => {
             let (options, patience) = options::postgres(reached, root)?;
-            in_time(patience, reached, named, PgConnection::connect_with(&options)).await.map(Connected::Postgres)
+            let connected = in_time(patience, reached, named, PgConnection::connect_with(&options)).await?;
+            send_at_once(options.get_port());
+            Ok(Connected::Postgres(connected))
         }
         Dialect::Mysql => {
             let (options, patience) = options::mysql(reached, root)?;
-            in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await.map(Connected::Mysql)
+            let connected = in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await?;
+            send_at_once(options.get_port());
+            Ok(Connected::Mysql(connected))
         }
         Dialect::Sqlite => {
             let options =

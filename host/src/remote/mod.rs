@@ -2,6 +2,7 @@
 
 mod address;
 pub mod database;
+mod delay;
 mod options;
 pub mod store;
 pub mod tunnel;

@@ -57,6 +57,8 @@ impl Server {
         if self.folder.path().join("tls.pem").exists() {
             command.arg(format!("--ssl-cert={}", path("tls.pem"))).arg(format!("--ssl-key={}", path("tls.key")));
         }
+        // It is only ever stopped, the machine never is: what the kernel has is kept.
+        command.args(["--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync", "--innodb-doublewrite=0", "--skip-log-bin"]);
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         command.stderr(log).stdout(Stdio::null());
         self.daemon = Some(Daemon::start(command, self.port));
