@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Heavy crates, and the only places that may name them.
-const HEAVY: [(&str, &[&str]); 14] = [
+const HEAVY: [(&str, &[&str]); 13] = [
     ("wasmtime", &["sandbox/"]),
     ("wasmtime_wasi", &["sandbox/"]),
     ("wasmtime_wasi_http", &["sandbox/http/", "sandbox/state.rs"]),
@@ -15,7 +15,6 @@ const HEAVY: [(&str, &[&str]); 14] = [
     ("rusqlite", &["sink/database/sqlite.rs"]),
     ("object_store", &["remote/"]),
     ("russh", &["remote/"]),
-    ("arrow_odbc", &["remote/odbc", "source/database", "sink/database"]),
     ("clap", &["cli/"]),
     ("calamine", &["source/"]),
     ("jsonschema", &["config/"]),

@@ -386,22 +386,29 @@ fn letters_are_neither_lost_nor_doubled_where_the_database_goes_away_before_they
     server.resume();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/rows", listener.local_addr().unwrap());
-    let slow = pipeline.with("extract.yaml", format!("type: http\nurl: {url}\n")).with("load.yaml", "type: file\npath: out.jsonl\n");
+    let pages = "pagination: {enabled: true, stop_conditions: [{type: max_pages, value: 2}]}";
+    let slow = pipeline
+        .with("extract.yaml", format!("type: http\nurl: {url}\ninfer_rows: 1\n{pages}\n"))
+        .with("load.yaml", "type: file\npath: out.jsonl\n");
     thread::scope(|scope| {
         let run = scope.spawn(|| ask(&slow, &["run", ".", "--allow-private-network", "127.0.0.1"]));
-        // The run asks for rows once it has opened its table.
-        let (mut asked, _) = listener.accept().unwrap();
-        let mut question = [0; 4096];
-        asked.read(&mut question).unwrap();
-        server.stop();
-        let rows = r#"[{"id": 6, "price": "never"}, {"id": 7, "price": "1"}]"#;
-        write!(asked, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{rows}", rows.len()).unwrap();
-        drop(asked);
+        // The run asks for the second page once it has opened its table.
+        for (page, rows) in [r#"[{"id": 5, "price": "2"}]"#, r#"[{"id": 6, "price": "never"}, {"id": 7, "price": "1"}]"#].iter().enumerate()
+        {
+            let (mut asked, _) = listener.accept().unwrap();
+            let mut question = [0; 4096];
+            assert!(asked.read(&mut question).unwrap() > 0);
+            if page == 1 {
+                server.stop();
+            }
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+            write!(asked, "{head}\r\nContent-Length: {}\r\n\r\n{rows}", rows.len()).unwrap();
+        }
         server.resume();
         let answer = run.join().unwrap();
         assert_eq!(answer.code, 0, "{answer:?}");
     });
-    assert_eq!((letters(&slow).len(), slow.read("out.jsonl").lines().count()), (3 + 1, 1));
+    assert_eq!((letters(&slow).len(), slow.read("out.jsonl").lines().count()), (3 + 1, 2));
 }
 
 #[test]

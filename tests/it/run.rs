@@ -80,7 +80,10 @@ fn a_missing_file_is_something_outside() {
 
 #[test]
 fn what_is_not_built_yet_is_named_and_never_ignored() {
-    let pipeline = Pipeline::new().with("extract.yaml", "url: https://example.com/x\n").with("load.yaml", "type: file\npath: out.jsonl\n");
+    let pipeline = Pipeline::new()
+        .with("orders.csv", ORDERS)
+        .with("extract.yaml", "path: orders.csv\n")
+        .with("load.yaml", "type: mssql\ntable: t\nconnection_string: mssql://host/name\n");
     let answer = pipeline.answer(&["run"]);
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("not built yet"), "{answer:?}");

@@ -44,7 +44,7 @@ fn a_database_that_only_another_machine_reaches_is_reached_through_it() {
 
 /// What is said of a tunnel that does not open, and what to do.
 fn refusal(ssh: &str) -> (Fault, String, String) {
-    let error = ask("postgresql://etl@db.invalid/none", &tunnel(ssh), "SELECT 1").err().expect("it is refused");
+    let error = ask("postgresql://etl@db.invalid/none", &tunnel(ssh), "SELECT 1").expect_err("it is refused");
     (error.fault(), error.one_line(), error.find_hint().unwrap_or_default().to_owned())
 }
 

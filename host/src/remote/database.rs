@@ -80,7 +80,7 @@ async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only:
                 SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
             SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(|error| refused(named, &error, reached != named))
         }
-        Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}` is not reached without ODBC"))),
+        Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}`: Microsoft SQL Server and Oracle cannot be reached yet"))),
     }
 }
 

@@ -207,8 +207,15 @@ impl History {
     fn settle(&self) -> Result<()> {
         unsent::send(&self.folder, |report| self.put(report, Says::ItsProcess))?;
         for record in self.texts("SELECT record FROM runs WHERE status = 'running'", &[])? {
-            let mut report = self.parse(&record)?;
-            let Some(held) = Held::of_dead(&self.database, &self.folder, self.is_shared, &report.run_id)? else { continue };
+            let run_id = self.parse(&record)?.run_id;
+            let Some(held) = Held::of_dead(&self.database, &self.folder, self.is_shared, &run_id)? else { continue };
+            // It may have ended in order since it was looked up.
+            let still = self.texts("SELECT record FROM runs WHERE run_id = $1 AND status = 'running'", &[run_id.as_str().into()])?;
+            let Some(record) = still.first() else {
+                held.end();
+                continue;
+            };
+            let mut report = self.parse(record)?;
             die(&mut report);
             self.put(&report, Says::Anybody)?;
             if self.is_shared {

@@ -20,8 +20,7 @@ fn with_checkpoints(base: &Base, query: &str, key: &str) -> Pipeline {
 /// Kills the run at every step, and goes on with it until it is done; answers how often.
 fn killed_at_every_step(pipeline: &Pipeline, step: &str, every: usize) -> usize {
     let state = TempDir::new().unwrap();
-    let mut kills = 0;
-    for _ in 0..200 {
+    for kills in 0..200 {
         let mut command = pipeline.command(&["run", "--quiet"]);
         if kills > 0 {
             command.arg("--resume");
@@ -32,7 +31,6 @@ fn killed_at_every_step(pipeline: &Pipeline, step: &str, every: usize) -> usize 
             return kills;
         }
         assert_eq!(ran.code, -1, "{ran:?}");
-        kills += 1;
     }
     panic!("the run does not end");
 }
@@ -115,7 +113,9 @@ fn disturbed(pipeline: &Pipeline, disturb: impl FnOnce()) -> crate::support::Ans
 #[test]
 fn a_server_that_goes_and_comes_back_costs_a_keyed_run_nothing() {
     let many = 400_000;
-    let mut servers: Vec<(Box<dyn FnMut(bool)>, String, &str)> = Vec::new();
+    /// Starts or stops a server; its URL; what it is.
+    type Switched = (Box<dyn FnMut(bool)>, String, &'static str);
+    let mut servers: Vec<Switched> = Vec::new();
     if let Some(server) = postgres::Server::start() {
         server.sql(
             "postgres",

@@ -96,6 +96,7 @@ pub(crate) fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 }
 
 /// Says that a test cannot run here, and what it would take. CI takes it for a failure.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn skipped(what: &str, how: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI has no {what}: {how}");
     eprintln!("skipped: there is no {what}; {how}");
