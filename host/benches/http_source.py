@@ -1,6 +1,6 @@
 """HTTP source against a bare fetch loop: 1,000 pages x 1,000 records on loopback, which a server of its own makes as they are asked for.
 
-    cargo build --release --bin etl-host && python3 host/benches/http.py target/release/etl-host
+    cargo build --release --bin etl-host && python3 host/benches/http_source.py target/release/etl-host
 
 The fetch loop reads every page and does nothing with it; etl-host parses the pages and writes JSON lines. Three rounds, the best of each.
 """
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(port):
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     port.send(server.server_port)
     server.serve_forever()
 
