@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use arrow_schema::{DataType, TimeUnit};
 use chrono::{DateTime, Duration, NaiveDate};
 
+use crate::config::component::hex;
 use crate::source::target::Target;
 
 /// What a column holds.
@@ -138,11 +139,6 @@ impl Cell<'_> {
             }
         }
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn decimal_text(value: i128, scale: i8) -> String {

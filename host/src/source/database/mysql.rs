@@ -10,6 +10,7 @@ use super::failure::Asked;
 use super::kind::{Cell, Kind, Misfit};
 use super::raw::Raw;
 use super::statement::{Bind, Described, Fill, Sql};
+use crate::config::component::hex;
 use crate::error::Result;
 use crate::source::scalar;
 
@@ -120,7 +121,7 @@ fn push(row: &MySqlRow, raw: &mut Raw) -> sqlx::Result<()> {
 
 /// Reads a binary value.
 pub(super) fn cell<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<Cell<'a>, Misfit> {
-    let odd = || Misfit::new(format!("0x{}", super::kind::hex(&bytes[..bytes.len().min(64)])));
+    let odd = || Misfit::new(format!("0x{}", hex(&bytes[..bytes.len().min(64)])));
     Ok(match kind {
         Kind::Bool => match bytes {
             [0] => Cell::Bool(false),

@@ -9,6 +9,7 @@ use super::failure::Asked;
 use super::kind::{Cell, Kind, Misfit};
 use super::raw::Raw;
 use super::statement::{Bind, Described, Fill, Sql};
+use crate::config::component::hex;
 use crate::error::Result;
 
 /// Days from 1970 to 2000, where its days start.
@@ -158,7 +159,7 @@ fn push(row: &PgRow, raw: &mut Raw) -> sqlx::Result<()> {
 
 /// Reads a binary value.
 pub(super) fn cell<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<Cell<'a>, Misfit> {
-    let odd = || Misfit::new(format!("0x{}", super::kind::hex(&bytes[..bytes.len().min(64)])));
+    let odd = || Misfit::new(format!("0x{}", hex(&bytes[..bytes.len().min(64)])));
     Ok(match kind {
         Kind::Bool => Cell::Bool(bytes == [1]),
         Kind::Int8 | Kind::Int16 => Cell::Int(i16::from_be_bytes(fixed(bytes).ok_or_else(odd)?).into()),

@@ -11,6 +11,7 @@ use super::failure::Asked;
 use super::kind::{Cell, Kind, Misfit};
 use super::raw::Raw;
 use super::statement::{Bind, Described, Fill, Sql};
+use crate::config::component::hex;
 use crate::error::{Error, Result};
 use crate::source::scalar;
 
@@ -194,7 +195,7 @@ pub(super) fn cell<'a>(kind: &Kind, bytes: &'a [u8]) -> Result<Cell<'a>, Misfit>
         _ => None,
     };
     cell.ok_or_else(|| match stored {
-        Stored::Blob(bytes) => Misfit::new(format!("x'{}'", super::kind::hex(&bytes[..bytes.len().min(64)]))),
+        Stored::Blob(bytes) => Misfit::new(format!("x'{}'", hex(&bytes[..bytes.len().min(64)]))),
         other => Misfit::new(other.text().unwrap_or_default()),
     })
 }
