@@ -1,5 +1,6 @@
 //! How a plan is run.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use chrono::{DateTime, Utc};
@@ -34,6 +35,8 @@ pub struct RunOptions {
     pub seed: Option<u64>,
     /// What earlier runs have reached, where the plan takes newer rows only; absent = nothing yet.
     pub reached: Option<String>,
+    /// As `reached`, by transformer, where there are several.
+    pub reached_by: BTreeMap<String, String>,
     /// Memory that the process may take, in MiB; absent = what the plan says.
     pub max_memory_mb: Option<NonZeroU64>,
     /// How it keeps checkpoints, where it does; a dry run keeps none.
@@ -71,6 +74,7 @@ impl Default for RunOptions {
             library: Library::default(),
             seed: None,
             reached: None,
+            reached_by: BTreeMap::new(),
             max_memory_mb: None,
             checkpoints: None,
             state: None,
