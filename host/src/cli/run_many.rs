@@ -20,11 +20,11 @@ use crate::config::database::WriteMethod;
 use crate::config::load::{Sink, WriteMode};
 use crate::config::sets::ParamSet;
 use crate::error::{Error, Fault, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use crate::report::{RunReport, Status};
 use crate::run::journal::{Ending, Entry, Journal};
 use crate::run::many::{Pace, Task, run_many as run_tasks};
-use crate::run::{Checkpoints, RunOptions, Start, run_recorded};
+use crate::run::{Checkpoints, RunOptions, Start, run_planned};
 use crate::sandbox::Sandbox;
 use crate::state::History;
 
@@ -116,10 +116,10 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let keys: Vec<String> = sets.iter().map(|set| json!(set.params).to_string()).collect();
     let mut ended: Vec<Option<Ended>> = Vec::with_capacity(sets.len());
     let mut tasks = Vec::new();
-    for (index, (key, target)) in keys.iter().zip(targets).enumerate() {
+    for (index, (key, targets)) in keys.iter().zip(targets).enumerate() {
         let done = before.get(key).filter(|entry| entry.status.is_done());
         if done.is_none() {
-            tasks.push(Task { index, target });
+            tasks.push(Task { index, targets });
         }
         ended.push(done.map(|entry| Ended { entry: entry.clone(), fault: None }));
     }
@@ -168,7 +168,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             note(&ended.entry)?;
             if let Some(Checkpoints { folder, id, .. }) = checkpoints.filter(|_| ended.entry.status.is_done()) {
                 // What became of it is in the journal now.
-                std::fs::remove_dir_all(folder.join(id)).ok();
+                checkpoint_folders(&folder, &id).into_iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
             }
         }
         if args.fail_fast && ended.entry.status == Ending::Failed {
@@ -232,34 +232,34 @@ fn with(contract: &ContractArgs, set: &ParamSet) -> ContractArgs {
 }
 
 /// What each run writes, where it can be planned; two that would overwrite each other are refused before anything runs.
-fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>, Failures> {
+fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Vec<PathBuf>>, Failures> {
     let mut writers: HashMap<PathBuf, usize> = HashMap::new();
     let mut targets = Vec::with_capacity(sets.len());
     let mut wrong = None;
     for (index, set) in sets.iter().enumerate() {
         // What is wrong with one set fails that run alone; what is wrong with all is told at once.
-        let target = match contract::planned(&with(&args.contract, set)) {
-            Ok(plan) => Some(target(&plan)),
+        let mine: Vec<(PathBuf, bool)> = match contract::planned(&with(&args.contract, set)) {
+            Ok(planned) => planned.plans().iter().map(target).collect(),
             Err(failures) => {
                 wrong.get_or_insert(failures);
-                None
+                Vec::new()
             }
         };
-        if let Some((target, overwrites)) = &target
-            && let Some(first) = writers.insert(target.clone(), index)
-            && *overwrites
-            && !args.dry_run
-        {
+        for (target, overwrites) in &mine {
+            let Some(first) = writers.insert(target.clone(), index) else { continue };
+            if !overwrites || args.dry_run {
+                continue;
+            }
             let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, target.display());
             let names: Vec<&str> = set.params.keys().map(String::as_str).collect();
             let hint =
                 format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
             return Err(Error::config(message).hint(hint).into());
         }
-        targets.push(target.map(|(target, _)| target));
+        targets.push(mine.into_iter().map(|(target, _)| target).collect::<Vec<_>>());
     }
     match wrong {
-        Some(failures) if targets.iter().all(Option::is_none) => Err(failures),
+        Some(failures) if targets.iter().all(Vec::is_empty) => Err(failures),
         _ => Ok(targets),
     }
 }
@@ -302,8 +302,15 @@ fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entr
     let folder = setup::state_folder(&args.state)?.join("checkpoints");
     let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
     let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
-    let start = if started && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
+    let start = if started && checkpoint_folders(&folder, &id).iter().any(|folder| folder.is_dir()) { Start::Resume } else { Start::Restart };
     Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
+}
+
+/// The folder of a run's checkpoint, and those of its transformers.
+fn checkpoint_folders(folder: &Path, id: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_its = |name: &str| name.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    entries.filter(|path| path.file_name().is_some_and(|name| is_its(&name.to_string_lossy()))).collect()
 }
 
 /// What all runs share.
@@ -319,7 +326,7 @@ impl Each<'_> {
     fn run(&self, contract: &ContractArgs, options: RunOptions, key: String) -> Ended {
         let clock = Instant::now();
         let run_id = options.run_id.clone();
-        let report = contract::planned(contract).and_then(|plan| Ok(self.report(&plan, options)?));
+        let report = contract::planned(contract).and_then(|planned| Ok(self.report(&planned, options)?));
         let seconds = clock.elapsed().as_secs_f64();
         match report {
             Ok(report) => {
@@ -348,20 +355,20 @@ impl Each<'_> {
         }
     }
 
-    fn followed(&self, plan: &Plan, options: &RunOptions) -> Result<RunReport> {
-        follow::followed(plan, options, self.state, false, |options| {
-            run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {})
+    fn followed(&self, planned: &Planned, options: &RunOptions) -> Result<RunReport> {
+        follow::followed(planned, options, self.state, false, |options| {
+            run_planned(planned, options, self.sandbox, self.history, self.stop, &mut |_| {})
         })
     }
 
-    fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
-        let report = self.followed(plan, &options);
+    fn report(&self, planned: &Planned, mut options: RunOptions) -> Result<RunReport> {
+        let report = self.followed(planned, &options);
         match (report, &mut options.checkpoints) {
             // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
             (Err(error), Some(checkpoints)) if checkpoints.start == Start::Resume && error.fault() == Fault::Config => {
                 tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
                 checkpoints.start = Start::Restart;
-                self.followed(plan, &options)
+                self.followed(planned, &options)
             }
             (report, _) => report,
         }

@@ -4,7 +4,7 @@ use super::extract::{Extract, FileSource, Source};
 use super::load::{FileSink, Load, Sink};
 use super::problem::Problem;
 use super::settings::{DeadLetters, Settings};
-use super::transform::Transform;
+use super::transform::{PlacedStep, Transform};
 use super::transformers::{self, Transformer};
 use super::variables::Secrets;
 
@@ -63,6 +63,11 @@ impl Pipeline {
             Self { transform, load, transformer: Some(name), transformers: Vec::new(), ..self.clone() }
         };
         if self.transformers.is_empty() { vec![self.clone()] } else { self.transformers.iter().map(chain).collect() }
+    }
+
+    /// The steps of all its transforms.
+    pub fn steps(&self) -> impl Iterator<Item = &PlacedStep> {
+        self.transform.steps.iter().chain(self.transformers.iter().flat_map(|transformer| &transformer.transform.steps))
     }
 
     /// The names of its transformers, for a message.

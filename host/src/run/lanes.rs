@@ -11,7 +11,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -218,7 +218,6 @@ fn run_lanes(
         for (number, (lane, seat)) in lanes.into_iter().zip(seats).enumerate() {
             let tell = tell.clone();
             scope.spawn(move || run_lane(lane, sandbox, Around::beside(stop, seat, turns.of(number)), &|told| send(&tell, number, told)));
-            // The lane ends when its thread does, so that whoever waits for its turn waits for no thread that never began.
         }
         drop(tell);
         for (number, told) in told {

@@ -49,7 +49,7 @@ pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
 pub use record::run_recorded;
 use record::{begun, phases};
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};

@@ -7,7 +7,7 @@ use clap::Args;
 use super::super::run::stop_on_signal;
 use super::super::terminal::{self, Progressing};
 use super::super::{CacheArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
-use super::{QueueArgs, SelectionArgs, of_plan};
+use super::{QueueArgs, SelectionArgs, of_plans};
 use crate::error::{Context, Error};
 use crate::run::{ReplayOptions, ReplayReport, RunOptions, Settled};
 use crate::state::letters::Selection;
@@ -49,15 +49,19 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
             .hint("`etl-host dlq replay DIR` takes the dead letters of that pipeline")
             .into());
     }
-    let plan = contract::planned(&args.queue.contract(&args.params))?;
+    let planned = contract::planned(&args.queue.contract(&args.params))?;
     if let Some(from) = args.from.as_deref().filter(|from| !["extract", "load"].contains(from)) {
-        let names: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let chosen = args.selection.transformer.as_deref();
+        let plans = planned.plans().iter().filter(|plan| chosen.is_none() || plan.lane() == chosen);
+        let mut names: Vec<&str> = plans.flat_map(|plan| &plan.stages).map(|stage| stage.name.as_str()).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
         if !names.contains(&from) {
             let names: Vec<String> = ["extract"].iter().chain(&names).chain(&["load"]).map(|name| format!("`{name}`")).collect();
             return Err(Error::config(format!("the pipeline has no stage `{from}`")).hint(format!("it has {}", names.join(", "))).into());
         }
     }
-    let queues = of_plan(&plan, &args.queue.state)?;
+    let queues = of_plans(&planned, &args.queue.state)?;
     if queues.is_empty() {
         return tell(args, &ReplayReport::default());
     }
@@ -71,7 +75,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let mut progressing = Progressing::new(args.quiet);
     let mut report = ReplayReport::default();
     for letters in &queues {
-        let one = crate::run::replay(&plan, letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
+        let one = crate::run::replay_planned(&planned, letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
         progressing.clear();
         report.add(one?);
     }
