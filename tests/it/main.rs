@@ -35,6 +35,7 @@ mod servers;
 mod shared;
 mod support;
 mod tls;
+mod transformers;
 mod tunnel;
 mod validate;
 mod warnings;

@@ -192,9 +192,8 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
             "schema": stages.and_then(|stages| stages.outputs[index].as_ref().map(|schema| fields(schema))),
         })
     };
-    json!({
+    let mut shown = json!({
         "name": plan.name,
-        "transformer": plan.transformer,
         "source": { "type": plan.source.kind(), "path": plan.source.title(), "schema": resolved.map(|resolved| fields(&resolved.source)) },
         "batch_size": plan.reading.batch_size,
         "limit": plan.limit,
@@ -202,7 +201,11 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
         "stages": plan.stages.iter().enumerate().map(stage).collect::<Vec<_>>(),
         "sink": { "type": plan.sink.kind(), "path": plan.sink.title() },
         "dead_letters": plan.dead_letters,
-    })
+    });
+    if let Some(name) = plan.lane() {
+        shown["transformer"] = name.into();
+    }
+    shown
 }
 
 /// A component: its name, where it was found, and what holds it to its digest.

@@ -118,7 +118,11 @@ fn chosen<'a>(planned: &'a [Planned], name: &str) -> Result<&'a Plan, Error> {
     plans().find(|plan| plan.lane() == Some(name)).ok_or_else(|| {
         let names: Vec<String> = plans().filter_map(|plan| Some(format!("`{}`", plan.lane()?))).collect();
         let error = Error::config(format!("the pipeline has no transformer `{name}`"));
-        if names.is_empty() { error.hint("it has one transform, which has no name") } else { error.hint(format!("they are {}", names.join(", "))) }
+        if names.is_empty() {
+            error.hint("it has one transform, which has no name")
+        } else {
+            error.hint(format!("they are {}", names.join(", ")))
+        }
     })
 }
 

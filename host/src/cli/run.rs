@@ -11,7 +11,9 @@ use clap::Args;
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::table::{Column, lay_out};
 use super::terminal::{self, Progressing, Telling};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, transformers, worst};
+use super::{
+    CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, transformers, worst,
+};
 use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
 use crate::plan::{Plan, Planned};

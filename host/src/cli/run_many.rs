@@ -302,7 +302,8 @@ fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entr
     let folder = setup::state_folder(&args.state)?.join("checkpoints");
     let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
     let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
-    let start = if started && checkpoint_folders(&folder, &id).iter().any(|folder| folder.is_dir()) { Start::Resume } else { Start::Restart };
+    let start =
+        if started && checkpoint_folders(&folder, &id).iter().any(|folder| folder.is_dir()) { Start::Resume } else { Start::Restart };
     Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
 }
 

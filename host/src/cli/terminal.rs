@@ -235,7 +235,9 @@ pub(super) fn summary(report: &RunReport) -> String {
     let told = |name| matches!(name, PhaseName::Extract | PhaseName::Transform | PhaseName::Load);
     for phase in report.phases.iter().filter(|phase| told(phase.name)) {
         let share = format!("{} -> {} rows", grouped(phase.rows_in), grouped(phase.rows_out));
-        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name.name(), phase.seconds, phase.detail));
+        // Each of several transformers tells its own below.
+        let detail = if report.transformers.is_empty() || phase.name == PhaseName::Extract { phase.detail.as_str() } else { "" };
+        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {detail}", phase.name.name(), phase.seconds).trim_end().to_owned());
     }
     let Rows { read, loaded, filtered, rejected, skipped, expanded, withheld, crashed } = report.rows;
     if !report.transformers.is_empty() {

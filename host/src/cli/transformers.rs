@@ -23,7 +23,8 @@ fn of(part: &TransformerReport, is_dry: bool) -> Vec<String> {
     }
     line("records", format!("{} processed, {} succeeded, {} failed", grouped(*processed), grouped(*succeeded), grouped(*failed)));
     let loaded = if is_dry { "would be loaded" } else { "loaded" };
-    let mut balance = format!("{} {loaded} + {} filtered + {} rejected", grouped(rows.loaded), grouped(rows.filtered), grouped(rows.rejected));
+    let mut balance =
+        format!("{} {loaded} + {} filtered + {} rejected", grouped(rows.loaded), grouped(rows.filtered), grouped(rows.rejected));
     let others = [(rows.withheld, "withheld"), (rows.skipped, "skipped"), (rows.expanded, "expanded")];
     others.iter().filter(|(count, _)| *count > 0).for_each(|(count, word)| balance.push_str(&format!(" + {} {word}", grouped(*count))));
     line("rows", balance);
@@ -49,7 +50,8 @@ pub(super) fn errors(report: &RunReport) -> Vec<Error> {
     let mut errors = Vec::new();
     for part in &report.transformers {
         if let Some(error) = &part.error {
-            let told = Error::new(error.kind, format!("transformer `{}`", part.name)).because(Error::new(error.kind, error.message.clone()));
+            let told =
+                Error::new(error.kind, format!("transformer `{}`", part.name)).because(Error::new(error.kind, error.message.clone()));
             errors.push(match &error.hint {
                 Some(hint) => told.hint(hint.clone()),
                 None => told,
@@ -71,7 +73,11 @@ pub(super) fn word(report: &RunReport) -> String {
     let count = |status: Status| report.transformers.iter().filter(|part| part.status == status).count();
     let parts = [(Status::Success, "success"), (Status::PartialSuccess, "partial success"), (Status::Failed, "failed")];
     let told = parts.iter().map(|(status, word)| (count(*status), word)).filter(|(count, _)| *count > 0);
-    format!("{} transformers: {}", report.transformers.len(), told.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", "))
+    format!(
+        "{} transformers: {}",
+        report.transformers.len(),
+        told.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// What stands before what is said of one of several.

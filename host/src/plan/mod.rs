@@ -224,7 +224,8 @@ impl Plan {
     /// Config: everything that is used and not built yet, unknown and missing parameters.
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
         if !pipeline.transformers.is_empty() {
-            let message = format!("the pipeline has several transformers, and each has a plan of its own: {}", pipeline.transformer_names());
+            let message =
+                format!("the pipeline has several transformers, and each has a plan of its own: {}", pipeline.transformer_names());
             return Err(vec![Error::config(message).hint("plan the whole of them, or choose one")]);
         }
         let mut errors: Vec<Error> = pipeline.not_built().iter().cloned().map(Error::from).collect();

@@ -36,7 +36,8 @@ impl Planned {
                 Ok(plan) => lanes.push(plan),
                 // What all share is wrong in each.
                 Err(wrong) => {
-                    let is_new = |error: &Error| !errors.iter().any(|known| (known.place(), known.chain()) == (error.place(), error.chain()));
+                    let is_new =
+                        |error: &Error| !errors.iter().any(|known| (known.place(), known.chain()) == (error.place(), error.chain()));
                     let fresh: Vec<Error> = wrong.into_iter().filter(is_new).collect();
                     errors.extend(fresh);
                 }
@@ -52,7 +53,8 @@ impl Planned {
             let target = target(lane);
             let Some(other) = lanes[..number].iter().position(|other| self::target(other) == target) else { continue };
             let [one, two] = [other, number].map(|number| &pipeline.transformers[number]);
-            let error = Error::config(format!("the transformers `{}` and `{}` would both write `{}`", one.name, two.name, lane.sink.title()));
+            let error =
+                Error::config(format!("the transformers `{}` and `{}` would both write `{}`", one.name, two.name, lane.sink.title()));
             errors.push(error.at(two.place.clone()).hint("give each a target of its own under its `load`: `path`, or `table`"));
         }
         if errors.is_empty() { Ok(Self::Several(Several { lanes })) } else { Err(errors) }
@@ -85,7 +87,11 @@ impl Planned {
                 .hint(format!("they are {list}"))),
             Some(name) => plans.iter().find(|plan| plan.transformer.as_deref() == Some(name)).ok_or_else(|| {
                 let error = Error::config(format!("the pipeline has no transformer `{name}`"));
-                if names.is_empty() { error.hint("it has one transform, which has no name") } else { error.hint(format!("they are {list}")) }
+                if names.is_empty() {
+                    error.hint("it has one transform, which has no name")
+                } else {
+                    error.hint(format!("they are {list}"))
+                }
             }),
         }
     }

@@ -9,9 +9,9 @@
 //! Lanes read together that start at the same place: those of a new run, and of one that is gone on with those whose checkpoints are at one
 //! position. Where earlier runs have left them at different marks, each takes its own newer rows, and reads for itself.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
@@ -95,7 +95,9 @@ fn run_several(
     let plan = several.common();
     let opened = open(several, options);
     let options = &match &opened {
-        Ok((Common { run_id, started, seed }, _)) => RunOptions { run_id: run_id.clone(), started: *started, seed: *seed, ..options.clone() },
+        Ok((Common { run_id, started, seed }, _)) => {
+            RunOptions { run_id: run_id.clone(), started: *started, seed: *seed, ..options.clone() }
+        }
         Err(_) => options.clone(),
     };
     let is_over = |lane: &Lane<'_>| lane.opened.as_ref().is_some_and(|opened| opened.from.as_ref().is_some_and(Checkpoint::is_done));

@@ -428,6 +428,10 @@ struct Done {
 }
 
 impl Work<'_> {
+    fn stop(&self) -> &AtomicBool {
+        self.around.stop
+    }
+
     fn run(
         &self,
         letters: &Letters,
@@ -445,7 +449,7 @@ impl Work<'_> {
             output: self.output.clone(),
             workers: self.workers,
             root: &self.plan.root,
-            stop: self.around.stop,
+            stop: self.stop(),
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
             mode: self.plan.mode,
             chunk_rows: self.plan.chunk_rows.get(),
@@ -549,6 +553,11 @@ impl Work<'_> {
             letters.commit()?;
             ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
+        }
+        if let Some(turn) = context.turn
+            && !turn.wait(self.stop(), &|| context.deadline.check())?
+        {
+            return Err(Error::outside("stopped before the end, nothing was written"));
         }
         ledger.note(At::Committing)?;
         crash::at("run.committing");

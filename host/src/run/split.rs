@@ -298,7 +298,7 @@ impl Deadline {
         Self(timeout.and_then(|timeout| Some((Instant::now().checked_add(timeout)?, timeout))))
     }
 
-    fn check(self) -> Result<()> {
+    pub(super) fn check(self) -> Result<()> {
         match self.0 {
             Some((end, timeout)) if Instant::now() >= end => {
                 let message = format!("the run was not done after {} s (`timeout_seconds`)", timeout.as_secs());

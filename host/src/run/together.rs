@@ -55,7 +55,8 @@ pub(super) fn report(begun: RunReport, parts: Vec<TransformerReport>) -> RunRepo
     let status = status(&parts);
     let failed: Vec<&TransformerReport> = parts.iter().filter(|part| part.error.is_some()).collect();
     let error = failed.first().map(|first| {
-        let why = |part: &&TransformerReport| format!("`{}`: {}", part.name, part.error.as_ref().map_or("", |error| error.message.as_str()));
+        let why =
+            |part: &&TransformerReport| format!("`{}`: {}", part.name, part.error.as_ref().map_or("", |error| error.message.as_str()));
         let first = first.error.as_ref();
         ErrorReport {
             kind: first.map_or(Fault::Bug, |error| error.kind),
@@ -85,8 +86,10 @@ pub(super) fn report(begun: RunReport, parts: Vec<TransformerReport>) -> RunRepo
 fn phases(parts: &[TransformerReport]) -> Vec<Phase> {
     let Some(first) = parts.first() else { return Vec::new() };
     let merged = first.phases.iter().map(|phase| {
-        let each: Vec<(&str, &Phase)> =
-            parts.iter().filter_map(|part| Some((part.name.as_str(), part.phases.iter().find(|other| other.name == phase.name)?))).collect();
+        let each: Vec<(&str, &Phase)> = parts
+            .iter()
+            .filter_map(|part| Some((part.name.as_str(), part.phases.iter().find(|other| other.name == phase.name)?)))
+            .collect();
         let any = |status: PhaseStatus| each.iter().any(|(_, phase)| phase.status == status);
         let of_status = [PhaseStatus::Running, PhaseStatus::Pending, PhaseStatus::Success, PhaseStatus::Failed, PhaseStatus::Skipped];
         let status = of_status.into_iter().find(|status| any(*status)).unwrap_or(PhaseStatus::Skipped);
