@@ -144,6 +144,7 @@ transformers:
     let report = pipeline.run(0);
     assert_eq!(report["status"], "success", "{report}");
     let connection = rusqlite::Connection::open(pipeline.path("shop.db")).unwrap();
-    let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get::<_, usize>(0)).unwrap();
+    let count =
+        |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get::<_, i64>(0)).unwrap() as usize;
     assert_eq!([count("all_orders"), count("german_orders")], [rows, rows / 3]);
 }

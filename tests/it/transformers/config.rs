@@ -41,7 +41,7 @@ fn a_mistake_is_told_in_the_file_that_it_stands_in() {
         pipeline("transformers:\n  one:\n    load: {path: a.csv, csv_options: {delimter: ';'}}\n  two:\n    load: {path: b.csv}\n")
             .with("load.yaml", "type: file\nwrite_mod: append\n");
     let stderr = refused(&pipeline);
-    assert!(stderr.contains("transform.yaml:3:40") && stderr.contains("unknown key `delimter`"), "{stderr}");
+    assert!(stderr.contains("transform.yaml:3:39") && stderr.contains("unknown key `delimter`"), "{stderr}");
     assert_eq!(stderr.matches("load.yaml:2:1").count(), 1, "{stderr}");
     // What is missing is missing in the transformer.
     let pipeline = pipeline_without_target();
@@ -79,5 +79,10 @@ fn what_transformers_share_is_wrong_once() {
         pipeline(TWO).with("extract.yaml", "type: file\npath: '${MISSING}'\n").with("load.yaml", "type: file\nformat: '${GONE}'\n");
     let answer = pipeline.answer(&["plan"]);
     assert_eq!(answer.code, 2);
-    assert_eq!((answer.stderr.matches("MISSING").count() > 0, answer.stderr.matches("`GONE`").count()), (true, 1), "{}", answer.stderr);
+    assert_eq!(
+        (answer.stderr.matches("extract.yaml:2").count(), answer.stderr.matches("load.yaml:2").count()),
+        (1, 1),
+        "{}",
+        answer.stderr
+    );
 }

@@ -56,7 +56,7 @@ fn a_table_of_letters_takes_those_of_all() {
     let pipeline = both().with("settings.yaml", "dlq: {backend: database, connection_string: 'sqlite:///letters.db'}\n");
     pipeline.run(0);
     let connection = rusqlite::Connection::open(pipeline.path("letters.db")).unwrap();
-    let count: usize = connection.query_row("SELECT count(*) FROM dead_letter_queue", (), |row| row.get(0)).unwrap();
+    let count: i64 = connection.query_row("SELECT count(*) FROM dead_letter_queue", (), |row| row.get(0)).unwrap();
     assert_eq!(count, 204);
 }
 

@@ -106,7 +106,7 @@ fn a_page_that_fails_for_a_while_is_tried_again_once_for_all() {
         _ => Reply::json(&json!([])),
     });
     let extract = format!(
-        "type: http\nurl: {}\nretry: {{backoff_factor: 0.01}}\npagination: {{enabled: true, strategy: page, page_delay: 0, stop_conditions: [{{type: empty_response}}]}}\n",
+        "type: http\nurl: {}\npagination: {{enabled: true, strategy: page, page_delay: 0, stop_conditions: [{{type: empty_response}}]}}\n",
         api.url("/orders")
     );
     let pipeline = Pipeline::new()
