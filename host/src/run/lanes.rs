@@ -7,7 +7,9 @@
 //! ```
 //!
 //! Lanes read together that start at the same place: those of a new run, and of one that is gone on with those whose checkpoints are at one
-//! position. Where earlier runs have left them at different marks, each takes its own newer rows, and reads for itself.
+//! position. Where earlier runs have left them at different marks, each takes its own newer rows, and reads for itself. SQLite lets one write
+//! at a time: of lanes that load one file the later ones keep their rows on disk until it is their turn; where they keep checkpoints, which
+//! stand in that file, too, they begin once it is.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -204,7 +206,7 @@ fn run_lanes(
     let turns = &Turns::new(lanes.iter().map(|lane| lane.plan.sqlite_target()).collect());
     let mut progress: Vec<(String, Progress)> = lanes.iter().map(|lane| (lane.name.to_owned(), Progress::default())).collect();
     let mut ended: Vec<Option<(TransformerReport, Option<Error>)>> = lanes.iter().map(|_| None).collect();
-    let readings = readings(&lanes);
+    let readings = readings(&lanes, &|number| begins_late(&lanes[number], turns, number));
     let mut seats: Vec<Option<Seat>> = lanes.iter().map(|_| None).collect();
     thread::scope(|scope| {
         for Reading { lanes: sharing, start, learned } in readings {
@@ -219,7 +221,15 @@ fn run_lanes(
         let (tell, told) = channel();
         for (number, (lane, seat)) in lanes.into_iter().zip(seats).enumerate() {
             let tell = tell.clone();
-            scope.spawn(move || run_lane(lane, sandbox, Around::beside(stop, seat, turns.of(number)), &|told| send(&tell, number, told)));
+            let turn = turns.of(number);
+            let (late, turn) = if begins_late(&lane, turns, number) { (turn, None) } else { (None, turn) };
+            scope.spawn(move || {
+                if let Some(turn) = late {
+                    // Those before it stop where it would.
+                    turn.wait(&AtomicBool::new(false), &|| Ok(())).ok();
+                }
+                run_lane(lane, sandbox, Around::beside(stop, seat, turn), &|told| send(&tell, number, told));
+            });
         }
         drop(tell);
         for (number, told) in told {
@@ -236,6 +246,11 @@ fn run_lanes(
         }
     });
     ended.into_iter().flatten().collect()
+}
+
+/// Whether a lane begins only once those have ended that load the same SQLite file: with checkpoints it writes to it from the start on.
+fn begins_late(lane: &Lane<'_>, turns: &Turns, number: usize) -> bool {
+    lane.opened.is_some() && turns.of(number).is_some()
 }
 
 fn send(tell: &Sender<(usize, Told)>, number: usize, told: Told) {
@@ -274,12 +289,12 @@ struct Reading {
 }
 
 /// The readings that two lanes or more share; what reads for itself is in none.
-fn readings(lanes: &[Lane<'_>]) -> Vec<Reading> {
+fn readings(lanes: &[Lane<'_>], begins_late: &dyn Fn(usize) -> bool) -> Vec<Reading> {
     let mut readings: Vec<(Option<String>, Reading)> = Vec::new();
     for (number, lane) in lanes.iter().enumerate() {
         let from = lane.opened.as_ref().and_then(|opened| opened.from.as_ref());
         // Whoever has read all of it opens the source only to see that it is what it was.
-        if from.is_some_and(|from| from.phase != Phase::Working || !from.staged.is_empty()) {
+        if begins_late(number) || from.is_some_and(|from| from.phase != Phase::Working || !from.staged.is_empty()) {
             continue;
         }
         let start = from.and_then(|from| Some(from.reached.as_ref()?.position.clone()));

@@ -196,7 +196,7 @@ impl Source for Lane {
         let Seat { shared, number } = self.seat.as_ref();
         shared.state().begun = true;
         shared.changed.notify_all();
-        Ok(Box::new(LaneChunks { shared: shared.clone(), number: *number, view: self.view.clone() }))
+        Ok(Box::new(LaneChunks { shared: shared.clone(), number: *number, view: self.view.clone(), _seat: self.seat.clone() }))
     }
 
     fn stop(&self) {
@@ -209,13 +209,14 @@ struct LaneChunks {
     shared: Arc<Shared>,
     number: usize,
     view: View,
+    _seat: Arc<Seat>,
 }
 
 impl Iterator for LaneChunks {
     type Item = Result<Box<dyn Chunk>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Self { shared, number, view } = self;
+        let Self { shared, number, view, _seat: _ } = self;
         let mut state = shared.state();
         loop {
             let Place::Before(next) = state.lanes[*number] else {
@@ -240,5 +241,124 @@ impl Iterator for LaneChunks {
 impl Drop for LaneChunks {
     fn drop(&mut self) {
         self.shared.leave(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::super::layout::Layout;
+    use super::super::target::Members;
+    use super::super::{Decoded, ReadOptions};
+    use super::*;
+    use crate::config::extract::{FileSource, Reading};
+
+    /// A source of nothing that knows whether it was stopped.
+    #[derive(Default)]
+    struct Nowhere(AtomicBool);
+
+    impl Source for Nowhere {
+        fn schema(&self) -> SchemaRef {
+            self.view(&[], &[]).schema()
+        }
+
+        fn splits(&self, _: NonZeroUsize) -> Result<Vec<Split>> {
+            Ok(Vec::new())
+        }
+
+        fn view(&self, _: &[String], _: &[String]) -> View {
+            let layout = Layout::new(Members::default(), &FileSource::of(""), &Reading::default(), &ReadOptions::default());
+            View(Arc::new(layout.unwrap()))
+        }
+
+        fn read(&self, _: &Split, _: Option<&Position>) -> Result<Chunks> {
+            Ok(Box::new(std::iter::empty()))
+        }
+
+        fn stop(&self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    struct Numbered(u64);
+
+    impl Chunk for Numbered {
+        fn next(&self) -> Position {
+            Position { row: self.0, ..Position::default() }
+        }
+
+        fn seen_as(&self, _: &View) -> Box<dyn Chunk> {
+            Box::new(Self(self.0))
+        }
+
+        fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
+            Box::new(std::iter::empty())
+        }
+    }
+
+    /// A source that is shared by so many lanes with room for two chunks, and their chunks.
+    fn shared(lanes: usize) -> (Arc<Nowhere>, Arc<Shared>, Vec<Chunks>) {
+        let source = Arc::new(Nowhere::default());
+        let shared = Shared::new(source.clone(), lanes, usize::MAX);
+        let split = Split { index: 0, files: Vec::new() };
+        let chunks = (0..lanes).map(|number| shared.lane(number, &[], &[]).read(&split, None).unwrap());
+        let chunks = chunks.collect();
+        (source, shared, chunks)
+    }
+
+    fn rows(chunks: Chunks) -> Vec<u64> {
+        chunks.map(|chunk| chunk.unwrap().next().row).collect()
+    }
+
+    #[test]
+    fn every_lane_gets_every_chunk_in_order_and_the_slowest_holds_the_window() {
+        let (_, shared, mut chunks) = shared(2);
+        let pushed = AtomicBool::new(false);
+        let mut slow = chunks.pop().unwrap();
+        let mut quick = chunks.pop().unwrap();
+        thread::scope(|scope| {
+            assert!(shared.push(Box::new(Numbered(1))) && shared.push(Box::new(Numbered(2))));
+            let (shared, done) = (&shared, &pushed);
+            let third = scope.spawn(move || {
+                assert!(shared.push(Box::new(Numbered(3))));
+                done.store(true, Ordering::SeqCst);
+                shared.end(Ok(()));
+            });
+            let taken: Vec<u64> = (0..2).map(|_| quick.next().unwrap().unwrap().next().row).collect();
+            assert_eq!(taken, [1, 2]);
+            assert!(!pushed.load(Ordering::SeqCst), "there is no room before the slow one has taken one");
+            assert_eq!(slow.next().unwrap().unwrap().next().row, 1);
+            third.join().unwrap();
+        });
+        assert_eq!((rows(quick), rows(slow)), (vec![3], vec![2, 3]));
+    }
+
+    #[test]
+    fn a_lane_that_leaves_holds_nobody_back_and_without_any_reading_ends() {
+        let (source, shared, mut chunks) = shared(2);
+        assert!(shared.push(Box::new(Numbered(1))) && shared.push(Box::new(Numbered(2))));
+        drop(chunks.remove(0));
+        let mut left = chunks.remove(0);
+        assert_eq!(left.next().unwrap().unwrap().next().row, 1);
+        assert!(shared.push(Box::new(Numbered(3))));
+        assert!(!source.0.load(Ordering::SeqCst));
+        drop(left);
+        assert!(source.0.load(Ordering::SeqCst), "nobody reads any more");
+        assert!(!shared.push(Box::new(Numbered(4))) && !shared.wait());
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_to_all_behind_the_last_chunk_and_is_not_tried_again() {
+        let (_, shared, chunks) = shared(3);
+        assert!(shared.push(Box::new(Numbered(1))));
+        shared.end(Err(Error::outside("gone").while_doing("reading").hint("wait")));
+        shared.end(Ok(()));
+        for mut lane in chunks {
+            assert!(lane.next().unwrap().is_ok());
+            let error = lane.next().unwrap().err().unwrap();
+            assert_eq!((error.one_line(), error.find_hint(), error.is_given_up()), ("reading: gone".into(), Some("wait"), true));
+        }
     }
 }

@@ -140,9 +140,16 @@ transformers:
         .with("orders.csv", super::orders(rows))
         .with("extract.yaml", "type: file\npath: orders.csv\n")
         .with("transform.yaml", transform)
-        .with("load.yaml", "type: database\nconnection_string: sqlite:///shop.db\ncreate_table: if_missing\n");
+        .with(
+            "load.yaml",
+            "type: database\nconnection_string: sqlite:///shop.db\ncreate_table: if_missing\nwrite_method: truncate_and_load\n",
+        );
     let report = pipeline.run(0);
     assert_eq!(report["status"], "success", "{report}");
+    // Once more with checkpoints, which stand in that file, too.
+    let state = pipeline.path("state");
+    let again = pipeline.answer(&["run", "--quiet", "--checkpoint-id", "night", "--state-dir", state.to_str().unwrap()]);
+    assert_eq!(again.code, 0, "{again:?}");
     let connection = rusqlite::Connection::open(pipeline.path("shop.db")).unwrap();
     let count =
         |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get::<_, i64>(0)).unwrap() as usize;
