@@ -36,6 +36,7 @@ mod servers;
 mod shared;
 mod support;
 mod tls;
+mod transformers;
 mod tunnel;
 mod validate;
 mod warnings;

@@ -31,6 +31,7 @@ mod stats;
 mod table;
 mod terminal;
 mod test;
+mod transformers;
 
 use crate::error::{Error, Fault};
 use crate::sandbox::{Network, PrivateHost};

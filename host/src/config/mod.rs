@@ -18,6 +18,7 @@ pub mod schema;
 pub mod sets;
 pub mod settings;
 pub mod transform;
+pub mod transformers;
 pub mod validate;
 
 mod canonical;

@@ -10,12 +10,14 @@ use chrono::Utc;
 use etl_steps::validate::Thresholds;
 
 mod apply;
+mod around;
 mod case;
 mod chain;
 mod checkpoint;
 mod difference;
 mod follow;
 pub mod journal;
+mod lanes;
 mod ledger;
 mod letters;
 pub mod many;
@@ -31,15 +33,19 @@ mod sizes;
 mod split;
 mod spool;
 mod stages;
+mod table;
+mod together;
 mod worker;
 
 pub use apply::{Applied, Apply, apply};
+use around::Around;
 pub use case::{Came, CaseReport, run_case};
 pub use chain::Watch;
 use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
 pub use follow::{Followed, follow, reached};
+pub use lanes::{resolve_planned, run_planned};
 use ledger::Ledger;
 use memory::Memory;
 pub use names::checkpoint_name;
@@ -47,7 +53,7 @@ pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
 use record::{begun, phases};
 pub use record::{failure, run_recorded};
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
@@ -101,7 +107,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options, plan)?, sandbox, stop, on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop), on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -111,12 +117,13 @@ fn run_session(
     options: &RunOptions,
     mut opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {
-        let outcome = run_once(plan, options, opened, sandbox, stop, on_progress);
+        let outcome = run_once(plan, options, opened, sandbox, around, on_progress);
         let Err(error) = &outcome else { return outcome };
         // Once it was lost, that it does not come back at once is the same trouble.
         let is_away = attempts > 0 && error.fault() == Fault::Outside && error.phase() == Some(PhaseName::Load) && !error.is_given_up();
@@ -126,7 +133,7 @@ fn run_session(
         let wait = Duration::from_secs(1 << attempts.min(5));
         attempts += 1;
         tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away, the load is tried again");
-        if !process::pause(wait, &|| stop.load(Ordering::Relaxed)) {
+        if !process::pause(wait, &|| around.stop.load(Ordering::Relaxed)) {
             return outcome;
         }
         let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
@@ -140,7 +147,7 @@ fn run_once(
     options: &RunOptions,
     opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     if let Some(Opened { session, from: Some(from), .. }) = &opened
@@ -151,7 +158,7 @@ fn run_once(
     let options = opened.as_ref().map_or_else(|| options.clone(), |opened| opened.session.options(options));
     let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, &options, sandbox, schema);
-    run_opened(plan, &options, opened, components.see_batches(), &configure, stop, on_progress)
+    run_opened(plan, &options, opened, components.see_batches(), &configure, around, on_progress)
 }
 
 /// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
@@ -168,7 +175,7 @@ pub fn run_with(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_opened(plan, options, None, see_batches, configure, stop, on_progress)
+    run_opened(plan, options, None, see_batches, configure, &Around::alone(stop), on_progress)
 }
 
 fn run_opened(
@@ -177,7 +184,7 @@ fn run_opened(
     opened: Option<Opened>,
     see_batches: bool,
     configure: &dyn Fn(SchemaRef) -> Result<Stages>,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
@@ -185,11 +192,10 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name =
-        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+    let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        let discarded = RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+        let discarded = RunName { run_id, started, ..name.clone() };
         Letters::new(plan, options, &discarded)?.discard()?;
         if matches!(plan.sink, SinkConfig::Database(_)) {
             // Its token would stay for ever.
@@ -205,8 +211,11 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
-        .map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let source = match around.seat() {
+        Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
+        None => open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned),
+    };
+    let source = source.map_err(|error| error.in_phase(PhaseName::Extract))?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -229,7 +238,7 @@ fn run_opened(
         stages: &stages,
         output,
         workers,
-        stop,
+        around,
     };
     let resumes = from.is_some();
     let _unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, keeps: session.is_some() };
@@ -251,17 +260,23 @@ fn run_opened(
     Ok(report(plan, options, done, workers, session.as_ref()))
 }
 
+/// What the sink and the dead letters must know of a run.
+fn run_name(plan: &Plan, options: &RunOptions) -> RunName {
+    RunName {
+        run_id: options.run_id.clone(),
+        started: options.started,
+        pipeline: plan.name.clone(),
+        transformer: plan.transformer.clone(),
+        max_retries: plan.max_retries,
+    }
+}
+
 /// Tells of a run that was complete before.
 fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputReport) -> Result<RunReport> {
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName {
-            run_id: options.run_id.clone(),
-            started: options.started,
-            pipeline: plan.name.clone(),
-            max_retries: plan.max_retries,
-        };
+        let name = run_name(plan, &options);
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -397,7 +412,7 @@ struct Work<'a> {
     stages: &'a Stages,
     output: Option<SchemaRef>,
     workers: usize,
-    stop: &'a AtomicBool,
+    around: &'a Around<'a>,
 }
 
 /// Removes what a run has staged where the program panics, unless a checkpoint keeps it.
@@ -428,6 +443,10 @@ struct Done {
 }
 
 impl Work<'_> {
+    fn stop(&self) -> &AtomicBool {
+        self.around.stop
+    }
+
     fn run(
         &self,
         letters: &Letters,
@@ -445,7 +464,7 @@ impl Work<'_> {
             output: self.output.clone(),
             workers: self.workers,
             root: &self.plan.root,
-            stop: self.stop,
+            stop: self.stop(),
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
             mode: self.plan.mode,
             chunk_rows: self.plan.chunk_rows.get(),
@@ -453,6 +472,8 @@ impl Work<'_> {
             deadline: Deadline::after(self.plan.timeout),
             max_failed_batches: self.plan.max_failed_batches,
             max_retries: self.plan.max_retries,
+            // A dry run writes nothing.
+            turn: self.around.turn.as_ref().filter(|_| !self.options.dry_run),
         };
         let mut ledger = Ledger {
             letters,
@@ -548,6 +569,11 @@ impl Work<'_> {
             letters.commit()?;
             ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
+        }
+        if let Some(turn) = context.turn
+            && !turn.wait(self.stop(), &|| context.deadline.check())?
+        {
+            return Err(Error::outside("stopped before the end, nothing was written"));
         }
         ledger.note(At::Committing)?;
         crash::at("run.committing");
