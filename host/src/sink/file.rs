@@ -105,7 +105,7 @@ impl Sink for FileOutput {
     }
 
     fn names_columns(&self) -> bool {
-        // A line of JSON names its own.
+        // A line of JSON names its own, and so does an element.
         let csv = |format: &TextFormat| matches!(format.syntax, Syntax::Csv(_));
         !matches!((&self.output.kind, &self.output.layout), (Kind::Text(format), Layout::One) if !csv(format))
     }
@@ -114,6 +114,12 @@ impl Sink for FileOutput {
         *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema.clone();
         if let Layout::Hive { partition, .. } = &self.output.layout {
             partition.check(&schema)?;
+        }
+        if let Kind::Text(format) = &self.output.kind {
+            match &self.output.layout {
+                Layout::Hive { partition, .. } => format.check(&partition.strip_schema(&schema)?)?,
+                _ => format.check(&schema)?,
+            }
         }
         let target = self.output.target(&self.run, split, "", 1);
         let dir = if from.is_some() { self.workspace.split(split) } else { self.workspace.fresh_split(split)? };
@@ -307,7 +313,7 @@ impl FileOutput {
             any |= part.rows > 0;
         }
         let is_empty = file.metadata().map_err(failed)?.len() == 0;
-        let closing = format.closing(any).to_vec();
+        let closing = format.closing(any);
         let closing = if is_empty { format.packing.pack_all(closing)? } else { format.packing.pack(closing)? };
         written |= !closing.is_empty();
         file.write_all(&closing).map_err(failed)?;

@@ -24,6 +24,7 @@ mod parts;
 mod single;
 mod text;
 mod workspace;
+mod xml;
 
 #[cfg(test)]
 mod conformance;

@@ -158,7 +158,7 @@ impl OpenFile {
                     if !*any {
                         text.extend_from_slice(format.joint(false));
                     }
-                    format.write(rows, *any, &mut text);
+                    format.write(rows, *any, &mut text)?;
                     *any = true;
                 }
                 file.write_all(&format.packing.pack(text)?).map_err(|error| cannot("write", path, error))?;
@@ -209,7 +209,7 @@ impl OpenFile {
         match writer {
             Writer::Text { format, mut file, any } => {
                 let is_empty = fs::metadata(&path).map_err(|error| cannot("read", &path, error))?.len() == 0;
-                let closing = format.closing(any).to_vec();
+                let closing = format.closing(any);
                 let closing = if is_empty { format.packing.pack_all(closing)? } else { format.packing.pack(closing)? };
                 file.write_all(&closing).map_err(|error| cannot("write", &path, error))?;
                 Ok((path, Vec::new()))
