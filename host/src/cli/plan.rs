@@ -36,8 +36,9 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(args: &PlanArgs) -> Outcome {
     let plan = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let options =
+        RunOptions { library: setup::library(&args.library, None), network: args.network.network(&args.library), ..RunOptions::default() };
     let resolved = resolve(&plan, &options, &sandbox);
     if args.json {
         terminal::data(&serde_json::to_string(&as_json(&plan, resolved.as_ref().ok())).bug(|| "writing the plan as JSON".into())?);

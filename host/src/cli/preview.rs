@@ -79,10 +79,10 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         known_stage(&plan, name)?;
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let options = RunOptions {
         library: setup::library(&args.library, None),
-        network: args.network.network(),
+        network: args.network.network(&args.library),
         reached: if args.full_refresh { None } else { follow::reached(&plan, &args.state)? },
         ..RunOptions::default()
     };
