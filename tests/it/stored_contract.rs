@@ -93,7 +93,7 @@ fn a_contract_of_the_store_is_held_in_the_version_that_is_named_or_the_latest() 
 fn a_contract_that_changed_in_the_store_is_another_plan() {
     let pipeline = pipeline("contract: {name: orders}", &format!("{SQLITE}contract: orders\n"));
     fill_sqlite(&pipeline, "contracts.db");
-    let digest = || serde_json::from_str::<Value>(&pipeline.answer(&["plan", "--json"]).stdout).unwrap()["digest"].clone();
+    let digest = || pipeline.run(0)["configuration"].clone();
     let before = digest();
     assert!(before.is_string());
     let store = rusqlite::Connection::open(pipeline.path("contracts.db")).unwrap();

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -100,7 +101,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             return Err(Error::config(message).into());
         }
     }
-    let targets = targets(args, &sets)?;
+    let planned = planned(args, &sets)?;
     let runtime = setup::runtime()?;
     let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let series = series(args)?;
@@ -116,11 +117,15 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let keys: Vec<String> = sets.iter().map(|set| json!(set.params).to_string()).collect();
     let mut ended: Vec<Option<Ended>> = Vec::with_capacity(sets.len());
     let mut tasks = Vec::new();
-    for (index, (key, target)) in keys.iter().zip(targets).enumerate() {
+    let mut plans = Vec::with_capacity(sets.len());
+    for (index, (key, planned)) in keys.iter().zip(planned).enumerate() {
         let done = before.get(key).filter(|entry| entry.status.is_done());
+        let (target, plan) = planned.unzip();
         if done.is_none() {
             tasks.push(Task { index, target });
         }
+        // Each run has the files as they were when the call began.
+        plans.push(Mutex::new(plan.filter(|_| done.is_none())));
         ended.push(done.map(|entry| Ended { entry: entry.clone(), fault: None }));
     }
     let earlier = sets.len() - tasks.len();
@@ -137,7 +142,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let workers = args.workers.unwrap_or_else(|| RunOptions::default().workers).get().div_ceil(args.parallel.get());
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
     let halted = AtomicBool::new(false);
-    let journal = std::sync::Mutex::new(&mut journal);
+    let journal = Mutex::new(&mut journal);
     let note = |entry: &Entry| match &mut **journal.lock().expect("writing a journal does not panic") {
         Some(journal) => journal.append(entry),
         None => Ok(()),
@@ -162,7 +167,11 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
         let run_id = options.run_id.clone();
         note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
         let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
-        let ended = each.run(&with(&args.contract, &sets[task.index]), options, key.clone());
+        let plan = plans[task.index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let contract = with(&args.contract, &sets[task.index]);
+        // One that could not be planned fails here, with its reasons.
+        let plan = || plan.map_or_else(|| contract::planned(&contract), Ok);
+        let ended = each.run(plan, options, key.clone());
         // A run that was stopped is to be gone on with by the next call.
         if ended.entry.status != Ending::Running {
             note(&ended.entry)?;
@@ -231,21 +240,22 @@ fn with(contract: &ContractArgs, set: &ParamSet) -> ContractArgs {
     contract
 }
 
-/// What each run writes, where it can be planned; two that would overwrite each other are refused before anything runs.
-fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>, Failures> {
+/// What each run writes and its plan, where it can be planned; two that would overwrite each other are refused before anything runs.
+fn planned(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<(PathBuf, Plan)>>, Failures> {
     let mut writers: HashMap<PathBuf, usize> = HashMap::new();
-    let mut targets = Vec::with_capacity(sets.len());
+    let mut all = Vec::with_capacity(sets.len());
     let mut wrong = None;
     for (index, set) in sets.iter().enumerate() {
         // What is wrong with one set fails that run alone; what is wrong with all is told at once.
-        let target = match contract::planned(&with(&args.contract, set)) {
-            Ok(plan) => Some(target(&plan)),
+        let plan = match contract::planned(&with(&args.contract, set)) {
+            Ok(plan) => Some(plan),
             Err(failures) => {
                 wrong.get_or_insert(failures);
                 None
             }
         };
-        if let Some((target, overwrites)) = &target
+        let written = plan.as_ref().map(target);
+        if let Some((target, overwrites)) = &written
             && let Some(first) = writers.insert(target.clone(), index)
             && *overwrites
             && !args.dry_run
@@ -256,11 +266,11 @@ fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>
                 format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
             return Err(Error::config(message).hint(hint).into());
         }
-        targets.push(target.map(|(target, _)| target));
+        all.push(written.map(|(target, _)| target).zip(plan));
     }
     match wrong {
-        Some(failures) if targets.iter().all(Option::is_none) => Err(failures),
-        _ => Ok(targets),
+        Some(failures) if all.iter().all(Option::is_none) => Err(failures),
+        _ => Ok(all),
     }
 }
 
@@ -316,10 +326,10 @@ struct Each<'a> {
 
 impl Each<'_> {
     /// Does one run.
-    fn run(&self, contract: &ContractArgs, options: RunOptions, key: String) -> Ended {
+    fn run(&self, plan: impl FnOnce() -> Result<Plan, Failures>, options: RunOptions, key: String) -> Ended {
         let clock = Instant::now();
         let run_id = options.run_id.clone();
-        let report = contract::planned(contract).and_then(|plan| Ok(self.report(&plan, options)?));
+        let report = plan().and_then(|plan| Ok(self.report(&plan, options)?));
         let seconds = clock.elapsed().as_secs_f64();
         match report {
             Ok(report) => {

@@ -22,7 +22,7 @@ pub(crate) fn refused_certificate(error: &reqwest::Error) -> Option<String> {
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |cause| cause.source())
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 /// What TLS says of a failure: it may lie within errors of input and output within each other, which do not name it as their source.

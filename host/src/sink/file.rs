@@ -131,19 +131,20 @@ impl Sink for FileOutput {
                 let conform = matches!(format.syntax, Syntax::Csv(_)).then(|| Conform::by_name(schema.clone()));
                 let encode = Arc::new(TextEncode { format: format.clone(), conform });
                 let opens = split == 0 && self.old_text.is_none();
-                let paths = [dir.join("part"), target];
+                let (paths, retries) = ([dir.join("part"), target], self.run.max_retries);
                 match from {
-                    Some(from) => TextLoad::resume(split, paths, schema, encode, from, opens),
+                    Some(from) => TextLoad::resume(split, paths, schema, encode, (from, retries), opens),
                     None => {
                         let opening = if opens { Some(format.packing.pack(format.opening(&schema)?)?) } else { None };
-                        TextLoad::begin(split, paths, schema, encode, opening.as_deref())
+                        TextLoad::begin(split, paths, schema, encode, opening.as_deref(), retries)
                     }
                 }
             }
             (Kind::Parquet(compression), Layout::One) => {
                 let settled = self.parquet_schema(&schema, &target)?;
                 let format = ParquetFormat::new(settled.clone(), *compression)?;
-                ParquetLoad::begin(split, [dir, target], schema, ParquetEncode { format, conform: Conform::by_type(settled) }, from)
+                let encode = ParquetEncode { format, conform: Conform::by_type(settled) };
+                ParquetLoad::begin(split, [dir, target], schema, encode, from, self.run.max_retries)
             }
             (kind, _) => {
                 let conform = match kind {

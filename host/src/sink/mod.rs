@@ -21,6 +21,7 @@ mod parquet;
 mod part_file;
 mod partition;
 mod parts;
+mod patient;
 mod single;
 mod text;
 mod workspace;
@@ -56,7 +57,7 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
-    /// How often a request to another machine is tried again.
+    /// How often a request to another machine, or a write to a full disk, is tried again.
     pub max_retries: u32,
 }
 

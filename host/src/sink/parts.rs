@@ -237,7 +237,7 @@ impl PartsLoad {
                 self.pending_bytes += bytes;
             }
             if let Some(open) = open {
-                let open = OpenFile::resume(&self.files, open, &mut read)?;
+                let open = OpenFile::resume(&self.files, open, self.run.max_retries, &mut read)?;
                 needed.extend(open.files());
                 part.open = Some(open);
             }
@@ -287,7 +287,7 @@ impl PartsLoad {
             part.files += 1;
             self.made += 1;
             let path = self.dir.join(format!("{:08}", self.made));
-            part.open = Some(OpenFile::create(&self.files, path)?);
+            part.open = Some(OpenFile::create(&self.files, path, self.run.max_retries)?);
         }
         let open = part.open.as_mut().expect("it is open now");
         if self.keeps && matches!(self.files, FileFormat::Excel { .. }) {
