@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
+use crate::artifact::build;
 use crate::config::Problem;
 use crate::error::{Context, Error};
 use crate::plan::{Overrides, Plan};
@@ -49,7 +50,8 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
                 }
                 let not_built: Vec<Error> = contract.pipeline.not_built().iter().cloned().map(Error::from).collect();
                 // Parameters belong to a run, what is not built yet is told as a note.
-                let errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
+                let mut errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
+                errors.extend(build::check(&contract.root, &contract.pipeline));
                 (errors, not_built.into_iter().chain(left_out).collect())
             }
             Ok(Err(problems)) => {
