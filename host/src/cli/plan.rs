@@ -36,8 +36,9 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(args: &PlanArgs) -> Outcome {
     let planned = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let options =
+        RunOptions { library: setup::library(&args.library, None), network: args.network.network(&args.library), ..RunOptions::default() };
     let resolved = resolve_planned(&planned, &options, &sandbox);
     let each = || planned.plans().iter().zip(resolved.iter().map(|resolved| resolved.as_ref().ok()));
     let json = |(plan, resolved): (&Plan, Option<&Resolved>)| as_json(plan, resolved);

@@ -88,12 +88,12 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         known_stage(plan, name)?;
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     for plan in &plans {
         let options = RunOptions {
             library: setup::library(&args.library, None),
-            network: args.network.network(),
+            network: args.network.network(&args.library),
             reached: match plan.incremental {
                 Some(_) if !args.full_refresh => reached(plan, &setup::home(&args.state)?)?,
                 _ => None,

@@ -76,7 +76,7 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     }
     let planned = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let checkpoints = checkpoints(&args, planned.common())?;
     let words = match checkpoints {
         Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
@@ -96,7 +96,7 @@ fn all(mut args: RunArgs) -> Outcome {
             .into());
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let stop = stop_on_signal(&runtime, "stopping; no further pipeline is run (once more to stop at once)")?;
     let mut codes = Vec::new();
     for pipeline in &pipelines {
@@ -143,7 +143,7 @@ fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sand
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
-        network: args.network.network(),
+        network: args.network.network(&args.library),
         state: setup::home_if_any(&args.state)?,
         checkpoints,
         ..RunOptions::default()

@@ -105,7 +105,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     }
     let planned = planned(args, &sets)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let series = series(args)?;
     let (mut journal, before, history) = match args.dry_run {
         // Nothing is done that a later call could leave out.
@@ -158,7 +158,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             dry_run: args.dry_run,
             workers,
             library: setup::library(&args.library, None),
-            network: args.network.network(),
+            network: args.network.network(&args.library),
             ..RunOptions::default()
         };
         let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };

@@ -36,7 +36,7 @@ mod yaml;
 
 pub use files::{Files, RULES, Text, parse, takes, wanted};
 pub use pipeline::Pipeline;
-pub use problem::Problem;
+pub use problem::{Problem, StoredContract, Wanted};
 pub use schema::{Kind, json_schema};
 
 #[cfg(test)]

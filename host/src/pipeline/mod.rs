@@ -338,7 +338,10 @@ impl Builder {
             let given = vars.get(name).or_else(|| overrides.params.get(name)).cloned();
             given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
         };
-        directory::complete(&mut files, &root, &lookup)?;
+        let left_out = directory::complete(&mut files, &root, &lookup)?;
+        if !left_out.is_empty() {
+            return Err(Mistakes(left_out));
+        }
         let pipeline = parse(&files, &lookup).map_err(|problems| Mistakes(problems.into_iter().map(Error::from).collect()))?;
         let planned = Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok()).map_err(Mistakes)?;
         Ok(Pipeline { planned })

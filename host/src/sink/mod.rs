@@ -21,9 +21,11 @@ mod parquet;
 mod part_file;
 mod partition;
 mod parts;
+mod patient;
 mod single;
 mod text;
 mod workspace;
+mod xml;
 
 #[cfg(test)]
 mod conformance;
@@ -57,7 +59,7 @@ pub struct RunName {
     pub pipeline: String,
     /// Which of several transformers it is.
     pub transformer: Option<String>,
-    /// How often a request to another machine is tried again.
+    /// How often a request to another machine, or a write to a full disk, is tried again.
     pub max_retries: u32,
 }
 

@@ -75,10 +75,15 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
         return tell(args, &ReplayReport::default());
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let selection = Selection { prefix: args.id.clone(), ..args.selection.selection(&[]) };
     let state = setup::home_if_any(&args.queue.state)?;
-    let run = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), state, ..RunOptions::default() };
+    let run = RunOptions {
+        library: setup::library(&args.library, None),
+        network: args.network.network(&args.library),
+        state,
+        ..RunOptions::default()
+    };
     let options = ReplayOptions { selection, from: args.from.clone(), replaced: replaced(&planned, args), run };
     let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);
