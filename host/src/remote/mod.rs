@@ -3,6 +3,8 @@
 mod address;
 pub mod database;
 mod delay;
+#[cfg(feature = "odbc")]
+pub mod odbc;
 mod options;
 pub mod store;
 pub mod tunnel;

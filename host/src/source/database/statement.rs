@@ -22,6 +22,8 @@ pub(super) struct Described {
     pub(super) is_numeric: bool,
     /// Whether the database compares texts of it by their bytes, where it is told to.
     pub(super) is_text: bool,
+    /// Its type in the database's own words, where those matter later.
+    pub(super) declared: Option<String>,
 }
 
 /// A value of a parameter.
@@ -227,7 +229,7 @@ impl Sql {
             values.extend(value);
         }
         if let Some(key) = key {
-            sql.push_str(&format!(" ORDER BY {}", key.column.order(self.dialect)));
+            sql.push_str(&format!(" ORDER BY {}", key.column.order_by(self.dialect)));
         }
         (sql, values)
     }
