@@ -109,13 +109,7 @@ mod tests {
         let read: Vec<(&str, &str)> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(
             read,
-            [
-                ("Driver", "ODBC Driver 18 for SQL Server"),
-                ("Server", "tcp:db,1433"),
-                ("PWD", "a;b}c=d"),
-                ("Encrypt", "yes"),
-                ("Flag", "")
-            ]
+            [("Driver", "ODBC Driver 18 for SQL Server"), ("Server", "tcp:db,1433"), ("PWD", "a;b}c=d"), ("Encrypt", "yes"), ("Flag", "")]
         );
         for value in ["", "plain", "a;b", "}", "{x}", "}};DROP=1", " blank ", "a=b", "p@ss+word"] {
             let given = [("UID".to_owned(), "etl".to_owned()), ("PWD".to_owned(), value.to_owned()), ("X".to_owned(), "1".to_owned())];

@@ -16,7 +16,10 @@ fn a_server_that_refuses_or_talks_nonsense_is_told_by_name() {
         return;
     }
     let more = json!({});
-    let refused = run(&pipeline(&format!("mssql+pyodbc://sa:tds-s3cret@127.0.0.1:{}/sales?driver=FreeTDS", free_port()), "SELECT 1 AS a", &more), &[]);
+    let refused = run(
+        &pipeline(&format!("mssql+pyodbc://sa:tds-s3cret@127.0.0.1:{}/sales?driver=FreeTDS", free_port()), "SELECT 1 AS a", &more),
+        &[],
+    );
     assert_ne!(refused.code, 0, "{refused:?}");
     assert!(refused.stderr.contains("cannot connect to `mssql+pyodbc://sa:***@127.0.0.1:"), "{refused:?}");
     assert!(refused.stderr.contains("is the server running, and are host and port right?"), "{refused:?}");
@@ -31,7 +34,10 @@ fn a_server_that_refuses_or_talks_nonsense_is_told_by_name() {
             });
         }
     });
-    let nonsense = run(&pipeline(&format!("mssql+pyodbc://sa:tds-s3cret@127.0.0.1:{port}/sales?driver=FreeTDS&connect_timeout=5"), "SELECT 1 AS a", &more), &[]);
+    let nonsense = run(
+        &pipeline(&format!("mssql+pyodbc://sa:tds-s3cret@127.0.0.1:{port}/sales?driver=FreeTDS&connect_timeout=5"), "SELECT 1 AS a", &more),
+        &[],
+    );
     assert!(nonsense.code != 0 && nonsense.stderr.contains("cannot connect to"), "{nonsense:?}");
     assert!(!format!("{refused:?}{nonsense:?}").contains("tds-s3cret"), "{refused:?} {nonsense:?}");
 }

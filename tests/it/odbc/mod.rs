@@ -32,7 +32,10 @@ fn has_driver(name: &str, package: &str) -> bool {
 
 /// A connection string within a URL.
 pub(crate) fn url(scheme: &str, string: &str) -> String {
-    let encoded: String = string.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect();
+    let encoded: String = string
+        .bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
     format!("{scheme}:///?odbc_connect={encoded}")
 }
 
@@ -78,10 +81,7 @@ impl Base {
                 let url = database.url();
                 let (place, name) = url.rsplit_once('/').unwrap();
                 let port = place.rsplit_once(':').unwrap().1;
-                format!(
-                    "Driver={{PostgreSQL Unicode}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{}}}",
-                    postgres::PASSWORD
-                )
+                format!("Driver={{PostgreSQL Unicode}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{}}}", postgres::PASSWORD)
             }
             Self::Sqlite(_) => format!("Driver=SQLite3;Database={};Timeout=10000", self.file().unwrap().display()),
         }

@@ -35,7 +35,22 @@ fn row(id: i64, n: Option<i64>, note: Option<&str>) -> Value {
 fn every_method_does_what_it_says() {
     for base in Base::all() {
         let what = base.name();
-        let (old, new) = (|id| row(id, Some(5), Some("old")), |id, n| row(id, n, if id == 1 { Some("one") } else if id == 2 { Some("zw\u{f6}lf") } else { None }));
+        let (old, new) = (
+            |id| row(id, Some(5), Some("old")),
+            |id, n| {
+                row(
+                    id,
+                    n,
+                    if id == 1 {
+                        Some("one")
+                    } else if id == 2 {
+                        Some("zw\u{f6}lf")
+                    } else {
+                        None
+                    },
+                )
+            },
+        );
         for (method, more, counts, rows) in [
             ("insert", "", [3, 0, 0], vec![new(1, Some(10)), new(2, Some(20)), new(3, None), old(7)]),
             ("truncate_and_load", "", [3, 0, 0], vec![new(1, Some(10)), new(2, Some(20)), new(3, None)]),
@@ -68,7 +83,12 @@ fn keys_of_many_columns_that_come_again_are_taken_in_their_order() {
             let csv = "id,n,note\n1,1,a\n1,2,b\n1,1,c\n2,1,d\n1,1,e\n";
             pipeline(csv, &base.url("mssql"), &format!("write_method: {method}\nprimary_key: [id, n]\n")).run(0);
             let found = base.rows("SELECT id, n, note FROM orders ORDER BY id, n");
-            assert_eq!(found, [row(1, Some(1), Some("e")), row(1, Some(2), Some("b")), row(2, Some(1), Some("d"))], "{} {method}", base.name());
+            assert_eq!(
+                found,
+                [row(1, Some(1), Some("e")), row(1, Some(2), Some("b")), row(2, Some(1), Some("d"))],
+                "{} {method}",
+                base.name()
+            );
         }
     }
 }
@@ -91,11 +111,12 @@ fn rows_that_the_database_refuses_are_found_and_the_rest_loads() {
                 "CREATE TABLE orders (id int PRIMARY KEY, n int NOT NULL CHECK (n > 0), note varchar(5) CONSTRAINT length_check CHECK (length(note) < 6))",
             );
             let pipeline = pipeline(&csv, &base.url("mssql"), &format!("primary_key: id\nwrite_method: {method}\n"));
-            let pipeline = pipeline.with("settings.yaml", "error_threshold: 1.0\n");
+            let pipeline = pipeline.with("settings.yaml", "max_error_ratio: 1.0\n");
             let report = pipeline.run(0);
             let what = format!("{} {method} {report}", base.name());
             let repeats = |row: usize| bad(row) && row % 400 == 207;
-            let expected: Vec<u64> = (1..=3000).filter(|row| bad(*row) && (!repeats(*row) || method == "insert")).map(|row| row as u64).collect();
+            let expected: Vec<u64> =
+                (1..=3000).filter(|row| bad(*row) && (!repeats(*row) || method == "insert")).map(|row| row as u64).collect();
             let mut letters: Vec<(u64, String)> = pipeline
                 .letters()
                 .iter()
@@ -148,16 +169,17 @@ fn a_table_that_is_missing_is_made_and_gets_new_columns() {
     pipeline("id,at,price\n1,2024-02-29,1.5\n", &base.url("oracle"), load).with("transform.yaml", "convert: {at: date}\n").run(0);
     pipeline("id,at,price,word\n2,2024-03-01,2.5,new\n", &base.url("oracle"), load).with("transform.yaml", "convert: {at: date}\n").run(0);
     let found = base.rows("SELECT * FROM orders ORDER BY id");
-    assert_eq!(
-        found.iter().map(|row| row["WORD"].clone()).collect::<Vec<_>>(),
-        [Value::Null, json!("new")],
-        "{found:?}"
-    );
+    assert_eq!(found.iter().map(|row| row["WORD"].clone()).collect::<Vec<_>>(), [Value::Null, json!("new")], "{found:?}");
     let made = base.rows("SELECT sql FROM sqlite_master WHERE name = 'ORDERS'");
-    let expected = "CREATE TABLE \"ORDERS\" (\"ID\" number(19) NOT NULL, \"AT\" date, \"PRICE\" binary_double, \"WORD\" clob, PRIMARY KEY (\"ID\"))";
+    let expected =
+        "CREATE TABLE \"ORDERS\" (\"ID\" number(19) NOT NULL, \"AT\" date, \"PRICE\" binary_double, \"WORD\" clob, PRIMARY KEY (\"ID\"))";
     let flat = |text: &str| text.replace(", \"WORD\" clob", "").replace(' ', "");
     assert_eq!(flat(made[0]["sql"].as_str().unwrap()), flat(expected));
-    let never = run(&pipeline(ORDERS, &base.url("mssql"), "create_table: never\n").with("load.yaml", format!("type: mssql\ntable: none\ncreate_table: never\nconnection_string: {}\n", base.url("mssql"))), &[]);
+    let never = run(
+        &pipeline(ORDERS, &base.url("mssql"), "create_table: never\n")
+            .with("load.yaml", format!("type: mssql\ntable: none\ncreate_table: never\nconnection_string: {}\n", base.url("mssql"))),
+        &[],
+    );
     assert!(never.code == 2 && never.stderr.contains("there is no table `none`"), "{never:?}");
 }
 
@@ -167,7 +189,9 @@ fn a_load_that_is_killed_and_gone_on_with_neither_loses_nor_doubles_rows() {
     for base in Base::all() {
         // SQLite's tokens are made in the words of Oracle too.
         let schemes: &[&str] = if base.name() == "SQLite" { &["mssql", "oracle"] } else { &["mssql"] };
-        for (scheme, step) in schemes.iter().flat_map(|scheme| ["table.token", "table.settled", "table.committed"].map(|step| (scheme, step))) {
+        for (scheme, step) in
+            schemes.iter().flat_map(|scheme| ["table.token", "table.settled", "table.committed"].map(|step| (scheme, step)))
+        {
             base.sql("DROP TABLE IF EXISTS orders");
             base.sql("DROP TABLE IF EXISTS etl_host_tokens");
             base.sql("CREATE TABLE orders (id int, n int CHECK (n > 0), note varchar(20))");
@@ -183,7 +207,9 @@ fn a_load_that_is_killed_and_gone_on_with_neither_loses_nor_doubles_rows() {
                 }
                 let every = if step == "table.committed" { 1 } else { 3 };
                 let ran = answer(command.env("ETL_HOST_CHECKPOINT_DIR", state.path()).env("ETL_HOST_CRASH_AT", format!("{step}:{every}")));
-                if ran.code == 0 || ran.code != -1 && kills > 0 && step == "table.committed" && ran.stderr.contains("there is no checkpoint") {
+                if ran.code == 0
+                    || ran.code != -1 && kills > 0 && step == "table.committed" && ran.stderr.contains("there is no checkpoint")
+                {
                     break;
                 }
                 assert_eq!(ran.code, -1, "{} {scheme} {step} {ran:?}", base.name());
@@ -206,7 +232,7 @@ fn a_load_that_is_killed_and_gone_on_with_neither_loses_nor_doubles_rows() {
 #[test]
 fn what_is_not_there_for_odbc_is_refused_with_what_to_do() {
     let Some(base) = Base::sqlite() else { return };
-    base.sql("CREATE TABLE orders (id int)");
+    base.sql("CREATE TABLE orders (id int, n int, note varchar(20))");
     let merge = run(&pipeline(ORDERS, &base.url("mssql"), "merge: [{into: canonical, key: [id]}]\n"), &[]);
     assert!(merge.code == 2 && merge.stderr.contains("`merge` is not there for Microsoft SQL Server and Oracle"), "{merge:?}");
     let view = run(&pipeline(ORDERS, &base.url("mssql"), "publish: [totals]\n"), &[]);

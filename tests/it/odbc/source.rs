@@ -32,13 +32,18 @@ fn all_common_types_arrive_as_what_they_are() {
             found[0],
             json!({
                 "small": -32768, "whole": 2_147_483_647, "big": 9_007_199_254_740_993_i64, "single": 1.5, "double": 1e300,
-                "exact": "1234567890123456789012345678.0123456789", "day": "0001-01-01", "clock": "23:59:59.000001",
+                "exact": 1_234_567_890_123_456_789_012_345_678.012_345_678_9_f64, "day": "0001-01-01", "clock": "23:59:59.000001",
                 "moment": "2024-02-29T12:34:56.789012", "instant": "2024-02-29T10:00:00Z", "word": "aß€😀", "fixed": "ab  ", "long": "löng",
-                "bytes": "00ff", "id": "00000000-0000-0000-0000-00000000abcd",
+                "bytes": "AP8=", "id": "00000000-0000-0000-0000-00000000abcd",
             })
         );
         assert!(found[1].as_object().unwrap().values().all(Value::is_null), "{}", found[1]);
-        assert_eq!((&found[2]["day"], &found[2]["word"], &found[2]["moment"]), (&json!("9999-12-31"), &json!(""), &json!("9999-12-31T23:59:59")));
+        assert_eq!(
+            (&found[2]["day"], &found[2]["word"], &found[2]["moment"]),
+            (&json!("9999-12-31"), &json!(""), &json!("9999-12-31T23:59:59"))
+        );
+        let exact = read(&base, "SELECT exact FROM v", &json!({"schema": {"exact": "string"}}));
+        assert_eq!(exact[0]["exact"], "1234567890123456789012345678.0123456789");
         // The same by the rows' buffers, where no column is without a limit.
         let short = read(&base, "SELECT small, exact, clock, moment, instant, word, fixed, id FROM v", &json!({}));
         for (short, whole) in short.iter().zip(&found) {
@@ -53,7 +58,7 @@ fn all_common_types_arrive_as_what_they_are() {
         let found = read(&base, "SELECT * FROM v", &json!({}));
         assert_eq!(
             found[0],
-            json!({"whole": 7, "big": 9_007_199_254_740_993_i64, "double": 1.5, "word": "aß€😀", "long": "löng", "bytes": "00ff",
+            json!({"whole": 7, "big": 9_007_199_254_740_993_i64, "double": 1.5, "word": "aß€😀", "long": "löng", "bytes": "AP8=",
                    "day": "2024-02-29", "moment": "2024-02-29T12:34:56.789"})
         );
         assert!(found[1].as_object().unwrap().values().all(Value::is_null), "{}", found[1]);
@@ -69,7 +74,10 @@ fn parameters_are_bound_and_never_pasted() {
             read(&base, query, &json!({"params": params})).iter().map(|row| row["id"].as_i64().unwrap()).collect()
         };
         assert_eq!(ids("SELECT id FROM t WHERE name = :name", json!({"name": "x' OR 1=1"})), [1], "{}", base.name());
-        assert_eq!(ids("SELECT id FROM t WHERE id IN :ids AND id > :low ORDER BY id", json!({"ids": [1, 2, 9_007_199_254_740_993_i64], "low": 1})), [2, 9_007_199_254_740_993]);
+        assert_eq!(
+            ids("SELECT id FROM t WHERE id IN :ids AND id > :low ORDER BY id", json!({"ids": [1, 2, 9_007_199_254_740_993_i64], "low": 1})),
+            [2, 9_007_199_254_740_993]
+        );
     }
 }
 
@@ -112,7 +120,11 @@ fn a_killed_run_goes_on_behind_the_last_row_and_loses_and_doubles_none() {
         let numbers = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2000) SELECT n FROM s";
         base.sql("CREATE TABLE t (id int, day date, moment timestamp, n decimal(9,2), wide varchar(8000))");
         let (day, moment, wide) = match base.name() {
-            "SQLite" => ("date('2024-01-01', '+' || (n / 150) || ' days')", "strftime('%Y-%m-%d %H:%M:%S.000', 1700000000 + n / 3, 'unixepoch')", "printf('%8000s', 'x')"),
+            "SQLite" => (
+                "date('2024-01-01', '+' || (n / 150) || ' days')",
+                "strftime('%Y-%m-%d %H:%M:%S.000', 1700000000 + n / 3, 'unixepoch')",
+                "printf('%8000s', 'x')",
+            ),
             _ => ("date '2024-01-01' + n / 150", "timestamp '2024-01-01' + n / 3 * interval '1.000001 s'", "repeat('x', 8000)"),
         };
         // Values that many rows share, none at all for some.
@@ -122,7 +134,15 @@ fn a_killed_run_goes_on_behind_the_last_row_and_loses_and_doubles_none() {
         // Of SQLite only numbers are numbers, and its dialect has neither `TO_TIMESTAMP` nor types to cast to.
         let keys: &[(&str, &str)] = match base.name() {
             "SQLite" => &[("mssql", "id"), ("oracle", "id")],
-            _ => &[("mssql", "id"), ("mssql", "day"), ("mssql", "moment"), ("mssql", "n"), ("oracle", "day"), ("oracle", "moment"), ("oracle", "n")],
+            _ => &[
+                ("mssql", "id"),
+                ("mssql", "day"),
+                ("mssql", "moment"),
+                ("mssql", "n"),
+                ("oracle", "day"),
+                ("oracle", "moment"),
+                ("oracle", "n"),
+            ],
         };
         for (scheme, key) in keys {
             let more = json!({"cursor_field": key, "batch_size": 100, "checkpoint": {"enabled": true, "interval": 1}});
@@ -177,7 +197,10 @@ fn a_query_that_is_wrong_or_too_slow_says_so() {
     for base in Base::all() {
         base.sql("CREATE TABLE t (id int)");
         let missing = run(&base.pipeline("SELECT * FROM none_such", &json!({})), &[]);
-        assert!(missing.code == 2 && missing.stderr.contains("the query names what") && missing.stderr.contains("none_such"), "{missing:?}");
+        assert!(
+            missing.code == 2 && missing.stderr.contains("the query names what") && missing.stderr.contains("none_such"),
+            "{missing:?}"
+        );
     }
     let Some(base) = Base::postgres() else { return };
     let wrong = run(&base.pipeline("SELECT FROM WHERE", &json!({})), &[]);

@@ -84,7 +84,9 @@ impl Values {
             Self::F64(_) => BindParamDesc::f64(true),
             Self::Date(_) => BindParamDesc::date(true),
             Self::Timestamp(_) => BindParamDesc::timestamp(true, 6),
-            Self::Text(_, Some(scale)) => of(BufferDesc::WText { max_str_len: longest }, DataType::Decimal { precision: 38, scale: *scale }),
+            Self::Text(_, Some(scale)) => {
+                of(BufferDesc::WText { max_str_len: longest }, DataType::Decimal { precision: 38, scale: *scale })
+            }
             Self::Text(_, None) if longest <= WIDE_TEXT => of(BufferDesc::WText { max_str_len: longest }, DataType::WVarchar { length }),
             Self::Text(_, None) => of(BufferDesc::WText { max_str_len: longest }, DataType::WLongVarchar { length }),
             // Not `binary`, which is filled up with zeros.

@@ -86,12 +86,14 @@ impl Session {
                 has_default: text(12).is_some_and(|default| !default.trim().is_empty() && !default.trim().eq_ignore_ascii_case("null")),
             }
         };
-        // In a name that is looked for, `_` stands for any letter.
-        let is_it = |column: &TableColumn| column.table == table && (schema.is_none() || column.schema.is_none() || column.schema == schema);
+        // In a name that is looked for, `_` stands for any letter; SQLite's names are the same in capitals.
+        let same = |name: &str| name == table || self.speech == Speech::Other && name.eq_ignore_ascii_case(table);
+        let is_it = |column: &TableColumn| same(&column.table) && (schema.is_none() || column.schema.is_none() || column.schema == schema);
         let columns: Vec<TableColumn> = rows.into_iter().map(column).filter(is_it).collect();
         if let Some(other) = columns.iter().find(|column| column.schema != columns[0].schema) {
             let name = |column: &TableColumn| column.schema.clone().unwrap_or_default();
-            let message = format!("the schemas `{}` and `{}` both have a table `{table}`: name one as `schema_name`", name(&columns[0]), name(other));
+            let message =
+                format!("the schemas `{}` and `{}` both have a table `{table}`: name one as `schema_name`", name(&columns[0]), name(other));
             return Err(Told { state: String::new(), number: 0, message });
         }
         Ok(columns)

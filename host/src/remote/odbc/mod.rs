@@ -67,7 +67,9 @@ impl Session {
     /// Config, where the URL cannot be, a driver is missing or we are not let in; outside, where the database does not answer.
     pub fn open(reached: &Connection, named: &Connection, reads_only: bool) -> Result<Self> {
         let manager = environment().map_err(|error| {
-            Error::config("the ODBC driver manager does not start").because(anyhow::anyhow!("{error}")).hint("is `unixodbc` installed whole?")
+            Error::config("the ODBC driver manager does not start")
+                .because(anyhow::anyhow!("{error}"))
+                .hint("is `unixodbc` installed whole?")
         })?;
         let installed = drivers(manager);
         let wanted = Wanted::of(reached, &installed)?;
@@ -144,8 +146,11 @@ fn drivers(manager: &Environment) -> Vec<String> {
 fn refused(named: &Connection, told: Told, installed: &[String]) -> Error {
     let message = format!("cannot connect to `{named}`");
     let has = if installed.is_empty() { "none".into() } else { installed.join(", ") };
+    // Not every driver has a SQLSTATE for it.
+    let lower = told.message.to_ascii_lowercase();
+    let is_login = ["login failed", "authentication failed", "ora-01017"].iter().any(|words| lower.contains(words));
     let error = match told.state.as_str() {
-        "28000" | "28P01" => Error::config(message)
+        state if is_login || state == "28000" || state == "28P01" => Error::config(message)
             .hint("are user and password right? signs in them such as `@`, `/`, `:` and `%` are written as `%40` and so on"),
         // No such data source or driver, or the driver's file does not load.
         "IM002" | "IM003" | "IM004" | "IM012" | "01000" => {

@@ -179,11 +179,7 @@ mod tests {
                 &both[..],
                 "Driver={ODBC Driver 17 for SQL Server};Server=db,1444;Database=sales;UID=sa;PWD={p@s;s}}};TrustServerCertificate=yes;",
             ),
-            (
-                "mssql://sa:secret@db/sales",
-                &both,
-                "Driver={ODBC Driver 18 for SQL Server};Server=db;Database=sales;UID=sa;PWD=secret;",
-            ),
+            ("mssql://sa:secret@db/sales", &both, "Driver={ODBC Driver 18 for SQL Server};Server=db;Database=sales;UID=sa;PWD=secret;"),
             (
                 "sqlserver://sa:a+b@db/sales?tds_version=7.3",
                 &both[..1],
@@ -204,10 +200,7 @@ mod tests {
     #[test]
     fn a_driver_that_is_missing_and_options_that_go_nowhere_are_told() {
         let error = string("mssql://sa:s3cret@db/sales", &["SQLite3"]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "there is no ODBC driver for `mssql://sa:***@db/sales` on this machine, which has SQLite3"
-        );
+        assert_eq!(error.to_string(), "there is no ODBC driver for `mssql://sa:***@db/sales` on this machine, which has SQLite3");
         let error = string("mssql:///?odbc_connect=DSN%3Dx&Database=y", &[]).unwrap_err();
         assert!(error.to_string().contains("has `Database` beside `odbc_connect`"), "{error}");
         assert!(string("oracle://db?connect_timeout=soon", &[]).unwrap_err().to_string().contains("whole number of seconds"));

@@ -116,7 +116,9 @@ impl KeyColumn {
             (Dialect::Mysql, Kind::Date) => return "CAST(? AS DATE)".into(),
             (Dialect::Mysql, Kind::Timestamp | Kind::Instant) => return "CAST(? AS DATETIME(6))".into(),
             (Dialect::Mysql, Kind::Text | Kind::Uuid) => return "CAST(? AS BINARY)".into(),
-            (Dialect::Mssql | Dialect::Oracle, Kind::Decimal(precision, scale)) => return format!("CAST(? AS DECIMAL({precision},{scale}))"),
+            (Dialect::Mssql | Dialect::Oracle, Kind::Decimal(precision, scale)) => {
+                return format!("CAST(? AS DECIMAL({precision},{scale}))");
+            }
             (Dialect::Mssql, Kind::Date) => return "CAST(? AS date)".into(),
             // What a `datetime` shows is rounded: only another `datetime` is the same.
             (Dialect::Mssql, Kind::Timestamp) => {
@@ -138,7 +140,7 @@ impl KeyColumn {
 
 /// Whether a type of SQL Server is a time that a text is read as exactly.
 fn is_time_of_mssql(name: &str) -> bool {
-    ["datetime", "datetime2", "smalldatetime", "timestamp"].contains(&name)
+    ["datetime", "datetime2", "smalldatetime", "timestamp", "timestamp without time zone"].contains(&name)
 }
 
 impl Condition {

@@ -83,7 +83,8 @@ fn described(statement: &mut impl ResultSetMetadata, number: u16) -> std::result
 
 /// What a type is here.
 fn kind_of(kind: DataType, unsigned: bool, declared: &str) -> Kind {
-    let zoned = declared.contains("time zone") || declared == "timestamptz" || declared == "datetimeoffset";
+    let zoned =
+        declared.contains("time zone") && !declared.contains("without") || declared == "timestamptz" || declared == "datetimeoffset";
     match (kind, unsigned) {
         (DataType::Bit, _) => Kind::Bool,
         (DataType::TinyInt, true) => Kind::UInt8,
@@ -94,7 +95,8 @@ fn kind_of(kind: DataType, unsigned: bool, declared: &str) -> Kind {
         (DataType::Integer, false) => Kind::Int32,
         (DataType::BigInt, true) => Kind::UInt64,
         (DataType::BigInt, false) => Kind::Int64,
-        (DataType::Real | DataType::Float { precision: 0..=24 }, _) => Kind::Float32,
+        (DataType::Real, _) => Kind::Float32,
+        // Some count the digits of its precision in twos, some in tens.
         (DataType::Float { .. } | DataType::Double, _) => Kind::Float64,
         (DataType::Numeric { precision, scale } | DataType::Decimal { precision, scale }, _) => {
             match (u8::try_from(precision), i8::try_from(scale)) {
@@ -147,7 +149,9 @@ impl Form {
                     // A letter may take two units.
                     Self::Text(bounded(column).and_then(|length| length.checked_mul(NonZeroUsize::new(2)?)))
                 }
-                DataType::LongVarchar { .. } | DataType::WLongVarchar { .. } | DataType::Other { .. } | DataType::Unknown => Self::Text(None),
+                DataType::LongVarchar { .. } | DataType::WLongVarchar { .. } | DataType::Other { .. } | DataType::Unknown => {
+                    Self::Text(None)
+                }
                 DataType::Binary { .. } | DataType::Varbinary { .. } | DataType::LongVarbinary { .. } => Self::Text(None),
                 _ => Self::Text(short),
             },
@@ -447,9 +451,7 @@ pub(super) fn cell<'a>(kind: &Kind, bytes: &'a [u8]) -> std::result::Result<Cell
         Kind::UInt64 | Kind::Bits => read(text()?.trim().parse().ok().map(Cell::UInt))?,
         Kind::Float32 => Cell::Float32(f32::from_le_bytes(bytes.try_into().map_err(|_| odd())?)),
         Kind::Float64 => Cell::Float(f64::from_le_bytes(bytes.try_into().map_err(|_| odd())?)),
-        Kind::Decimal(precision, scale) => {
-            read(scalar::decimal(text()?, *precision, *scale).map(|value| Cell::Decimal(value, *scale)))?
-        }
+        Kind::Decimal(precision, scale) => read(scalar::decimal(text()?, *precision, *scale).map(|value| Cell::Decimal(value, *scale)))?,
         Kind::Date => read(bytes.try_into().ok().map(i32::from_le_bytes).map(Cell::Date))?,
         Kind::Timestamp => read(bytes.try_into().ok().map(i64::from_le_bytes).map(Cell::Timestamp))?,
         Kind::Instant => read(scalar::timestamp(text()?, None).map(Cell::Instant))?,

@@ -73,7 +73,9 @@ impl Odbc {
             let rows = range.len() as u64;
             match does {
                 // An update tells how many it left for the insert, where a driver tells anything.
-                Does::Insert if shape.method == WriteMethod::Upsert => counts.inserted += changed.unwrap_or(rows.saturating_sub(counts.updated)),
+                Does::Insert if shape.method == WriteMethod::Upsert => {
+                    counts.inserted += changed.unwrap_or(rows.saturating_sub(counts.updated))
+                }
                 Does::Insert => counts.inserted += rows,
                 Does::Update => counts.updated += changed.unwrap_or(0),
                 Does::Delete => counts.deleted += changed.unwrap_or(0),
@@ -162,7 +164,7 @@ fn of(column: TableColumn, speech: Speech) -> Column {
     // SQL Server counts these up by itself.
     let is_version = mssql && (type_name == "timestamp" || type_name == "rowversion");
     let counts_up = mssql && type_name.contains("identity");
-    let zoned = type_name.contains("time zone") || type_name == "timestamptz";
+    let zoned = type_name.contains("time zone") && !type_name.contains("without") || type_name == "timestamptz";
     let holds = match column.kind {
         -7 => Holds::Bool,
         -6 => Holds::Int(8, !mssql),
@@ -185,7 +187,9 @@ fn of(column: TableColumn, speech: Speech) -> Column {
     };
     let declared = match (size, digits) {
         (Some(size), Some(digits)) if matches!(holds, Holds::Decimal(_)) => format!("{type_name}({size},{digits})"),
-        (Some(size), _) if matches!(holds, Holds::Text | Holds::Bytes) && size > 0 && !type_name.contains('(') => format!("{type_name}({size})"),
+        (Some(size), _) if matches!(holds, Holds::Text | Holds::Bytes) && size > 0 && !type_name.contains('(') => {
+            format!("{type_name}({size})")
+        }
         _ => type_name,
     };
     Column { name, declared, holds, nullable, filled: has_default || counts_up || is_version, generated: is_version }

@@ -106,9 +106,9 @@ fn values(rows: &Rows<'_>, column: usize, range: Range<usize>, kind: Option<&Dat
         (Some(T::Float32 | T::Float64), Holds::Float32 | Holds::Float64) => {
             Values::F64(rows.each(column, range, |value| if let Value::Float(value) = value { Some(value) } else { None }))
         }
-        (Some(kind), Holds::Bytes) if !matches!(kind, T::Utf8) => Values::Bytes(
-            rows.each(column, range, |value| if let Value::Bytes(bytes) = value { Some(bytes.to_vec()) } else { None }),
-        ),
+        (Some(kind), Holds::Bytes) if !matches!(kind, T::Utf8) => {
+            Values::Bytes(rows.each(column, range, |value| if let Value::Bytes(bytes) = value { Some(bytes.to_vec()) } else { None }))
+        }
         (Some(kind), Holds::Decimal(Some(scale))) if kind.is_numeric() && !kind.is_floating() => text(i16::try_from(scale).ok()),
         _ => text(None),
     }
