@@ -88,7 +88,7 @@ fn values_of_any_length_arrive_whole() {
         base.sql("CREATE TABLE t (id bigint, long text)");
         base.sql(&format!("INSERT INTO t SELECT 1, {long} || 'ß'"));
         base.sql("INSERT INTO t VALUES (2, 'short'), (3, ''), (4, NULL)");
-        for length in [32_766, 32_767, 32_768, 65_534] {
+        for length in [1_022, 1_023, 1_024, 33_790, 33_791, 66_558] {
             base.sql(&format!("INSERT INTO t SELECT {length}, substr(long, 1, {length}) FROM t WHERE id = 1"));
         }
         let found = read(&base, "SELECT * FROM t ORDER BY id", &json!({}));
@@ -177,6 +177,10 @@ fn a_key_that_rows_are_not_found_again_by_is_refused() {
         let refused = run(&base.pipeline("SELECT * FROM t", &json!({"cursor_field": "name"})), &[]);
         assert_eq!(refused.code, 2, "{refused:?}");
         assert!(refused.stderr.contains("rows cannot be found again by that") && refused.stderr.contains("a day or a time"), "{refused:?}");
+        let query = "WITH all_of_them AS (SELECT * FROM t) SELECT * FROM all_of_them";
+        let within = run(&base.pipeline(query, &json!({"cursor_field": "id"})), &[]);
+        assert!(within.code == 2 && within.stderr.contains("the query starts with `WITH`"), "{within:?}");
+        assert_eq!(run(&base.pipeline(query, &json!({})), &[]).code, 0);
     }
 }
 

@@ -143,6 +143,11 @@ impl Database {
         let places = places.collect::<Result<Vec<usize>>>()?;
         let key = key(source, &surroundings.since, &columns)?;
         let since = since(&surroundings.since, &layout, &columns, &mut sql)?;
+        if dialect == Dialect::Mssql && (key.is_some() || since.is_some()) && sql.starts_with_with() {
+            let message = "the query starts with `WITH`, which SQL Server does not take within the query that orders its rows";
+            return Err(wrong(message.into())
+                .hint("make it a view, or write it without `WITH`; without `cursor_field` and `incremental` it runs as it is"));
+        }
         let limit = [options.limit, reading.max_records].into_iter().flatten().min();
         let shared = Shared {
             connection: connection_string.clone(),

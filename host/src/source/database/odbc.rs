@@ -35,7 +35,8 @@ const MOST_ROWS: usize = 1_000;
 /// Letters that a number, a time or a UUID takes at most.
 const SHORT: usize = 64;
 
-/// Units of a long value that are asked for at once.
+/// Units of a value that are asked for at once: first a few, since most values are short.
+const FIRST_PIECE: usize = 1 << 10;
 const PIECE: usize = 32 << 10;
 
 /// SQL Server's `datetimeoffset` and `time`.
@@ -325,7 +326,8 @@ fn long_cell(
             all.clear();
             loop {
                 let start = all.len();
-                all.resize(start + PIECE, 0);
+                let length = if start == 0 { FIRST_PIECE } else { PIECE };
+                all.resize(start + length, 0);
                 let mut target = VarCell::<&mut [_], $variant>::from_buffer(&mut all[start..], Indicator::NoTotal);
                 let got = statement.get_data(number, &mut target).on_success(|| true).on_no_data(|| false);
                 let (is_there, is_whole, indicator) =
@@ -341,7 +343,7 @@ fn long_cell(
                         all.truncate(start + bytes / unit);
                         break true;
                     }
-                    _ => all.truncate(start + PIECE - $zeros),
+                    _ => all.truncate(start + length - $zeros),
                 }
                 // The row is refused for its length; what is left of the value stays where it is.
                 if all.len() * unit > 2 * ROW_LIMIT {

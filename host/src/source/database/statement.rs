@@ -172,6 +172,12 @@ impl Sql {
         self.dialect
     }
 
+    /// Whether its first word is `WITH`.
+    pub(super) fn starts_with_with(&self) -> bool {
+        let Some(Part::Text(first)) = self.parts.first() else { return false };
+        first.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("with"))
+    }
+
     /// Changes the value of a parameter; whether there is one of this name.
     pub(super) fn set(&mut self, name: &str, value: Bind) -> bool {
         let bound = self.binds.iter_mut().find(|bound| bound.name == name);
