@@ -28,8 +28,8 @@ fn a_server_that_refuses_or_talks_nonsense_is_told_by_name() {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || {
-                let (mut stream, mut bytes) = (stream, [0; 512]);
-                stream.read(&mut bytes).ok();
+                let (mut stream, mut bytes) = (stream, [0; 8]);
+                stream.read_exact(&mut bytes).ok();
                 stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok();
             });
         }
