@@ -61,7 +61,7 @@ fn a_password_is_seen_nowhere() {
     let state = tempfile::TempDir::new().unwrap();
     let mut seen = String::new();
     for query in ["SELECT * FROM t", "SELECT * FROM none_such"] {
-        for arguments in [&["run", "-vv"][..], &["plan"], &["check"], &["preview"]] {
+        for arguments in [&["run"][..], &["plan"], &["check"], &["preview"]] {
             let pipeline = base.pipeline(query, &json!({"cursor_field": "id", "checkpoint": {"enabled": true}}));
             let mut command = pipeline.command(arguments);
             command.env("ETL_HOST_STATE_DIR", state.path()).env("ETL_HOST_CHECKPOINT_DIR", state.path()).env("ETL_HOST_LOG", "trace");
