@@ -1,5 +1,6 @@
 //! Through the front door: the binary, run on real files.
 
+mod again;
 mod aggregate;
 mod architecture;
 mod artifact;

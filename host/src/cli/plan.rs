@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup, terminal};
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::config::load::Sink;
-use crate::error::Context;
+use crate::error::{Context, near};
 use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan, TablePlace};
 use crate::run::{Located, Resolved, RunOptions, resolve};
 use crate::sandbox::amount;
@@ -122,10 +122,10 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         }
     }
     let letters = |place: &DeadLetters| match place {
-        DeadLetters::File(path) => path.display().to_string(),
+        DeadLetters::File(path) => near(path),
         DeadLetters::Table { place, table } => match place {
             TablePlace::State => format!("the state database, table `{table}`"),
-            TablePlace::File(path) => format!("{}, table `{table}`", path.display()),
+            TablePlace::File(path) => format!("{}, table `{table}`", near(path)),
             TablePlace::Postgres { connection, schema: None, .. } => format!("{connection}, table `{table}`"),
             TablePlace::Postgres { connection, schema: Some(schema), .. } => format!("{connection}, schema `{schema}`, table `{table}`"),
         },
@@ -197,8 +197,8 @@ fn component(stage: &StagePlan, located: Option<&Located>) -> String {
     let found = match (&stage.component, origin) {
         (_, Origin::BuiltIn) => return stage.component.to_string(),
         (ComponentName::File(_), Origin::File(_)) => String::new(),
-        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", path.display()),
-        (_, Origin::File(path)) => format!("from {}, ", path.display()),
+        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", near(path)),
+        (_, Origin::File(path)) => format!("from {}, ", near(path)),
         (_, Origin::Store) => "from the store, ".into(),
         (_, Origin::Registry) => "pulled just now, ".into(),
     };

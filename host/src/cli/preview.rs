@@ -10,12 +10,12 @@ use unicode_width::UnicodeWidthStr;
 use super::change::{Change, Changes, Shown, Step};
 use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
+use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
 use crate::plan::{Overrides, Plan};
 use crate::report::Rows;
-use crate::run::{Letter, Preview, RunOptions, preview as preview_plan};
+use crate::run::{Letter, Preview, RunOptions, preview as preview_plan, reached};
 
 /// Refused rows of a step that are shown.
 const REJECTS: usize = 10;
@@ -83,7 +83,10 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     let options = RunOptions {
         library: setup::library(&args.library, None),
         network: args.network.network(),
-        reached: if args.full_refresh { None } else { follow::reached(&plan, &args.state)? },
+        reached: match plan.incremental {
+            Some(_) if !args.full_refresh => reached(&plan, &setup::home(&args.state)?)?,
+            _ => None,
+        },
         ..RunOptions::default()
     };
     let Preview { looks, rows, error } = preview_plan(&plan, &options, &sandbox, args.rows.get())?;

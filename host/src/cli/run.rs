@@ -11,12 +11,12 @@ use clap::Args;
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::table::{Column, lay_out};
 use super::terminal::{self, Progressing, Telling};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, worst};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, worst};
 use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
 use crate::plan::Plan;
 use crate::report::Status;
-use crate::run::{Checkpoints, RunOptions, run_recorded};
+use crate::run::{Checkpoints, RunOptions, failure, follow, run_recorded};
 use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
@@ -153,17 +153,31 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
     let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
     let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
-    let report = follow::followed(plan, &options, &args.state, args.full_refresh, |options| {
-        run_recorded(plan, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress))
-    });
+    let mut run =
+        |options: &RunOptions| run_recorded(plan, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress));
+    // A state folder is asked for only where something is to be kept in it.
+    let report = match plan.incremental {
+        Some(_) => follow(plan, &options, &setup::home(&args.state)?, args.full_refresh, run),
+        None => run(&options),
+    };
     progressing.clear();
     let report = report.inspect_err(|error| {
+        if args.json {
+            terminal::data(&serde_json::to_string(&failure(plan, &options, error)).expect("a report is plain data"));
+        }
         if let Some(checkpoints) =
             options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
         {
             terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
         }
-    })?;
+    });
+    let report = match report {
+        Err(error) if stop.load(Ordering::Relaxed) && error.is_given_up() => {
+            terminal::error(&error);
+            return Ok(5);
+        }
+        report => report?,
+    };
     progressing.end(report.rows.read);
     let gone_on = report.checkpoint.as_ref().filter(|_| !args.quiet);
     match (report.status, gone_on) {
@@ -217,12 +231,17 @@ pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime, words: &'static 
     let flag = stop.clone();
     let _guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt()).outside(|| "listening for SIGINT".into())?;
+    let mut hang_up = signal(SignalKind::hangup()).outside(|| "listening for SIGHUP".into())?;
+    // A file that may not grow is an error of its write, and told as one.
+    let mut too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).outside(|| "listening for SIGXFSZ".into())?;
     let mut terminate = signal(SignalKind::terminate()).outside(|| "listening for SIGTERM".into())?;
     runtime.spawn(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+                _ = too_large.recv() => continue,
             }
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);

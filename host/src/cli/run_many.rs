@@ -14,18 +14,20 @@ use sha2::{Digest, Sha256};
 use super::sets::{self, SetArgs};
 use super::table::{Column, fit, lay_out};
 use super::terminal::{self, grouped};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, run, setup};
 use crate::config::component::hex;
 use crate::config::database::WriteMethod;
 use crate::config::load::{Sink, WriteMode};
 use crate::config::sets::ParamSet;
-use crate::error::{Error, Fault, Result};
+use crate::config::variables::is_secret;
+use crate::error::{Error, Fault, Result, near};
 use crate::plan::Plan;
 use crate::report::{RunReport, Status};
 use crate::run::journal::{Ending, Entry, Journal};
 use crate::run::many::{Pace, Task, run_many as run_tasks};
-use crate::run::{Checkpoints, RunOptions, Start, run_recorded};
+use crate::run::{Checkpoints, RunOptions, Start, follow, run_recorded};
 use crate::sandbox::Sandbox;
+use crate::sink::Mark;
 use crate::state::History;
 
 /// Batches from one checkpoint of a run to the next.
@@ -113,7 +115,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             (Some(journal), before, setup::history(&args.state))
         }
     };
-    let keys: Vec<String> = sets.iter().map(|set| json!(set.params).to_string()).collect();
+    let keys: Vec<String> = sets.iter().map(key).collect();
     let mut ended: Vec<Option<Ended>> = Vec::with_capacity(sets.len());
     let mut tasks = Vec::new();
     for (index, (key, target)) in keys.iter().zip(targets).enumerate() {
@@ -147,28 +149,47 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             return Ok(None);
         }
         let key = &keys[task.index];
-        let checkpoints = match args.dry_run {
-            true => None,
-            false => Some(checkpoints(args, &series, key, before.get(key))?),
-        };
         let options = RunOptions {
             dry_run: args.dry_run,
             workers,
             library: setup::library(&args.library, None),
             network: args.network.network(),
-            checkpoints: checkpoints.clone(),
             ..RunOptions::default()
         };
+        let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
+        let clock = Instant::now();
+        let plan = match contract::planned(&with(&args.contract, &sets[task.index])) {
+            Ok(plan) => plan,
+            Err(failures) => {
+                let ended = failed(key, &options.run_id, &failures, clock);
+                note(&ended.entry)?;
+                return Ok(Some(ended));
+            }
+        };
+        let before = before.get(key).filter(|_| args.resume);
+        let proof = if args.dry_run { None } else { Some(Proof::new(args, &series, key, &plan, before, &options.run_id)?) };
+        if let (Some(Proof::Mark(_)), Some(before)) = (&proof, before)
+            && before.status == Ending::Running
+        {
+            // The call that saw it start did not see it end, which it may have done.
+            let mark = Mark::new(&plan.sink, &plan.root, &before.run_id)?;
+            if mark.is_done(&plan.sink, &plan.root)? {
+                let entry = Entry { status: Ending::Success, ..before.clone() };
+                note(&entry)?;
+                mark.remove(&plan.sink, &plan.root)?;
+                return Ok(Some(Ended { entry, fault: None }));
+            }
+        }
         let run_id = options.run_id.clone();
         note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
-        let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
-        let ended = each.run(&with(&args.contract, &sets[task.index]), options, key.clone());
+        let options = proof.as_ref().map_or_else(|| options.clone(), |proof| proof.options(options.clone()));
+        let ended = each.run(&plan, options, key);
         // A run that was stopped is to be gone on with by the next call.
         if ended.entry.status != Ending::Running {
             note(&ended.entry)?;
-            if let Some(Checkpoints { folder, id, .. }) = checkpoints.filter(|_| ended.entry.status.is_done()) {
+            if let Some(proof) = proof.filter(|_| ended.entry.status.is_done()) {
                 // What became of it is in the journal now.
-                std::fs::remove_dir_all(folder.join(id)).ok();
+                proof.forget(&plan);
             }
         }
         if args.fail_fast && ended.entry.status == Ending::Failed {
@@ -250,7 +271,7 @@ fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>
             && *overwrites
             && !args.dry_run
         {
-            let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, target.display());
+            let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, near(target));
             let names: Vec<&str> = set.params.keys().map(String::as_str).collect();
             let hint =
                 format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
@@ -297,13 +318,76 @@ fn series(args: &RunManyArgs) -> Result<String> {
     })
 }
 
-/// Every run keeps a checkpoint until its end is noted, so that one which an earlier call saw start is neither lost nor done twice.
-fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entry>) -> Result<Checkpoints> {
-    let folder = setup::state_folder(&args.state)?.join("checkpoints");
-    let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
-    let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
-    let start = if started && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
-    Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
+/// Names a set in the journal: by its parameters, and by a digest of those that are secret.
+fn key(set: &ParamSet) -> String {
+    let digest = |value: &str| format!("sha256:{}", hex(&Sha256::digest(value)[..16]));
+    let shown = |(name, value): (&String, &String)| (name.clone(), if is_secret(name) { digest(value) } else { value.clone() });
+    json!(set.params.iter().map(shown).collect::<BTreeMap<_, _>>()).to_string()
+}
+
+/// What a run leaves until its end is noted, so that one which an earlier call saw start is neither lost nor done twice.
+enum Proof {
+    /// Checkpoints: it can be gone on with.
+    Checkpoints(Checkpoints),
+    /// A mark that comes with the commit. For tables, which would show the rows of a run that goes on later, unless the pipeline wants that;
+    /// and for sources that cannot be read on in the middle.
+    Mark(Mark),
+}
+
+impl Proof {
+    fn new(args: &RunManyArgs, series: &str, key: &str, plan: &Plan, before: Option<&Entry>, run_id: &str) -> Result<Self> {
+        let whole = matches!(plan.sink, Sink::Database(_)) || plan.resumable().is_err();
+        if whole && !plan.checkpoint.enabled {
+            return Mark::new(&plan.sink, &plan.root, run_id).map(Self::Mark);
+        }
+        let folder = setup::state_folder(&args.state)?.join("checkpoints");
+        let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
+        let interval = if plan.checkpoint.enabled { plan.checkpoint.interval } else { BATCHES };
+        // With checkpoints of its own a table has rows of a run that failed too: what is left of it is loaded, nothing twice.
+        let left = match plan.checkpoint.enabled && matches!(plan.sink, Sink::Database(_)) {
+            true => before.is_some_and(|entry| !entry.status.is_done()),
+            false => before.is_some_and(|entry| entry.status == Ending::Running),
+        };
+        let start = if left && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
+        Ok(Self::Checkpoints(Checkpoints { folder, id, interval, start, force: false }))
+    }
+
+    fn options(&self, options: RunOptions) -> RunOptions {
+        match self {
+            Self::Checkpoints(checkpoints) => RunOptions { checkpoints: Some(checkpoints.clone()), ..options },
+            Self::Mark(mark) => RunOptions { mark: Some(mark.clone()), ..options },
+        }
+    }
+
+    fn forget(self, plan: &Plan) {
+        match self {
+            Self::Checkpoints(Checkpoints { folder, id, .. }) => drop(std::fs::remove_dir_all(folder.join(id))),
+            Self::Mark(mark) => {
+                if let Err(error) = mark.remove(&plan.sink, &plan.root) {
+                    tracing::warn!(error = %error.one_line(), "the run is loaded, but what tells so could not be removed");
+                }
+            }
+        }
+    }
+}
+
+/// What became of a run that failed.
+fn failed(key: &str, run_id: &str, Failures(errors): &Failures, clock: Instant) -> Ended {
+    let sentence = |error: &Error| match error.place() {
+        Some(place) => format!("{place}: {}", error.one_line()),
+        None => error.one_line(),
+    };
+    let entry = Entry {
+        key: key.to_owned(),
+        status: Ending::Failed,
+        run_id: run_id.to_owned(),
+        read: 0,
+        loaded: 0,
+        rejected: 0,
+        seconds: clock.elapsed().as_secs_f64(),
+        error: Some(errors.iter().map(sentence).collect::<Vec<_>>().join("; ")),
+    };
+    Ended { entry, fault: Some(errors.first().map_or(Fault::Bug, Error::fault)) }
 }
 
 /// What all runs share.
@@ -316,49 +400,62 @@ struct Each<'a> {
 
 impl Each<'_> {
     /// Does one run.
-    fn run(&self, contract: &ContractArgs, options: RunOptions, key: String) -> Ended {
+    fn run(&self, plan: &Plan, options: RunOptions, key: &str) -> Ended {
         let clock = Instant::now();
         let run_id = options.run_id.clone();
-        let report = contract::planned(contract).and_then(|plan| Ok(self.report(&plan, options)?));
+        let report = self.report(plan, options);
         let seconds = clock.elapsed().as_secs_f64();
         match report {
             Ok(report) => {
                 let (status, fault) = match report.status {
                     Status::Success => (Ending::Success, None),
                     Status::PartialSuccess => (Ending::PartialSuccess, None),
+                    // The rows are there: what could not be published is no reason to load them again.
+                    Status::Failed if report.output.published.iter().any(|done| done.error.is_some()) => {
+                        (Ending::PartialSuccess, Some(Fault::Outside))
+                    }
                     Status::Failed => (Ending::Failed, Some(Fault::Data)),
                     Status::Interrupted | Status::Running => (Ending::Running, None),
                 };
                 let RunReport { run_id, rows, error, .. } = report;
-                let error = error.map(|error| error.message);
+                let error = error.map(|error| plan.secrets.mask(&error.message));
                 Ended {
-                    entry: Entry { key, status, run_id, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error },
+                    entry: Entry {
+                        key: key.to_owned(),
+                        status,
+                        run_id,
+                        read: rows.read,
+                        loaded: rows.loaded,
+                        rejected: rows.rejected,
+                        seconds,
+                        error,
+                    },
                     fault,
                 }
             }
-            Err(Failures(errors)) => {
-                let sentence = |error: &Error| match error.place() {
-                    Some(place) => format!("{place}: {}", error.one_line()),
-                    None => error.one_line(),
-                };
-                let error = Some(errors.iter().map(sentence).collect::<Vec<_>>().join("; "));
-                let fault = Some(errors.first().map_or(Fault::Bug, Error::fault));
-                Ended { entry: Entry { key, status: Ending::Failed, run_id, read: 0, loaded: 0, rejected: 0, seconds, error }, fault }
+            Err(error) => {
+                let mut ended = failed(key, &run_id, &Failures(vec![error]), clock);
+                ended.entry.error = ended.entry.error.map(|error| plan.secrets.mask(&error));
+                ended
             }
         }
     }
 
     fn followed(&self, plan: &Plan, options: &RunOptions) -> Result<RunReport> {
-        follow::followed(plan, options, self.state, false, |options| {
-            run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {})
-        })
+        let run = |options: &RunOptions| run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {});
+        match plan.incremental {
+            Some(_) => follow(plan, options, &setup::home(self.state)?, false, run),
+            None => run(options),
+        }
     }
 
     fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
         let report = self.followed(plan, &options);
         match (report, &mut options.checkpoints) {
             // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
-            (Err(error), Some(checkpoints)) if checkpoints.start == Start::Resume && error.fault() == Fault::Config => {
+            (Err(error), Some(checkpoints))
+                if checkpoints.start == Start::Resume && error.fault() == Fault::Config && !matches!(plan.sink, Sink::Database(_)) =>
+            {
                 tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
                 checkpoints.start = Start::Restart;
                 self.followed(plan, &options)
@@ -424,11 +521,11 @@ fn totals(ended: &[Option<Ended>], took: Duration) -> String {
 fn as_json(sets: &[ParamSet], ended: &[Option<Ended>]) -> String {
     let runs = sets.iter().zip(ended).map(|(set, end)| match end {
         Some(Ended { entry, .. }) => json!({
-            "name": set.name, "params": set.params, "status": entry.status, "run_id": entry.run_id,
+            "name": set.name, "params": set.shown(), "status": entry.status, "run_id": entry.run_id,
             "rows": { "read": entry.read, "loaded": entry.loaded, "rejected": entry.rejected },
             "seconds": entry.seconds, "error": entry.error,
         }),
-        None => json!({ "name": set.name, "params": set.params, "status": "pending" }),
+        None => json!({ "name": set.name, "params": set.shown(), "status": "pending" }),
     });
     json!({ "runs": runs.collect::<Vec<_>>() }).to_string()
 }

@@ -43,7 +43,7 @@ use crate::json;
 use crate::network::Network;
 use crate::plan::{Overrides, Plan};
 use crate::report::{Progress, RunReport};
-use crate::run::{Applied, RunOptions, apply, run_recorded};
+use crate::run::{Applied, RunOptions, apply, follow, run_recorded};
 use crate::source::{ReadOptions, given};
 
 /// A pipeline that is ready to run.
@@ -138,7 +138,12 @@ impl Pipeline {
         stop: &AtomicBool,
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<RunReport> {
-        run_recorded(&self.plan, &with_host(host, options), &host.sandbox, host.history.as_ref(), stop, on_progress)
+        let options = with_host(host, options);
+        let mut run = |options: &RunOptions| run_recorded(&self.plan, options, &host.sandbox, host.history.as_ref(), stop, on_progress);
+        match (&self.plan.incremental, &host.state) {
+            (Some(_), Some(home)) => follow(&self.plan, &options, home, false, run),
+            _ => run(&options),
+        }
     }
 
     /// Reads the source and nothing else, batch by batch of `batch_size` rows. Of networks it reaches public addresses only.

@@ -37,7 +37,7 @@ use crate::error::{Error, Place, Result};
 pub struct Plan {
     /// The pipeline's name.
     pub name: String,
-    /// The contract directory; paths are relative to it.
+    /// The contract directory, from the root of the file system; paths are relative to it.
     pub root: PathBuf,
     /// Where rows come from.
     pub source: Source,
@@ -219,6 +219,8 @@ impl Plan {
     /// # Errors
     /// Config: everything that is used and not built yet, unknown and missing parameters.
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
+        // Journals and checkpoints name files: whoever goes on with them may stand in another folder.
+        let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let mut errors: Vec<Error> = pipeline.not_built().iter().cloned().map(Error::from).collect();
         let params = match params::parameters(pipeline, &overrides.params) {
             Ok(params) => params,
@@ -302,6 +304,16 @@ impl Plan {
     /// Config, where it cannot, with the reason.
     pub fn resumable(&self) -> Result<()> {
         resumable(&self.source, self.incremental.as_ref())
+    }
+
+    /// Whether rows come in the order of the mark that newer ones are told by.
+    pub fn reads_by_mark(&self) -> bool {
+        match (&self.source, &self.incremental) {
+            (Source::Database(database), Some(incremental)) => {
+                database.cursor_field.as_ref().is_none_or(|field| *field == incremental.cursor_field)
+            }
+            _ => false,
+        }
     }
 
     /// The parameters as they may be shown.

@@ -14,11 +14,13 @@ mod case;
 mod chain;
 mod checkpoint;
 mod difference;
+mod follow;
 pub mod journal;
 mod ledger;
 mod letters;
 pub mod many;
 mod memory;
+mod names;
 mod options;
 mod preview;
 mod process;
@@ -37,12 +39,14 @@ pub use chain::Watch;
 use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
+pub use follow::{Followed, follow, reached};
 use ledger::Ledger;
 use memory::Memory;
+pub use names::checkpoint_name;
 pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
-pub use record::run_recorded;
 use record::{begun, phases};
+pub use record::{failure, run_recorded};
 pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
@@ -97,7 +101,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options)?, sandbox, stop, on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, stop, on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -126,7 +130,7 @@ fn run_session(
             return outcome;
         }
         let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
-        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() })?;
+        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() }, plan)?;
     }
 }
 
@@ -185,7 +189,14 @@ fn run_opened(
         RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
+        let discarded = RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+        Letters::new(plan, options, &discarded)?.discard()?;
+        if matches!(plan.sink, SinkConfig::Database(_)) {
+            // Its token would stay for ever.
+            sink::open(&plan.sink, &plan.root, &discarded, None)
+                .and_then(|sink| sink.abort())
+                .map_err(|error| error.in_phase(PhaseName::Load))?;
+        }
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -199,6 +210,9 @@ fn run_opened(
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
+    if let Some((followed, newer)) = options.followed.as_ref().zip(newer.as_ref()) {
+        followed.check(newer.family()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    }
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
@@ -480,6 +494,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
+                    self.followed(&ledger)?;
                     return self.over(ledger, shown(committed), true);
                 }
             } else {
@@ -540,8 +555,32 @@ impl Work<'_> {
         ledger.loading();
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
+        if let (Some((followed, newer)), Some(mark)) = (self.options.followed.as_ref().zip(self.newer), &ledger.totals.mark)
+            && !self.options.dry_run
+        {
+            followed.promise(mark, newer.family(), self.options)?;
+        }
+        crash::at("run.promised");
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
+        crash::at("run.committed");
+        self.followed(&ledger)?;
         self.over(ledger, shown(committed), false)
+    }
+
+    /// Moves the mark of a run that takes newer rows only, whose commit is done.
+    fn followed(&self, ledger: &Ledger<'_>) -> Result<()> {
+        let was_cut = self.plan.limit.is_some_and(|limit| ledger.totals.rows.read >= limit);
+        match self.options.followed.as_ref().zip(self.newer) {
+            // Rows of a query come in the order of the cursor; of others the limit may have left out older ones.
+            Some((followed, newer)) if !self.options.dry_run && was_cut && !self.plan.reads_by_mark() => {
+                tracing::warn!("the mark stays where it was, since a limit has left rows out: the next run takes these rows again");
+                followed.done(None, newer.family(), self.plan, self.options)
+            }
+            Some((followed, newer)) if !self.options.dry_run => {
+                followed.done(ledger.totals.mark.as_deref(), newer.family(), self.plan, self.options)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends a run: what is kept to go on with it goes.

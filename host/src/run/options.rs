@@ -4,7 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use chrono::{DateTime, Utc};
 
-use super::Checkpoints;
+use super::{Checkpoints, Followed};
 use crate::artifact::Library;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -42,6 +42,8 @@ pub struct RunOptions {
     pub state: Option<Home>,
     /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
     pub mark: Option<Mark>,
+    /// The mark that it moves with its commit, where [`follow`](super::follow()) starts it.
+    pub followed: Option<Followed>,
     /// What the operator allows on the network: sources obey it as guests do.
     pub network: Network,
 }
@@ -75,6 +77,7 @@ impl Default for RunOptions {
             checkpoints: None,
             state: None,
             mark: None,
+            followed: None,
             network: Network::default(),
         }
     }

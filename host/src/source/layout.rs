@@ -11,7 +11,7 @@ use tracing::warn;
 use super::refuse::{Bad, Refusals};
 use super::target::{Kind, Members, Target};
 use super::{Decoded, ReadOptions};
-use crate::batch::{Batch, Origin, RowNumbers};
+use crate::batch::{Batch, Origin, RowNumbers, with_absent};
 use crate::config::extract::{FileSource, OnParseError, Reading};
 use crate::error::{Context, Error, Result};
 
@@ -57,8 +57,15 @@ impl Layout {
     /// # Errors
     /// Config, where `columns` names a column that no file has.
     pub(super) fn new(seen: Members, source: &FileSource, reading: &Reading, options: &ReadOptions) -> Result<Self> {
+        let lacking = seen.lacking();
         let seen: Vec<(String, Target)> = seen.into_iter().map(|(name, kind)| (name, kind.target())).collect();
-        Self::of_targets(seen, source, reading, options)
+        let mut layout = Self::of_targets(seen, source, reading, options)?;
+        let fields = layout.schema.fields().iter().map(|field| match lacking(field.name()) {
+            true => with_absent(field),
+            false => field.clone(),
+        });
+        layout.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(layout)
     }
 
     /// As [`Layout::new`], from types that the files declare.
@@ -145,7 +152,7 @@ impl Layout {
         } else {
             let fields = columns.iter().zip(self.schema.fields());
             Arc::new(Schema::new(
-                fields.map(|(array, field)| Field::new(field.name(), array.data_type().clone(), true)).collect::<Vec<_>>(),
+                fields.map(|(array, field)| field.as_ref().clone().with_data_type(array.data_type().clone())).collect::<Vec<_>>(),
             ))
         };
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -1,5 +1,6 @@
 //! `etl-host dlq replay`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,9 +9,17 @@ use super::super::run::stop_on_signal;
 use super::super::terminal::{self, Progressing};
 use super::super::{CacheArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
 use super::{QueueArgs, SelectionArgs, of_plan};
+use crate::config::database::WriteMethod;
+use crate::config::load::Sink;
 use crate::error::{Context, Error};
+use crate::plan::Plan;
+use crate::report::{RunReport, Status};
 use crate::run::{ReplayOptions, ReplayReport, RunOptions, Settled};
+use crate::state::Filter;
 use crate::state::letters::Selection;
+
+/// Earlier runs that are looked at.
+const RUNS: u32 = 10_000;
 
 /// Arguments of `dlq replay`.
 #[derive(Debug, Args)]
@@ -66,7 +75,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     let selection = Selection { prefix: args.id.clone(), ..args.selection.selection(&[]) };
     let state = setup::home_if_any(&args.queue.state)?;
     let run = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), state, ..RunOptions::default() };
-    let options = ReplayOptions { selection, from: args.from.clone(), run };
+    let options = ReplayOptions { selection, from: args.from.clone(), replaced: replaced(&plan, args), run };
     let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);
     let mut report = ReplayReport::default();
@@ -76,6 +85,28 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
         report.add(one?);
     }
     tell(args, &report)
+}
+
+/// The runs of a plan whose output later ones have replaced, each with the last of these.
+fn replaced(plan: &Plan, args: &ReplayArgs) -> BTreeMap<String, String> {
+    let replaces = match &plan.sink {
+        Sink::Database(table) => table.method() == WriteMethod::TruncateAndLoad,
+        sink => !sink.adds(),
+    };
+    let Some(history) = replaces.then(|| setup::history(&args.queue.state)).flatten() else { return BTreeMap::new() };
+    let filter = Filter { pipeline: Some(plan.name.clone()), limit: Some(RUNS), ..Filter::default() };
+    let runs = history.runs(&filter).unwrap_or_else(|error| {
+        tracing::warn!(error = %error.one_line(), "earlier runs cannot be looked at, so that letters of all of them are sent");
+        Vec::new()
+    });
+    let params = plan.shown_params();
+    let root = plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone());
+    let of_plan = |run: &&RunReport| run.directory == root && run.parameters == params && !run.dry_run;
+    let mut runs: Vec<&RunReport> = runs.iter().filter(of_plan).collect();
+    runs.sort_by(|a, b| b.started.cmp(&a.started));
+    let has_loaded = |run: &&RunReport| matches!(run.status, Status::Success | Status::PartialSuccess);
+    let Some(last) = runs.iter().position(has_loaded) else { return BTreeMap::new() };
+    runs[last + 1..].iter().map(|run| (run.run_id.clone(), runs[last].run_id.clone())).collect()
 }
 
 fn tell(args: &ReplayArgs, report: &ReplayReport) -> Outcome {
