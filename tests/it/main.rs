@@ -25,6 +25,8 @@ mod list;
 mod many;
 mod modes;
 mod object;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod params;
 mod preview;
 mod progress;

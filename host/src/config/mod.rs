@@ -11,6 +11,7 @@ pub mod grants;
 pub mod http;
 pub mod load;
 pub mod merge;
+pub mod odbc;
 pub mod pagination;
 pub mod pipeline;
 pub mod query;

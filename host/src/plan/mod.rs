@@ -247,6 +247,12 @@ impl Plan {
         {
             return Err(vec![error]);
         }
+        if let Source::Database(source) = &pipeline.extract.source {
+            source.connection_string.check_reached().map_err(|error| vec![error])?;
+        }
+        if let Sink::Database(sink) = &pipeline.load.sink {
+            sink.connection_string.check_reached().map_err(|error| vec![error])?;
+        }
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);

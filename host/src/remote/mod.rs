@@ -4,6 +4,8 @@ mod address;
 pub mod contract;
 pub mod database;
 mod delay;
+#[cfg(feature = "odbc")]
+pub mod odbc;
 mod options;
 pub mod store;
 pub mod tunnel;

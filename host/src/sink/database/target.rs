@@ -112,7 +112,8 @@ fn check_names(table: &Table, schema: &Schema) -> Result<()> {
     let most = match table.dialect {
         Dialect::Postgres => 63,
         Dialect::Mysql => 64,
-        _ => usize::MAX,
+        Dialect::Mssql | Dialect::Oracle => 128,
+        Dialect::Sqlite => usize::MAX,
     };
     let names = [&table.name].into_iter().chain(schema.fields().iter().map(|field| field.name()));
     for name in names {
@@ -214,7 +215,8 @@ fn evolve(
             }
             None if policy == SchemaEvolution::Evolve => {
                 let declared = Holds::declare(dialect, kind, sink.key().contains(name));
-                changes.push((format!("ADD COLUMN {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
+                let add = if dialect.is_odbc() { "ADD" } else { "ADD COLUMN" };
+                changes.push((format!("{add} {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
             }
             None => {}
             Some(column) => {
