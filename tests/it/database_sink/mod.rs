@@ -3,10 +3,13 @@
 mod after;
 mod again;
 mod crash;
+mod deferred;
 mod methods;
 mod place;
 mod refused;
+mod strange;
 mod tables;
+mod through;
 
 use place::{Kind, Place, every};
 

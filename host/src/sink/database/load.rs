@@ -198,6 +198,10 @@ impl Load for TableLoad {
         if chunk.rows == 0 {
             return Ok(Vec::new());
         }
+        if self.shape.columns.is_empty() {
+            let message = format!("the rows have no columns, so that there is nothing to write to `{}`", self.shape.table.shown());
+            return Err(Error::data(message).hint("`plan` shows what the source and the transforms make of the rows"));
+        }
         let mut session = self.session.lock();
         let written = session.transaction()?.write(&self.shape, &chunk);
         let written = written.map_err(|said| said.error(format!("cannot write to the table `{}`", self.shape.table.shown())))?;

@@ -31,19 +31,30 @@ pub(super) struct Postgres {
     tunnel: Option<Tunnel>,
     /// Whether the temporary table is there.
     staging: bool,
+    savepoint: Savepoint,
+}
+
+/// Where the transaction can go back to. Each message costs a way to the server and back, which over many refused rows is most of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Savepoint {
+    Absent,
+    /// Nothing was done since.
+    Fresh,
+    /// What was done since stays.
+    Passed,
 }
 
 impl Postgres {
     pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend = Self { connection: pg, tunnel, staging: false };
+        let mut backend = Self { connection: pg, tunnel, staging: false, savepoint: Savepoint::Absent };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         Ok(backend)
     }
 
-    /// Copies lines, all or nothing as far as the caller's savepoint goes.
-    fn copy(&mut self, into: &str, relation: &str, lines: &[u8]) -> Result<(), Said> {
+    /// Copies lines, all or nothing as far as the caller's savepoint goes; answers the rows that are there for them.
+    fn copy(&mut self, into: &str, relation: &str, lines: &[u8]) -> Result<u64, Said> {
         let connection = &mut self.connection;
         let copied = wait(async {
             let mut copy = connection.copy_in_raw(into).await?;
@@ -52,24 +63,30 @@ impl Postgres {
             }
             copy.finish().await
         });
-        copied.map(drop).map_err(|error| {
+        copied.map_err(|error| {
             let row = told_row(&error, relation);
             Said { row, ..said(&error).through(self.tunnel.as_ref()) }
         })
     }
 
-    /// Does something within a savepoint, so that the transaction goes on where it fails.
+    /// Does something behind a savepoint, so that the transaction goes on where it fails.
     fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Said>) -> Result<T, Said> {
-        self.execute("SAVEPOINT etl_host")?;
-        match work(self) {
-            Ok(done) => self.execute("RELEASE SAVEPOINT etl_host").map(|_| done),
-            Err(said) if matches!(said.why, Why::Row(_)) => {
-                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host")
-                    .map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
-                Err(said)
-            }
-            Err(said) => Err(said),
+        match std::mem::replace(&mut self.savepoint, Savepoint::Absent) {
+            Savepoint::Absent => drop(self.execute("SAVEPOINT etl_host")?),
+            Savepoint::Fresh => {}
+            Savepoint::Passed => drop(self.execute("RELEASE SAVEPOINT etl_host; SAVEPOINT etl_host")?),
         }
+        let done = work(self);
+        match &done {
+            Ok(_) => self.savepoint = Savepoint::Passed,
+            Err(said) if matches!(said.why, Why::Row(_)) => {
+                self.execute("ROLLBACK TO SAVEPOINT etl_host").map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
+                self.savepoint = Savepoint::Fresh;
+            }
+            // The transaction ends, and its savepoints with it.
+            Err(_) => {}
+        }
+        done
     }
 
     fn stage(&mut self, shape: &Shape) -> Result<(), Said> {
@@ -92,15 +109,19 @@ impl Postgres {
 
     fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
-        let refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows))))?;
-        let inserted = (chunk.rows - refused.len()) as u64;
+        let mut inserted = 0;
+        let refused = narrow(chunk.rows, &mut |rows| {
+            // A trigger may leave a row out.
+            inserted += self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows)))?;
+            Ok(())
+        })?;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
     }
 
     fn merge(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         self.stage(shape)?;
         let into = format!("COPY pg_temp.{STAGE} ({}, {ROW}) FROM STDIN", shape.columns_sql());
-        let mut refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, STAGE, chunk.lines(rows))))?;
+        let mut refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, STAGE, chunk.lines(rows))).map(drop))?;
         let mut counts = Counts::default();
         let later = narrow(chunk.rows, &mut |rows| {
             let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
@@ -236,10 +257,15 @@ impl Backend for Postgres {
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
-        match shape.method {
+        let written = match shape.method {
             WriteMethod::Insert | WriteMethod::TruncateAndLoad => self.insert(shape, chunk),
             _ => self.merge(shape, chunk),
+        };
+        let savepoint = std::mem::replace(&mut self.savepoint, Savepoint::Absent);
+        if written.is_ok() && savepoint != Savepoint::Absent {
+            self.execute("RELEASE SAVEPOINT etl_host")?;
         }
+        written
     }
 }
 

@@ -52,7 +52,15 @@ impl Session {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
-        self.backend.execute("COMMIT").map(drop).map_err(|said| match said.why {
+        let said = match self.backend.execute("COMMIT") {
+            Ok(_) => return Ok(()),
+            Err(said) => said,
+        };
+        if said.why != Why::Lost {
+            // PostgreSQL has ended the transaction; SQLite keeps it open, to be mended.
+            let _ = self.backend.execute("ROLLBACK");
+        }
+        Err(match said.why {
             Why::Row(_) => Error::data("the database refused the rows as a whole when they were to be committed, so that none is there")
                 .because(anyhow::anyhow!("{}", said.message))
                 .hint("a deferred constraint is broken: make it `NOT DEFERRABLE`, so that single rows are found and refused, or mend the data"),

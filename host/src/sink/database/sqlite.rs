@@ -290,6 +290,8 @@ fn said(error: &rusqlite::Error) -> Said {
         1811 => row("raised_by_trigger"),
         3091 => row("invalid_text_representation"),
         18 => row("string_too_long"),
+        // Of SQL, as it is written.
+        1 => Why::Asked,
         code => match code & 0xff {
             19 => row("integrity_violation"),
             5 | 6 => Why::Busy,

@@ -4,6 +4,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::fit::{Fit, Fitting, never_fits};
+use super::said::{Said, Why};
 use super::{Backend, Shape};
 use crate::config::database::{CreateTable, DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::error::{Error, Result, did_you_mean};
@@ -32,8 +33,11 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     let mut columns = look(backend, &table)?;
     if columns.is_empty() {
         columns = create(backend, sink, &table, schema, doing)?;
-    } else if evolve(backend, sink, &table, &columns, schema, doing)? {
-        columns = look(backend, &table)?;
+    } else {
+        check_meeting(sink, &table, &columns, schema)?;
+        if evolve(backend, sink, &table, &columns, schema, doing)? {
+            columns = look(backend, &table)?;
+        }
     }
     let policy = sink.schema_evolution;
     let (mut fittings, mut lacking) = (Vec::new(), Vec::new());
@@ -79,6 +83,39 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     }
     check_filled(&shape, &columns)?;
     check_key(backend, sink, shape, doing)
+}
+
+/// Checks that rows and a table that is there have to do with each other: the key is there, and no column takes two values.
+fn check_meeting(sink: &DatabaseSink, table: &Table, columns: &[Column], schema: &Schema) -> Result<()> {
+    let have = || columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+    // Without a part of its key, rows would be taken for the same that are not.
+    let tells_apart = !matches!(sink.method(), WriteMethod::Insert | WriteMethod::TruncateAndLoad);
+    if let Some(name) = sink.key().iter().find(|name| tells_apart && find(columns, name, table.dialect).is_none()) {
+        let error = Error::config(format!("the key has the column `{name}`, but `{}` has {}", table.shown(), have().join(", ")));
+        return Err(match did_you_mean(name, have()) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`? `rename` in transform.yaml gives the rows that column")),
+            None => error.hint("correct the key, or add the column to the table"),
+        });
+    }
+    let mut taken: Vec<(&str, &str)> = Vec::new();
+    for field in schema.fields() {
+        let Some(column) = find(columns, field.name(), table.dialect) else { continue };
+        if let Some((_, other)) = taken.iter().find(|(name, _)| *name == column.name) {
+            return Err(Error::config(format!(
+                "the columns `{other}` and `{}` of the rows both go to column `{}` of `{}`",
+                field.name(),
+                column.name,
+                table.shown()
+            ))
+            .hint("leave one of them out with `drop` in transform.yaml, or rename it"));
+        }
+        taken.push((&column.name, field.name()));
+    }
+    if taken.is_empty() && !schema.fields().is_empty() && sink.schema_evolution != SchemaEvolution::Evolve {
+        return Err(Error::config(format!("`{}` has no column that the rows have, but {}", table.shown(), have().join(", ")))
+            .hint("rename the columns in transform.yaml, or correct `table`"));
+    }
+    Ok(())
 }
 
 /// Checks that every column has a value that needs one.
@@ -198,7 +235,7 @@ fn evolve(
 ) -> Result<bool> {
     let dialect = table.dialect;
     let policy = sink.schema_evolution;
-    let mut changes = Vec::new();
+    let (mut changes, mut widened) = (Vec::new(), false);
     for field in schema.fields() {
         let (name, kind) = (field.name(), field.data_type());
         if sink.method() == WriteMethod::Delete && !sink.key().contains(name) {
@@ -226,7 +263,8 @@ fn evolve(
                         Dialect::Mysql => format!("MODIFY COLUMN {name} {wider}{not_null}"),
                         _ => format!("ALTER COLUMN {name} TYPE {wider}"),
                     };
-                    changes.push((sql, format!("{} {} to {wider}", column.name, column.declared)));
+                    let shown = format!("{} {} to {wider}", column.name, column.declared);
+                    widened |= doing == Doing::Load && widen(backend, table, &sql, &shown)?;
                 } else if never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze) {
                     return Err(Error::data(format!(
                         "column `{name}` of the rows is {kind}, which column `{}` of `{}` ({}) never holds",
@@ -246,7 +284,35 @@ fn evolve(
             tracing::info!(table = table.shown(), change = shown, "the table was changed to hold the rows");
         }
     }
-    Ok(!changes.is_empty() && doing == Doing::Load)
+    Ok((widened || !changes.is_empty()) && doing == Doing::Load)
+}
+
+/// Widens a column, where the table lets it: one that a view or another column is made from stays as it is, and refuses the rows that it is
+/// too narrow for.
+fn widen(backend: &mut dyn Backend, table: &Table, sql: &str, shown: &str) -> Result<bool> {
+    let failed = |said: Said| said.error(format!("cannot change the table `{}`: {shown}", table.shown()));
+    // MySQL has no transaction open, and would end one.
+    let undoes = table.dialect != Dialect::Mysql;
+    if undoes {
+        backend.execute("SAVEPOINT etl_host_widen").map_err(failed)?;
+    }
+    let widened = match backend.execute(&format!("ALTER TABLE {} {sql}", table.sql())) {
+        Ok(_) => true,
+        Err(Said { why: Why::Asked | Why::Denied, message, .. }) => {
+            tracing::warn!(table = table.shown(), change = shown, error = message, "a column stays as narrow as it is");
+            false
+        }
+        Err(said) => return Err(failed(said)),
+    };
+    if widened {
+        tracing::info!(table = table.shown(), change = shown, "the table was changed to hold the rows");
+    }
+    if undoes {
+        backend
+            .execute(if widened { "RELEASE SAVEPOINT etl_host_widen" } else { "ROLLBACK TO SAVEPOINT etl_host_widen" })
+            .map_err(failed)?;
+    }
+    Ok(widened)
 }
 
 /// Checks that an index settles which rows are the same, where the method asks the database for that.
