@@ -4,6 +4,7 @@ mod after;
 mod again;
 mod crash;
 mod deferred;
+mod exact;
 mod methods;
 mod place;
 mod refused;

@@ -54,7 +54,7 @@ impl Postgres {
     }
 
     /// Copies lines, all or nothing as far as the caller's savepoint goes; answers the rows that are there for them.
-    fn copy(&mut self, into: &str, relation: &str, lines: &[u8]) -> Result<u64, Said> {
+    fn copy(&mut self, into: &str, relation: &str, table: &str, lines: &[u8]) -> Result<u64, Said> {
         let connection = &mut self.connection;
         let copied = wait(async {
             let mut copy = connection.copy_in_raw(into).await?;
@@ -65,7 +65,10 @@ impl Postgres {
         });
         copied.map_err(|error| {
             let row = told_row(&error, relation);
-            Said { row, ..said(&error).through(self.tunnel.as_ref()) }
+            let said = said(&error).through(self.tunnel.as_ref());
+            // Whoever reads it knows the table, not the temporary one.
+            let message = said.message.replace(&format!("\"{STAGE}\""), &format!("\"{table}\""));
+            Said { row, message, ..said }
         })
     }
 
@@ -112,7 +115,7 @@ impl Postgres {
         let mut inserted = 0;
         let refused = narrow(chunk.rows, &mut |rows| {
             // A trigger may leave a row out.
-            inserted += self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows)))?;
+            inserted += self.attempt(|backend| backend.copy(&into, &shape.table.name, &shape.table.name, chunk.lines(rows)))?;
             Ok(())
         })?;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
@@ -121,7 +124,9 @@ impl Postgres {
     fn merge(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         self.stage(shape)?;
         let into = format!("COPY pg_temp.{STAGE} ({}, {ROW}) FROM STDIN", shape.columns_sql());
-        let mut refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, STAGE, chunk.lines(rows))).map(drop))?;
+        let mut refused = narrow(chunk.rows, &mut |rows| {
+            self.attempt(|backend| backend.copy(&into, STAGE, &shape.table.name, chunk.lines(rows))).map(drop)
+        })?;
         let mut counts = Counts::default();
         let later = narrow(chunk.rows, &mut |rows| {
             let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
@@ -142,7 +147,8 @@ impl Postgres {
     fn merge_range(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
         let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
         let keys = quoted(Dialect::Postgres, &shape.key);
-        if !repeats {
+        // Of a join that finds two rows for one, any may win: keys that differ as texts may be equal to the database.
+        if !repeats && shape.method != WriteMethod::Update {
             return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
         }
         // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
@@ -210,7 +216,7 @@ impl Backend for Postgres {
     fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said> {
         let rows = self.texts(&format!(
             "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), a.atttypmod::text, a.attnotnull::text, \
-             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text \
+             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text, (a.attidentity = 'a')::text \
              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
              WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             literal(Dialect::Postgres, &table.sql())
@@ -224,6 +230,7 @@ impl Backend for Postgres {
                 nullable: text(4) != "true",
                 filled: text(5) == "true",
                 generated: text(6) == "true",
+                fixed: text(7) == "true",
             }
         };
         Ok(rows.into_iter().map(column).collect())
@@ -254,6 +261,10 @@ impl Backend for Postgres {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };
         rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
+    }
+
+    fn changed(&mut self) {
+        self.staging = false;
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {

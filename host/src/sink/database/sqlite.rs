@@ -137,6 +137,7 @@ impl Backend for File {
                 nullable: text(2) == "0" || is_row_id,
                 filled: text(3) == "1" || is_row_id,
                 generated: matches!(text(5).as_str(), "2" | "3"),
+                fixed: false,
                 declared,
             }
         };

@@ -51,7 +51,12 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
                 ))
                 .hint("leave it out with `drop` or `select` in transform.yaml"));
             }
-            Some(to) => fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()) }),
+            Some(to) => {
+                // MySQL forgets of a column that is changed what is not said once more.
+                let keeps = dialect != Dialect::Mysql || !to.filled;
+                let wider = to.holds.widened(dialect, field.data_type()).filter(|_| policy == SchemaEvolution::Evolve && keeps);
+                fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()), wider });
+            }
             None if policy == SchemaEvolution::DiscardValue => {}
             None => lacking.push(field.name().clone()),
         }
@@ -65,7 +70,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     };
     let update = match &sink.update_columns {
         Some(names) => named(names),
-        None => fittings.iter().filter(|fitting| !fitting.key).map(|fitting| fitting.to.name.clone()).collect(),
+        None => fittings.iter().filter(|fitting| !fitting.key && !fitting.to.fixed).map(|fitting| fitting.to.name.clone()).collect(),
     };
     let written: Vec<String> = fittings.iter().map(|fitting| fitting.to.name.clone()).collect();
     let shape = Shape {
@@ -220,6 +225,7 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         nullable: !sink.primary_key.0.contains(field.name()),
         filled: false,
         generated: false,
+        fixed: false,
     };
     Ok(schema.fields().iter().map(column).collect())
 }
@@ -235,7 +241,7 @@ fn evolve(
 ) -> Result<bool> {
     let dialect = table.dialect;
     let policy = sink.schema_evolution;
-    let (mut changes, mut widened) = (Vec::new(), false);
+    let mut changes = Vec::new();
     for field in schema.fields() {
         let (name, kind) = (field.name(), field.data_type());
         if sink.method() == WriteMethod::Delete && !sink.key().contains(name) {
@@ -255,17 +261,10 @@ fn evolve(
             }
             None => {}
             Some(column) => {
-                let wider = column.holds.widened(dialect, kind).filter(|_| policy == SchemaEvolution::Evolve);
-                if let Some(wider) = wider {
-                    let name = quote(dialect, &column.name);
-                    let not_null = if column.nullable { "" } else { " NOT NULL" };
-                    let sql = match dialect {
-                        Dialect::Mysql => format!("MODIFY COLUMN {name} {wider}{not_null}"),
-                        _ => format!("ALTER COLUMN {name} TYPE {wider}"),
-                    };
-                    let shown = format!("{} {} to {wider}", column.name, column.declared);
-                    widened |= doing == Doing::Load && widen(backend, table, &sql, &shown)?;
-                } else if never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze) {
+                // It is widened once a value needs it.
+                let widens = policy == SchemaEvolution::Evolve && column.holds.widened(dialect, kind).is_some();
+                if !widens && never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze)
+                {
                     return Err(Error::data(format!(
                         "column `{name}` of the rows is {kind}, which column `{}` of `{}` ({}) never holds",
                         column.name,
@@ -284,12 +283,18 @@ fn evolve(
             tracing::info!(table = table.shown(), change = shown, "the table was changed to hold the rows");
         }
     }
-    Ok((widened || !changes.is_empty()) && doing == Doing::Load)
+    Ok(!changes.is_empty() && doing == Doing::Load)
 }
 
-/// Widens a column, where the table lets it: one that a view or another column is made from stays as it is, and refuses the rows that it is
-/// too narrow for.
-fn widen(backend: &mut dyn Backend, table: &Table, sql: &str, shown: &str) -> Result<bool> {
+/// Widens a column that a value needs wider, where the table lets it; one that a view or another column is made from stays as it is.
+pub(super) fn widen(backend: &mut dyn Backend, table: &Table, fitting: &Fitting) -> Result<bool> {
+    let (Column { name, declared, nullable, .. }, Some((_, wider))) = (&fitting.to, fitting.wider) else { return Ok(false) };
+    let quoted = quote(table.dialect, name);
+    let sql = match table.dialect {
+        Dialect::Mysql => format!("MODIFY COLUMN {quoted} {wider}{}", if *nullable { "" } else { " NOT NULL" }),
+        _ => format!("ALTER COLUMN {quoted} TYPE {wider}"),
+    };
+    let shown = format!("{name} {declared} to {wider}");
     let failed = |said: Said| said.error(format!("cannot change the table `{}`: {shown}", table.shown()));
     // MySQL has no transaction open, and would end one.
     let undoes = table.dialect != Dialect::Mysql;
@@ -305,7 +310,9 @@ fn widen(backend: &mut dyn Backend, table: &Table, sql: &str, shown: &str) -> Re
         Err(said) => return Err(failed(said)),
     };
     if widened {
-        tracing::info!(table = table.shown(), change = shown, "the table was changed to hold the rows");
+        // The table is rewritten, and locked for as long: people want to know.
+        tracing::warn!(table = table.shown(), change = shown, "a value needs a wider column, so that the table is changed");
+        backend.changed();
     }
     if undoes {
         backend
