@@ -80,7 +80,8 @@ pub struct Resolved {
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
-    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
+    let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
+    let source = options.open_source(plan, read, &source::NEVER)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -194,8 +195,12 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
-        .map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let read = read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned);
+    let source = options.open_source(plan, read, stop).map_err(|error| {
+        let error = if stop.load(Ordering::Relaxed) { stopped() } else { error };
+        error.in_phase(PhaseName::Extract)
+    })?;
+    let source: Arc<dyn Source> = Arc::from(source);
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -332,15 +337,20 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(
+/// Nobody wants a run any more that keeps no checkpoint.
+fn stopped() -> Error {
+    Error::outside("stopped before the end, nothing was written")
+}
+
+fn read_options(
     plan: &Plan,
     options: &RunOptions,
     see_batches: bool,
     chunk_bytes: usize,
     limit: Option<u64>,
     learned: Option<String>,
-) -> Result<Arc<dyn Source>> {
-    let read = ReadOptions {
+) -> ReadOptions {
+    ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
@@ -349,8 +359,7 @@ fn open_source(
         as_text: plan.as_text.clone(),
         columns: None,
         learned,
-    };
-    options.open_source(plan, read).map(Arc::from)
+    }
 }
 
 /// What a commit has shown, as the report tells it.
