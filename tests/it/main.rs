@@ -34,6 +34,7 @@ mod server;
 mod servers;
 mod shared;
 mod support;
+mod templates;
 mod tls;
 mod tunnel;
 mod validate;
