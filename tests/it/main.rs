@@ -38,6 +38,7 @@ mod servers;
 mod shared;
 mod stored_contract;
 mod support;
+mod templates;
 mod tls;
 mod transformers;
 mod tunnel;

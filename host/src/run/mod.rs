@@ -90,7 +90,8 @@ pub struct Resolved {
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
-    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
+    let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
+    let source = options.open_source(plan, read, &source::NEVER)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -211,11 +212,15 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
+    let read = || read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned.clone());
     let source = match around.seat() {
         Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
-        None => open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned),
+        None => options.open_source(plan, read(), around.stop).map(Arc::from),
     };
-    let source = source.map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let source: Arc<dyn Source> = source.map_err(|error| {
+        let error = if around.stop.load(Ordering::Relaxed) { stopped() } else { error };
+        error.in_phase(PhaseName::Extract)
+    })?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -361,15 +366,20 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(
+/// Nobody wants a run any more that keeps no checkpoint.
+fn stopped() -> Error {
+    Error::outside("stopped before the end, nothing was written").given_up()
+}
+
+fn read_options(
     plan: &Plan,
     options: &RunOptions,
     see_batches: bool,
     chunk_bytes: usize,
     limit: Option<u64>,
     learned: Option<String>,
-) -> Result<Arc<dyn Source>> {
-    let read = ReadOptions {
+) -> ReadOptions {
+    ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
@@ -378,8 +388,7 @@ fn open_source(
         as_text: plan.as_text.clone(),
         columns: None,
         learned,
-    };
-    options.open_source(plan, read).map(Arc::from)
+    }
 }
 
 /// What a commit has shown, as the report tells it.

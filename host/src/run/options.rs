@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 
@@ -56,13 +57,20 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// Opens the source of a plan, which gets the mark of earlier runs where it asks for it.
-    pub(super) fn open_source(&self, plan: &Plan, read: ReadOptions) -> Result<Box<dyn Source>> {
+    /// Opens the source of a plan, which gets the mark of earlier runs where it asks for it; `stop`, once set, ends that.
+    pub(super) fn open_source(&self, plan: &Plan, read: ReadOptions, stop: &AtomicBool) -> Result<Box<dyn Source>> {
         let reached = self.reached.as_deref();
         let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached });
         let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), reached)?;
-        let surroundings =
-            Surroundings { root: &plan.root, params, secrets: &plan.secrets, network: &self.network, since, max_retries: plan.max_retries };
+        let surroundings = Surroundings {
+            root: &plan.root,
+            params,
+            secrets: &plan.secrets,
+            network: &self.network,
+            since,
+            max_retries: plan.max_retries,
+            stop,
+        };
         source::open(&plan.source, &plan.reading, read, &surroundings)
     }
 }
