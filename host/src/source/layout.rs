@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use etl_steps::Type;
 use tracing::warn;
 
@@ -57,8 +57,7 @@ impl Layout {
     /// # Errors
     /// Config, where `columns` names a column that no file has.
     pub(super) fn new(seen: Members, source: &FileSource, reading: &Reading, options: &ReadOptions) -> Result<Self> {
-        let seen: Vec<(String, Target)> = seen.into_iter().map(|(name, kind)| (name, kind.target())).collect();
-        Self::of_targets(seen, source, reading, options)
+        Self::of_targets(seen.targets(), source, reading, options)
     }
 
     /// As [`Layout::new`], from types that the files declare.
@@ -122,6 +121,9 @@ impl Layout {
         let expected = target.describe();
         let (message, hint) = if *pinned {
             (format!("`{value}` is not {expected}, the type that `schema` gives it"), None)
+        } else if let Target::Declared(_) = &self.columns[column].target {
+            let message = format!("`{value}` is not {expected}, the type that its column has over all files");
+            (message, Some(format!("pin `schema: {{{name}: string}}` to read the column as text")))
         } else {
             let message = format!("`{value}` is not {expected}, the type inferred from the first {} rows", self.infer_rows);
             (message, Some(format!("pin `schema: {{{name}: string}}` to read the column as text")))
@@ -208,6 +210,11 @@ pub(super) fn unique_names(names: Vec<String>, file: &str) -> Vec<String> {
             unique
         })
         .collect()
+}
+
+/// A column of a source without values: nulls without a type, or texts, where there are values after all.
+pub(super) fn nothing(texts: ArrayRef) -> ArrayRef {
+    if texts.null_count() == texts.len() { new_null_array(&DataType::Null, texts.len()) } else { texts }
 }
 
 /// The part of the kinds that a layout needs to be told of columns in `seen`.

@@ -47,6 +47,8 @@ pub(super) enum Kind {
 pub(super) struct Members {
     list: Vec<(String, Kind)>,
     by_name: HashMap<String, usize>,
+    /// Whether all rows there are were looked at, so that a column without values has none.
+    whole: bool,
 }
 
 impl PartialEq for Members {
@@ -72,6 +74,22 @@ impl Members {
     /// Whether there is a member of this name.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// Notes whether all rows there are were looked at.
+    pub(super) fn seen_whole(mut self, whole: bool) -> Self {
+        self.whole = whole;
+        self
+    }
+
+    /// What each is read as, where they are the columns of a source.
+    pub(super) fn targets(self) -> Vec<(String, Target)> {
+        let whole = self.whole;
+        let target = |(name, kind): (String, Kind)| match kind {
+            Kind::Null if whole => (name, Target::Nothing),
+            kind => (name, kind.target()),
+        };
+        self.list.into_iter().map(target).collect()
     }
 
     /// How many there are.
@@ -184,6 +202,8 @@ impl Kind {
 /// The type that a column is read as.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Target {
+    /// Nulls; should a value turn up after all, it is text.
+    Nothing,
     /// Truth values.
     Bool,
     /// 64-bit integers.
@@ -212,6 +232,7 @@ impl Target {
     /// The Arrow type.
     pub(super) fn data_type(&self) -> DataType {
         match self {
+            Self::Nothing => DataType::Null,
             Self::Bool => DataType::Boolean,
             Self::Int => DataType::Int64,
             Self::Float => DataType::Float64,
@@ -238,6 +259,7 @@ impl Target {
     /// What a value should have been, for a message.
     pub(super) fn describe(&self) -> String {
         match self {
+            Self::Nothing => "null".into(),
             Self::Bool => "a bool".into(),
             Self::Int => "an int64".into(),
             Self::Float => "a float64".into(),

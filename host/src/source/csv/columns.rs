@@ -11,6 +11,7 @@ use super::dialect::Dialect;
 use super::index::Index;
 use crate::error::{Context, Error, Result};
 use crate::source::scalar;
+use crate::source::layout::nothing;
 use crate::source::target::{Kind, Target};
 
 /// Bytes that a short text is copied by, whatever its length: one instruction instead of a call.
@@ -43,6 +44,7 @@ impl Fields<'_> {
             Target::Int if !pinned => self.primitive::<Int64Type>(scalar::int),
             Target::Float if !pinned => self.primitive::<Float64Type>(scalar::float),
             Target::Bool if !pinned => self.bools(scalar::bool),
+            Target::Nothing => Parsed { array: nothing(self.text()?), bad: Vec::new() },
             Target::Text | Target::List(_) | Target::Object(_) | Target::Declared(_) => Parsed { array: self.text()?, bad: Vec::new() },
             Target::Json => {
                 let array = self.text()?;
