@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::support::kept;
 use super::{Daemon, find, free_port, skipped};
 
 /// The account that azurite has, whose key everybody knows.
@@ -37,7 +38,7 @@ impl Server {
             skipped("azurite", "`npm install azurite` brings it, and `ETL_AZURITE` names its `azurite-blob`");
             return None;
         };
-        let (folder, port) = (TempDir::with_prefix("azurite").unwrap(), free_port());
+        let (folder, port) = (kept("azurite"), free_port());
         let mut command = Command::new(program);
         command.args(["--silent", "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--blobHost", "127.0.0.1"]);
         command.arg("--blobPort").arg(port.to_string()).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::support::kept;
+
 /// The password, which must never be seen.
 pub(crate) const PASSWORD: &str = "ssh-s3cret-pass";
 
@@ -30,7 +32,7 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32]));
-        let folder = TempDir::with_prefix("ssh").unwrap();
+        let folder = kept("ssh");
         fs::write(folder.path().join("known_hosts"), format!("[127.0.0.1]:{port} {}\n", key.public_key().to_openssh().unwrap())).unwrap();
         let config = Config {
             keys: vec![key],
