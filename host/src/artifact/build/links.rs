@@ -76,11 +76,15 @@ mod tests {
     fn what_links_stand_for_is_copied_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
-        for (path, text) in [("real.py", "1"), ("lib/pkg/__init__.py", "2"), ("root/own.py", "3"), ("root/deep/__init__.py", ""), ("data/big", "x")] {
+        for (path, text) in
+            [("real.py", "1"), ("lib/pkg/__init__.py", "2"), ("root/own.py", "3"), ("root/deep/__init__.py", ""), ("data/big", "x")]
+        {
             fs::create_dir_all(at(path).parent().unwrap()).unwrap();
             fs::write(at(path), text).unwrap();
         }
-        for (to, link) in [("../real.py", "root/m.py"), ("../lib/pkg", "root/pkg"), ("../data", "root/data"), ("../../real.py", "root/deep/m.py")] {
+        for (to, link) in
+            [("../real.py", "root/m.py"), ("../lib/pkg", "root/pkg"), ("../data", "root/data"), ("../../real.py", "root/deep/m.py")]
+        {
             symlink(to, at(link)).unwrap();
         }
         let names = |path: &str| {
@@ -90,7 +94,10 @@ mod tests {
         };
         assert!(copy(&at("root"), &at("root/own.py"), &at("one")).unwrap());
         assert_eq!(names("one"), ["m.py", "pkg"]);
-        assert_eq!((fs::read_to_string(at("one/m.py")).unwrap(), fs::read_to_string(at("one/pkg/__init__.py")).unwrap()), ("1".into(), "2".into()));
+        assert_eq!(
+            (fs::read_to_string(at("one/m.py")).unwrap(), fs::read_to_string(at("one/pkg/__init__.py")).unwrap()),
+            ("1".into(), "2".into())
+        );
         assert!(copy(&at("root"), &at("root/deep/m.py"), &at("two")).unwrap());
         assert_eq!(names("two"), ["deep", "m.py", "pkg"]);
         assert_eq!(fs::read_to_string(at("two/deep/m.py")).unwrap(), "1");
