@@ -42,6 +42,8 @@ fn ask(url: &str, folder: &Path) -> Result<String, (Fault, String)> {
             if row.1.is_empty() { "plain".into() } else { row.1 }
         }
         Connected::Sqlite(_) => unreachable!("nobody asks SQLite"),
+        #[cfg(feature = "odbc")]
+        Connected::Odbc(_) => unreachable!("it speaks neither"),
     })
 }
 

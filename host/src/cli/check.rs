@@ -10,7 +10,7 @@ use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
 use crate::artifact::build;
 use crate::config::Problem;
 use crate::error::{Context, Error};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, Planned};
 use crate::{sink, source};
 
 /// Arguments of `check`.
@@ -93,11 +93,21 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 /// What only shows once the whole is planned; parameters that are missing are no mistake of the files.
 fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     let overrides = Overrides::without_params(&contract.pipeline);
-    match Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
-        Ok(plan) => {
-            [source::check(&plan.source, &plan.root), sink::check(&plan.sink, &plan.root)].into_iter().filter_map(Result::err).collect()
+    match Planned::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
+        Ok(planned) => {
+            let plan = planned.common();
+            let sinks = planned.plans().iter().map(|plan| sink::check(&plan.sink, &plan.root).map_err(|error| of_transformer(plan, error)));
+            std::iter::once(source::check(&plan.source, &plan.root)).chain(sinks).filter_map(Result::err).collect()
         }
         Err(errors) => errors,
+    }
+}
+
+/// Says which of several transformers an error is about.
+pub(super) fn of_transformer(plan: &Plan, error: Error) -> Error {
+    match plan.lane() {
+        None => error,
+        Some(name) => error.while_doing(format!("transformer `{name}`")),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{ContractArgs, Failures};
 use crate::config::{Pipeline, Problem, parse, takes};
 use crate::error::{Error, Result};
 use crate::pipeline::directory::{self, Explicit, Found};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Planned};
 
 /// A contract directory that was read.
 pub(super) struct Contract {
@@ -95,15 +95,15 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
 }
 
 /// Reads a contract directory and works out what will run.
-pub(super) fn planned(args: &ContractArgs) -> Result<Plan, Failures> {
+pub(super) fn planned(args: &ContractArgs) -> Result<Planned, Failures> {
     let Contract { pipeline, root, left_out: _ } = read(args)?;
     let overrides = Overrides { params: args.params.iter().cloned().collect(), limit: args.limit };
-    Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
+    Ok(Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
 }
 
 /// As `planned`, where no rows are read: parameters may be missing.
-pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Plan, Failures> {
+pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Planned, Failures> {
     let Contract { pipeline, root, left_out: _ } = read(args)?;
     let overrides = Overrides::without_params(&pipeline);
-    Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
+    Ok(Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
 }

@@ -12,7 +12,6 @@ mod check;
 mod checkpoints;
 mod contract;
 mod dlq;
-mod follow;
 mod history;
 mod inspect;
 mod list;
@@ -32,6 +31,7 @@ mod stats;
 mod table;
 mod terminal;
 mod test;
+mod transformers;
 
 use crate::error::{Error, Fault};
 use crate::sandbox::{Network, PrivateHost};
@@ -40,7 +40,7 @@ use crate::sandbox::{Network, PrivateHost};
 ///
 /// Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration file is wrong ·
 /// 3 something outside failed (file missing, disk full) · 4 done, but a transform crashed on rows, which are in the
-/// dead letters · 5 stopped by SIGINT or SIGTERM, with a checkpoint to go on from · 70 a fault of etl-host itself.
+/// dead letters · 5 stopped by a signal; with checkpoints it can be gone on with · 70 a fault of etl-host itself.
 #[derive(Debug, Parser)]
 #[command(name = "etl-host", version, max_term_width = 110)]
 struct Cli {

@@ -15,6 +15,7 @@ use super::problem::{Contracts, Findings, Problem, Shelf, Wanted, suggest};
 use super::sections;
 use super::settings::Settings;
 use super::transform::Transform;
+use super::transformers::{self, Transformer, Written};
 use super::validate;
 use super::variables::{Lookup, Secrets, substitute, substitute_grants, used};
 use super::yaml::{self, Key, Node, Value};
@@ -96,6 +97,8 @@ pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Probl
                 problem.hint = problem.hint.as_deref().map(|hint| secrets.mask(hint));
             }
             sort(&mut problems);
+            // What transformers share is wrong in each of them.
+            problems.dedup();
             Err(problems)
         }
     }
@@ -173,10 +176,15 @@ impl Reading<'_> {
         let parts = pipeline.as_ref().map(|text| self.parts(text)).unwrap_or_default();
         let whole = pipeline.as_ref();
         let extract = self.section(extract.as_ref(), parts.extract, "extract", whole, directory);
-        let load = self.section(load.as_ref(), parts.load, "load", whole, directory);
-        let transform = match transform {
+        let mut transform = match transform {
             Some(text) => self.tree(text),
             None => parts.transform,
+        };
+        let several = transform.as_mut().and_then(|section| self.several(section));
+        let load = match (load, parts.load) {
+            // Each transformer may say all of it.
+            (None, None) if several.is_some() && whole.is_some() => None,
+            (load, part) => self.section(load.as_ref(), part, "load", whole, directory),
         };
         let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, Part::Sink, sections::settings));
         let inline = parts.settings.map(|section| self.typed(section, Part::Sink, sections::settings));
@@ -193,10 +201,22 @@ impl Reading<'_> {
         let used = extract.as_ref().map(|section| used(&section.node)).unwrap_or_default();
         let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));
         let extract = extract.map(|extract| Extract { variables: used, ..extract });
-        let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
-        let load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
-        let (extract, mut load, settings) = (extract?, load?, settings?);
-        self.add_rules(rules, &mut load);
+        let (transform, load, transformers) = match several {
+            Some((file, written)) => {
+                let transformers = written.into_iter().map(|one| self.transformer(one, &file, load.as_ref(), rules)).collect::<Vec<_>>();
+                let transformers: Vec<Transformer> = transformers.into_iter().collect::<Option<_>>()?;
+                (Transform::default(), Some(transformers.first()?.load.clone()), transformers)
+            }
+            None => {
+                let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
+                let mut load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
+                if let (Some(load), true, true) = (&mut load, extract.is_some(), settings.is_some()) {
+                    self.add_rules(rules, load);
+                }
+                (transform, load, Vec::new())
+            }
+        };
+        let (extract, load, settings) = (extract?, load?, settings?);
         let Information { description, version } = information.unwrap_or_default();
         let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
         let mut not_built = std::mem::take(&mut self.not_built);
@@ -204,7 +224,56 @@ impl Reading<'_> {
         let (not_built_parts, not_built) = not_built.into_iter().unzip();
         let secrets = std::mem::take(&mut self.secrets);
         let digest = files.digest();
-        Some(Pipeline { name, version, description, extract, transform, load, settings, digest, secrets, not_built, not_built_parts })
+        Some(Pipeline {
+            name,
+            version,
+            description,
+            extract,
+            transform,
+            load,
+            transformers,
+            transformer: None,
+            settings,
+            digest,
+            secrets,
+            not_built,
+            not_built_parts,
+        })
+    }
+
+    /// The transformers of a transform section, with the file that they stand in; none where it is one transform.
+    fn several(&mut self, section: &mut Section) -> Option<(String, Vec<Written>)> {
+        let mut findings = Findings::of(&section.file);
+        let written = transformers::take(&mut section.node, &mut findings);
+        self.problems.append(&mut findings.problems);
+        Some((section.file.clone(), written?))
+    }
+
+    /// Types one transformer; `shared` is the load that all have in common.
+    fn transformer(&mut self, written: Written, file: &str, shared: Option<&Section>, rules: &[Text]) -> Option<Transformer> {
+        let Written { name, place, transform, load: own } = written;
+        let inside = place.key.clone();
+        let empty = || Node::beside(&transform, Value::Map(Vec::new()));
+        let common = shared.map(|section| section.node.clone()).filter(|node| !node.is_null()).unwrap_or_else(empty);
+        let mut findings = Findings::of(file);
+        let node = transformers::over(own, common, &mut findings);
+        let (known, later) = (self.problems.len(), self.not_built.len());
+        self.problems.append(&mut findings.problems);
+        let load = self.typed(Section { file: file.to_owned(), node }, Part::Sink, sections::load);
+        // What it has from the shared load stands in that one's file.
+        let shared_file = shared.map_or(file, |section| section.file.as_str());
+        let mend = |problem: &mut Problem| {
+            let is_own = problem.place.key.strip_prefix(&inside).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            if !is_own {
+                shared_file.clone_into(&mut problem.place.file);
+            }
+        };
+        self.problems[known..].iter_mut().for_each(mend);
+        self.not_built[later..].iter_mut().for_each(|(_, problem)| mend(problem));
+        let transform = self.transform(Section { file: file.to_owned(), node: transform });
+        let mut load = load?;
+        self.add_rules(rules, &mut load);
+        Some(Transformer { name, place, transform, load })
     }
 
     /// Holds rows to the contract that lies in the directory itself, before they are loaded.
@@ -310,7 +379,7 @@ impl Reading<'_> {
             Some(inline) => Some(inline),
             None => (!top.entries().is_empty()).then(|| Section { file: file.clone(), node: top }),
         };
-        let names: Vec<&str> = ["name", "extract", "transform", "jsonata", "custom_function", "load", "settings"]
+        let names: Vec<&str> = ["name", "extract", "transform", "transformers", "jsonata", "custom_function", "load", "settings"]
             .into_iter()
             .chain(keys.iter().copied())
             .chain(canonical::INFORMATION)
@@ -327,14 +396,16 @@ impl Reading<'_> {
 /// Puts the parts of `pipeline.yaml` that `transform.yaml` would hold together as that file would.
 fn transform_part(node: &mut Node) -> Option<Node> {
     let taken: Vec<(Key, Node)> =
-        ["transform", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
+        ["transform", "transformers", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
     match taken.as_slice() {
         [] => None,
         // Here, too, the section may hold what the whole file would: `transform: {transform: …, jsonata: …}`.
-        [(key, value)] if key.name == "transform" && value.get("transform").is_some() => Some(value.clone()),
+        [(key, value)] if key.name == "transform" && (value.get("transform").is_some() || value.get("transformers").is_some()) => {
+            Some(value.clone())
+        }
         _ => {
             let mut file = Node::beside(node, Value::Map(Vec::new()));
-            let has_body = taken.iter().any(|(key, _)| key.name == "transform");
+            let has_body = taken.iter().any(|(key, _)| key.name == "transform" || key.name == "transformers");
             if !has_body {
                 let key = Key { name: "transform".into(), written: "transform".into(), line: node.line, column: node.column };
                 file.put(key, Node::beside(node, Value::Null));

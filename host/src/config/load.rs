@@ -61,6 +61,15 @@ impl Sink {
         if let Self::File(files) = self { Some(files) } else { None }
     }
 
+    /// Whether the same rows, loaded twice, are there twice.
+    pub fn adds(&self) -> bool {
+        match self {
+            Self::File(files) => files.write_mode == WriteMode::Append,
+            Self::CloudStorage(cloud) => cloud.write_mode == WriteMode::Append,
+            Self::Database(database) => database.method() == super::database::WriteMethod::Insert,
+        }
+    }
+
     /// The same sink, but what is there stays: rows are added.
     #[must_use]
     pub fn adding(mut self) -> Self {

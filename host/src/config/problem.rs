@@ -210,11 +210,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 /// What to do about a name that is not among `names`: the closest, and all of them where they are few.
 pub(super) fn suggest(name: &str, names: &[&str], what: &str) -> Option<String> {
     if name == "transformers" {
-        // No dialect has it; what runs several over one extract is known from other tools.
-        let one = "a pipeline has one chain of steps, which stand under `transform`";
-        return Some(format!(
-            "{one}; what else is made of the same input is a pipeline of its own, and `etl-host run --all` runs them all"
-        ));
+        return Some("`transformers` stands at the top of transform.yaml, or of pipeline.yaml".into());
     }
     let meant = did_you_mean(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
     let all = (!names.is_empty() && (names.len() <= 8 || meant.is_none())).then(|| format!("{what} {}", list(names.iter().copied())));

@@ -141,16 +141,12 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         check_queue(queue, findings);
     }
     let common = typed::<load::Common>(common, findings);
-    let (mut kind, sign) = kind?;
+    let (mut kind, _) = kind?;
     if kind == "file" {
         canonical::rename(&mut node, canonical::FILE, findings);
         if canonical::object_url(&mut node, findings) {
             kind = "cloud_storage";
         }
-    }
-    let sign = if sign.is_null() { &node } else { &sign };
-    if matches!(kind, "mssql" | "oracle") {
-        findings.not_built(sign, &format!("load.type: {kind}"));
     }
     let path = node.path.clone();
     let beside = |own: &str| {

@@ -4,6 +4,8 @@ mod address;
 pub mod contract;
 pub mod database;
 mod delay;
+#[cfg(feature = "odbc")]
+pub mod odbc;
 mod options;
 pub mod store;
 pub mod tunnel;
@@ -11,4 +13,4 @@ mod wait;
 
 pub use address::Address;
 pub use tunnel::Tunnel;
-pub use wait::wait;
+pub use wait::{settle, wait};

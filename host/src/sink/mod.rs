@@ -57,6 +57,8 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
+    /// Which of several transformers it is.
+    pub transformer: Option<String>,
     /// How often a request to another machine, or a write to a full disk, is tried again.
     pub max_retries: u32,
 }

@@ -407,8 +407,13 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_path() {
-        let run =
-            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
+        let run = RunName {
+            run_id: "r1".into(),
+            started: "2024-06-19T01:58:32Z".parse().unwrap(),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        };
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
             ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_00012.csv.gz"),

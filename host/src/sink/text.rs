@@ -125,7 +125,7 @@ impl TextFormat {
         Ok(Self {
             syntax,
             packing,
-            style: Style { ascii: json.ensure_ascii && !is_csv, exact: false },
+            style: Style { ascii: json.ensure_ascii && !is_csv, ..Style::default() },
             encoding,
             mark,
             nulled: AtomicU64::new(0),

@@ -69,8 +69,8 @@ const CHECKPOINTS: &str = "the disk is full: free some space, or keep checkpoint
 
 #[test]
 fn an_output_that_has_no_room_shows_nothing_and_is_gone_on_with() {
-    fills_up_and_goes_on("json lines", "out", 4000, "cannot write `./out/.orders.jsonl.etl/run-", OUTPUT);
-    fills_up_and_goes_on("parquet", "out", 400, "cannot write `./out/.orders.parquet.etl/run-", OUTPUT);
+    fills_up_and_goes_on("json lines", "out", 4000, "cannot write `out/.orders.jsonl.etl/run-", OUTPUT);
+    fills_up_and_goes_on("parquet", "out", 400, "cannot write `out/.orders.parquet.etl/run-", OUTPUT);
 }
 
 #[test]
@@ -100,21 +100,15 @@ fn an_output_that_gets_room_in_time_is_written_as_if_there_had_been_room() {
 
 #[test]
 fn dead_letters_that_have_no_room_show_nothing_and_are_gone_on_with() {
-    fills_up_and_goes_on("json lines", "dlq", 4, "cannot write `./dlq/.", OUTPUT);
+    fills_up_and_goes_on("json lines", "dlq", 4, "cannot write `dlq/.", OUTPUT);
 }
 
 #[test]
 fn checkpoints_that_have_no_room_stop_a_run_that_is_gone_on_with() {
-    fills_up_and_goes_on("json lines", "state/checkpoints", 12, "cannot write the checkpoint `FOLDER/state/checkpoints/", CHECKPOINTS);
+    fills_up_and_goes_on("json lines", "state/checkpoints", 12, "cannot write the checkpoint `state/checkpoints/", CHECKPOINTS);
     // What the stages remember does not fit, from the first checkpoint on.
-    fills_up_and_goes_on(
-        "dedupe and sort",
-        "state/checkpoints",
-        2000,
-        "cannot write the checkpoint `FOLDER/state/checkpoints/",
-        CHECKPOINTS,
-    );
-    let rows = "rows that wait for their columns cannot be kept in `FOLDER/state/checkpoints/";
+    fills_up_and_goes_on("dedupe and sort", "state/checkpoints", 2000, "cannot write the checkpoint `state/checkpoints/", CHECKPOINTS);
+    let rows = "rows that wait for their columns cannot be kept in `state/checkpoints/";
     fills_up_and_goes_on(
         "jsonata",
         "state/checkpoints",

@@ -124,7 +124,7 @@ pub fn check(root: &Path, pipeline: &Pipeline) -> Vec<Error> {
 fn wanted(pipeline: &Pipeline) -> (Vec<Wanted>, Vec<(String, Place)>) {
     let mut modules: Vec<Wanted> = Vec::new();
     let mut paths: Vec<(String, Place)> = Vec::new();
-    for placed in &pipeline.transform.steps {
+    for placed in pipeline.steps() {
         let Step::Custom(custom) = &placed.step else { continue };
         match &custom.target {
             Target::Module { module, function } => {
