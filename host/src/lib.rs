@@ -12,6 +12,8 @@ pub mod batch;
 pub mod json;
 pub mod report;
 
+mod exact;
+
 pub mod config;
 
 pub mod plan;

@@ -16,6 +16,7 @@ mod duckdb;
 mod evil;
 mod examples;
 mod flatten;
+mod format;
 mod grants;
 mod history;
 mod http_source;

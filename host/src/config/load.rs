@@ -115,6 +115,7 @@ pub(super) struct LoadValidation {
     /// The contract that rows must satisfy: a file or directory (`{path}`), or one of the metadata store (`{name, version}`). A text stands for `{path}`.
     contract: Option<ContractReference>,
     /// Whether the contract is the one that `settings.yaml` names. Default: false.
+    #[schemars(default)]
     use_contract: bool,
     /// What it may use. Default: what the settings say.
     limits: Option<Limits>,

@@ -24,6 +24,7 @@ pub mod many;
 mod memory;
 mod names;
 mod options;
+mod own;
 mod preview;
 mod process;
 mod reader;
@@ -60,7 +61,6 @@ pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
 pub use self::letters::table_at;
-use crate::config::extract::Source as SourceConfig;
 use crate::config::load::Sink as SinkConfig;
 use crate::crash;
 use crate::error::{Error, Fault, PhaseName, Result};
@@ -68,7 +68,7 @@ use crate::plan::{Plan, StagePlan};
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::{self, Committed, RunName, Sink};
-use crate::source::{self, Asset, Newer, ReadOptions, Source};
+use crate::source::{self, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -88,6 +88,7 @@ pub struct Resolved {
 /// # Errors
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
+    own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
     let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
@@ -157,6 +158,7 @@ fn run_once(
         return complete(plan, session, from, output);
     }
     let options = opened.as_ref().map_or_else(|| options.clone(), |opened| opened.session.options(options));
+    own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, &options, sandbox, schema);
     run_opened(plan, &options, opened, components.see_batches(), &configure, around, on_progress)
@@ -228,7 +230,7 @@ fn run_opened(
         followed.check(newer.family()).map_err(|error| error.in_phase(PhaseName::Extract))?;
     }
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
-    refuse_own_output(plan, source.as_ref())?;
+    own::refuse_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let letters = Letters::new(plan, options, &name)?;
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
@@ -343,26 +345,6 @@ fn warn_of_missing(stages: &[StageReport]) {
                 tracing::warn!(stage = stage.name, column, rows, "a step names a column that is not there");
             }
         }
-    }
-}
-
-/// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
-fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
-    let hint = "write to another folder, or narrow the pattern of `extract.yaml`";
-    if let (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to)) = (&plan.source, &plan.sink)
-        && from.storage.is_same_bucket(&to.storage)
-    {
-        let target = to.storage.to_string();
-        if source.inputs().iter().any(|input| matches!(input, Asset::Object { url, .. } if *url == target)) {
-            return Err(Error::config(format!("the pipeline would read `{target}`, which is the object that it writes")).hint(hint));
-        }
-    }
-    let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
-    let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
-    let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
-    match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
-        None => Ok(()),
     }
 }
 

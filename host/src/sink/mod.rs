@@ -105,6 +105,24 @@ pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
     }
 }
 
+/// What tells whether a file, or an object of the sink's bucket, by its whole path, is output of the sink: of this run, or left by an
+/// earlier one.
+///
+/// # Errors
+/// As [`check`].
+pub fn owner(sink: &SinkConfig, root: &Path) -> Result<impl Fn(&Path) -> bool + use<>> {
+    let output = match sink {
+        SinkConfig::File(sink) => {
+            let mut output = output::Output::new(sink, root)?;
+            output.folder = output.folder.canonicalize().unwrap_or(output.folder);
+            Some(output)
+        }
+        SinkConfig::CloudStorage(sink) => Some(output::Output::of_objects(sink)?),
+        SinkConfig::Database(_) => None,
+    };
+    Ok(move |path: &Path| output.as_ref().is_some_and(|output| output.owns(path)))
+}
+
 /// A place that rows go to. Nothing of a run is visible there before [`Sink::commit`].
 pub trait Sink: Send + Sync {
     /// Bytes of input that make a good chunk for this sink: what one worker encodes in one piece.
