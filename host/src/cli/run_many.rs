@@ -257,8 +257,11 @@ fn with(contract: &ContractArgs, set: &ParamSet) -> ContractArgs {
     contract
 }
 
+/// What a run writes, and its plan.
+type Ready = (Vec<PathBuf>, Planned);
+
 /// What each run writes and its plan, where it can be planned; two that would overwrite each other are refused before anything runs.
-fn planned(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<(Vec<PathBuf>, Planned)>>, Failures> {
+fn planned(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<Ready>>, Failures> {
     let mut writers: HashMap<PathBuf, usize> = HashMap::new();
     let mut all = Vec::with_capacity(sets.len());
     let mut wrong = None;

@@ -142,7 +142,6 @@ struct Reading<'a> {
     variables: Lookup<'a>,
     secrets: Secrets,
     problems: Vec<Problem>,
-    not_built: Vec<(Part, Problem)>,
     shelf: Shelf,
 }
 
@@ -166,7 +165,7 @@ struct Parts {
 impl<'a> Reading<'a> {
     fn new(files: &Files, variables: Lookup<'a>) -> Self {
         let shelf = Shelf { texts: Rc::new(files.others.clone()), ..Shelf::default() };
-        Self { variables, secrets: Secrets::default(), problems: Vec::new(), not_built: Vec::new(), shelf }
+        Self { variables, secrets: Secrets::default(), problems: Vec::new(), shelf }
     }
 }
 
@@ -219,26 +218,9 @@ impl Reading<'_> {
         let (extract, load, settings) = (extract?, load?, settings?);
         let Information { description, version } = information.unwrap_or_default();
         let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
-        let mut not_built = std::mem::take(&mut self.not_built);
-        not_built.sort_by_key(|(_, problem)| order(problem));
-        let (not_built_parts, not_built) = not_built.into_iter().unzip();
         let secrets = std::mem::take(&mut self.secrets);
         let digest = files.digest();
-        Some(Pipeline {
-            name,
-            version,
-            description,
-            extract,
-            transform,
-            load,
-            transformers,
-            transformer: None,
-            settings,
-            digest,
-            secrets,
-            not_built,
-            not_built_parts,
-        })
+        Some(Pipeline { name, version, description, extract, transform, load, transformers, transformer: None, settings, digest, secrets })
     }
 
     /// The transformers of a transform section, with the file that they stand in; none where it is one transform.
@@ -257,7 +239,7 @@ impl Reading<'_> {
         let common = shared.map(|section| section.node.clone()).filter(|node| !node.is_null()).unwrap_or_else(empty);
         let mut findings = Findings::of(file);
         let node = transformers::over(own, common, &mut findings);
-        let (known, later) = (self.problems.len(), self.not_built.len());
+        let known = self.problems.len();
         self.problems.append(&mut findings.problems);
         let load = self.typed(Section { file: file.to_owned(), node }, Part::Sink, sections::load);
         // What it has from the shared load stands in that one's file.
@@ -269,7 +251,6 @@ impl Reading<'_> {
             }
         };
         self.problems[known..].iter_mut().for_each(mend);
-        self.not_built[later..].iter_mut().for_each(|(_, problem)| mend(problem));
         let transform = self.transform(Section { file: file.to_owned(), node: transform });
         let mut load = load?;
         self.add_rules(rules, &mut load);
@@ -281,7 +262,6 @@ impl Reading<'_> {
         let mut findings = Findings { shelf: self.shelf.clone(), ..Findings::default() };
         let own = validate::of_files(rules, load.validation.as_ref().map(|validation| validation.on_error), &mut findings);
         self.problems.append(&mut findings.problems);
-        self.not_built.extend(findings.not_built.drain(..).map(|problem| (Part::Stages, problem)));
         match (&mut load.validation, own) {
             // A contract of its own comes in its place.
             (Some(validation), Some(own)) if validation.rules.is_empty() && validation.unread.is_none() => validation.rules = own.rules,
@@ -332,7 +312,6 @@ impl Reading<'_> {
         }
         let typed = work(node, &mut findings);
         self.problems.append(&mut findings.problems);
-        self.not_built.extend(findings.not_built.into_iter().map(|problem| (part, problem)));
         typed
     }
 

@@ -78,8 +78,7 @@ fn show(kind: Kind, pipeline: &Pipeline) -> String {
             format!("{name} {version:?} {description:?}\n{extract:#?}\n{}\n{load:#?}\n{settings:#?}", steps(pipeline))
         }
     };
-    let later: String = pipeline.not_built().iter().map(|problem| format!("\n{problem}")).collect();
-    format!("{typed}{later}\n")
+    format!("{typed}\n")
 }
 
 fn render(problems: &[Problem]) -> String {

@@ -2,7 +2,6 @@
 
 use super::extract::{Extract, FileSource, Source};
 use super::load::{FileSink, Load, Sink};
-use super::problem::Problem;
 use super::settings::{DeadLetters, Settings};
 use super::transform::{PlacedStep, Transform};
 use super::transformers::{self, Transformer};
@@ -34,9 +33,6 @@ pub struct Pipeline {
     pub digest: String,
     /// Values that must not be printed.
     pub secrets: Secrets,
-    pub(super) not_built: Vec<Problem>,
-    /// For each of `not_built`, the part that it is about.
-    pub(super) not_built_parts: Vec<Part>,
 }
 
 /// A part of a pipeline.
@@ -51,11 +47,6 @@ pub(super) enum Part {
 }
 
 impl Pipeline {
-    /// What is used and cannot run yet, with the places.
-    pub fn not_built(&self) -> &[Problem] {
-        &self.not_built
-    }
-
     /// What runs side by side over the extract: each a pipeline with one transform and one load. Mostly this one.
     pub fn chains(&self) -> Vec<Self> {
         let chain = |one: &Transformer| {
@@ -78,7 +69,7 @@ impl Pipeline {
     /// The pipeline with a source of one file that is never read: for rows that come from elsewhere.
     #[must_use]
     pub fn without_source(&self) -> Self {
-        let mut pipeline = self.without_part(Part::Source);
+        let mut pipeline = self.clone();
         pipeline.extract.source = Source::File(FileSource::of("input"));
         pipeline
     }
@@ -86,18 +77,10 @@ impl Pipeline {
     /// The pipeline with a sink of one file that is never written: for rows that go nowhere.
     #[must_use]
     pub fn without_sink(&self) -> Self {
-        let mut pipeline = self.without_part(Part::Sink);
+        let mut pipeline = self.clone();
         let sink = Sink::File(FileSink::of("output.jsonl"));
         pipeline.transformers.iter_mut().for_each(|transformer| transformer.load.sink.clone_from(&sink));
         pipeline.load.sink = sink;
-        pipeline
-    }
-
-    fn without_part(&self, part: Part) -> Self {
-        let mut pipeline = self.clone();
-        let kept = |(of, _): &(Part, Problem)| *of != part;
-        let parts = self.not_built_parts.iter().copied().zip(self.not_built.iter().cloned()).filter(kept);
-        (pipeline.not_built_parts, pipeline.not_built) = parts.unzip();
         pipeline
     }
 

@@ -68,8 +68,6 @@ pub(super) struct Findings {
     pub(super) file: String,
     /// What is wrong.
     pub(super) problems: Vec<Problem>,
-    /// What is right and cannot run yet.
-    pub(super) not_built: Vec<Problem>,
     /// The files that this one may name.
     pub(super) shelf: Shelf,
 }
@@ -106,12 +104,6 @@ impl Findings {
     pub(super) fn wrong_at(&mut self, place: Place, message: impl Into<String>) -> &mut Problem {
         self.problems.push(Problem::new(place, message));
         self.problems.last_mut().expect("it was just pushed")
-    }
-
-    /// Notes that something right cannot run yet; `what` is a key, with its value where that decides.
-    pub(super) fn not_built(&mut self, node: &Node, what: &str) {
-        let place = self.place(node);
-        self.not_built.push(Problem::new(place, format!("`{what}` is not built yet")));
     }
 }
 

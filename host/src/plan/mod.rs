@@ -221,7 +221,7 @@ impl Plan {
     /// Works out what will run. `env` answers the variables that a stage was granted.
     ///
     /// # Errors
-    /// Config: everything that is used and not built yet, unknown and missing parameters.
+    /// Config: everything that contradicts itself, unknown and missing parameters.
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
         // Journals and checkpoints name files: whoever goes on with them may stand in another folder.
         let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
@@ -230,7 +230,7 @@ impl Plan {
                 format!("the pipeline has several transformers, and each has a plan of its own: {}", pipeline.transformer_names());
             return Err(vec![Error::config(message).hint("plan the whole of them, or choose one")]);
         }
-        let mut errors: Vec<Error> = pipeline.not_built().iter().cloned().map(Error::from).collect();
+        let mut errors: Vec<Error> = Vec::new();
         let params = match params::parameters(pipeline, &overrides.params) {
             Ok(params) => params,
             Err(wrong) => {

@@ -21,6 +21,7 @@ use crate::error::Fault;
 
 /// A place that rows go to; in each test's folder there is another one.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a handful of them, in tests")]
 enum Target {
     Files(FileSink),
     Table(Table),

@@ -10,6 +10,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 
+use super::patient::Patient;
 use super::workspace::cannot;
 use crate::error::{Context, Error, Result};
 
@@ -39,23 +40,25 @@ pub(super) struct Log {
     path: PathBuf,
     file: File,
     bytes: u64,
+    /// How often a write to a full disk is tried again.
+    retries: u32,
 }
 
 impl Log {
     /// Starts a log in a folder.
-    pub(super) fn create(dir: &Path, number: u64) -> Result<Self> {
+    pub(super) fn create(dir: &Path, number: u64, retries: u32) -> Result<Self> {
         let path = dir.join(format!("rows-{number}"));
         let file = File::options().create(true).truncate(true).read(true).write(true).open(&path);
         let file = file.map_err(|error| cannot("create", &path, error))?;
-        Ok(Self { dir: dir.to_owned(), number, path, file, bytes: 0 })
+        Ok(Self { dir: dir.to_owned(), number, path, file, bytes: 0, retries })
     }
 
     /// Goes on with one.
-    pub(super) fn resume(dir: &Path, flushed: &Flushed) -> Result<Self> {
+    pub(super) fn resume(dir: &Path, flushed: &Flushed, retries: u32) -> Result<Self> {
         let Flushed { number, bytes } = *flushed;
         let path = dir.join(format!("rows-{number}"));
         let file = cut(&path, bytes)?;
-        Ok(Self { dir: dir.to_owned(), number, path, file, bytes })
+        Ok(Self { dir: dir.to_owned(), number, path, file, bytes, retries })
     }
 
     /// Its file.
@@ -76,7 +79,7 @@ impl Log {
 
     fn push_bytes(&mut self, bytes: &[u8]) -> Result<Place> {
         let place = Place { offset: self.bytes, length: bytes.len() as u64 };
-        let written = self.file.seek(SeekFrom::Start(self.bytes)).and_then(|_| self.file.write_all(bytes));
+        let written = self.file.seek(SeekFrom::Start(self.bytes)).and_then(|_| Patient::new(&self.file, self.retries).write_all(bytes));
         written.map_err(|error| cannot("write", &self.path, error))?;
         self.bytes += place.length;
         Ok(place)
@@ -103,7 +106,7 @@ impl Log {
         if self.bytes < SMALL.max(4 * needed.iter().map(|place| place.length).sum::<u64>()) {
             return Ok(None);
         }
-        let mut fresh = Self::create(&self.dir, self.number + 1)?;
+        let mut fresh = Self::create(&self.dir, self.number + 1, self.retries)?;
         for place in needed {
             let bytes = self.read_bytes(*place)?;
             *place = fresh.push_bytes(&bytes)?;

@@ -224,7 +224,7 @@ impl PartsLoad {
         let flushed::Parts { clock, made, staged, folders, log } = parts;
         let mut needed: BTreeSet<PathBuf> = staged.iter().map(|(_, part)| part.staged.clone()).collect();
         (self.clock, self.made, self.staged) = (*clock, *made, staged.clone());
-        self.log = log.as_ref().map(|log| Log::resume(&self.dir, log)).transpose()?;
+        self.log = log.as_ref().map(|log| Log::resume(&self.dir, log, self.run.max_retries)).transpose()?;
         let mut log = self.log.take();
         let mut read = |place: Place| {
             log.as_mut().ok_or_else(|| Error::outside("the checkpoint speaks of rows on disk, but not of where they are"))?.read(place)
@@ -295,7 +295,7 @@ impl PartsLoad {
             for Pending { rows, place, .. } in &pending {
                 let place = match place {
                     Some(place) => *place,
-                    None => log_in(&mut self.log, &self.dir)?.push(rows)?,
+                    None => log_in(&mut self.log, &self.dir, self.run.max_retries)?.push(rows)?,
                 };
                 open.keep(place);
             }
@@ -355,9 +355,9 @@ fn size_of(rows: &RecordBatch) -> usize {
 }
 
 /// The log, started where there is none.
-fn log_in<'a>(log: &'a mut Option<Log>, dir: &Path) -> Result<&'a mut Log> {
+fn log_in<'a>(log: &'a mut Option<Log>, dir: &Path, retries: u32) -> Result<&'a mut Log> {
     if log.is_none() {
-        *log = Some(Log::create(dir, 0)?);
+        *log = Some(Log::create(dir, 0, retries)?);
     }
     Ok(log.as_mut().expect("there is one now"))
 }
@@ -389,7 +389,7 @@ impl Load for PartsLoad {
         self.outdated.rotate_right(1);
         for part in self.parts.values_mut() {
             for pending in part.pending.iter_mut().filter(|pending| pending.place.is_none()) {
-                pending.place = Some(log_in(&mut self.log, &self.dir)?.push(&pending.rows)?);
+                pending.place = Some(log_in(&mut self.log, &self.dir, self.run.max_retries)?.push(&pending.rows)?);
             }
         }
         if let Some(log) = &mut self.log {

@@ -351,9 +351,24 @@ fn a_module_that_is_no_name_or_not_there_is_a_mistake_that_check_finds() {
       hint: write `package.module`, or the path of a `.js` file
     .: 1 mistake
     ");
-    assert_snapshot!(check("module: ..x, function: f"), @"");
-    assert_snapshot!(check("module: ../x.js, function: f"), @"");
-    assert_snapshot!(check("callable: os.system"), @"");
+    assert_snapshot!(check("module: ..x, function: f"), @r"
+    2
+    ./transform.yaml:1:27: error: `custom_function.module`: `..x` is no module's name
+      hint: write `package.module`, or the path of a `.js` file
+    .: 1 mistake
+    ");
+    assert_snapshot!(check("module: ../x.js, function: f"), @r"
+    2
+    ./transform.yaml:1:27: error: `custom_function.module`: `../x.js` is outside the contract directory
+      hint: name a file below it, by its path from there
+    .: 1 mistake
+    ");
+    assert_snapshot!(check("callable: os.system"), @r"
+    2
+    ./transform.yaml:1:18: error: `custom_function`: the module `os` is not there; looked for `./os.py`, `./os/__init__.py`, `./os.js`, `./os.mjs`
+      hint: put it into the contract directory, or name its folder with `--path`
+    .: 1 mistake
+    ");
     let there = pipeline("module: mod, function: up").with("mod.py", "");
     assert_eq!(there.answer(&["check"]).code, 0);
     // A machine that has the component needs no source.

@@ -192,7 +192,6 @@ fn tree(text: &Text, findings: &mut Findings, work: impl FnOnce(&Node, &mut Find
     let mut own = Findings { shelf: findings.shelf.clone(), ..Findings::of(&text.name) };
     let rules = yaml::parse(&text.text, &mut own).map(|node| work(&node, &mut own)).unwrap_or_default();
     findings.problems.append(&mut own.problems);
-    findings.not_built.append(&mut own.not_built);
     rules
 }
 

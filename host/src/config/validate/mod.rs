@@ -99,7 +99,7 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
     tell_apart(&mut rules);
     let thresholds = node.given("thresholds").map(|node| thresholds(node, findings)).unwrap_or_default();
     let promises = !rules.is_empty() || unread.is_some() || thresholds != Thresholds::default();
-    if !promises && findings.problems.is_empty() && findings.not_built.is_empty() && spot == Spot::Step {
+    if !promises && findings.problems.is_empty() && spot == Spot::Step {
         findings.wrong(node, format!("{} has no rule", node.quoted())).hint =
             Some("write `rules: {column: {required: true}}` under it".into());
     }
