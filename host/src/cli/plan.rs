@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, check, contract, setup, terminal, transformers};
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::config::load::Sink;
-use crate::error::Context;
+use crate::error::{Context, near};
 use crate::plan::{ComponentName, DeadLetters, Grants, Plan, Planned, StagePlan, TablePlace};
 use crate::run::{Located, Resolved, RunOptions, resolve_planned};
 use crate::sandbox::amount;
@@ -36,8 +36,9 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(args: &PlanArgs) -> Outcome {
     let planned = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let options =
+        RunOptions { library: setup::library(&args.library, None), network: args.network.network(&args.library), ..RunOptions::default() };
     let resolved = resolve_planned(&planned, &options, &sandbox);
     let each = || planned.plans().iter().zip(resolved.iter().map(|resolved| resolved.as_ref().ok()));
     let json = |(plan, resolved): (&Plan, Option<&Resolved>)| as_json(plan, resolved);
@@ -135,10 +136,10 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         }
     }
     let letters = |place: &DeadLetters| match place {
-        DeadLetters::File(path) => path.display().to_string(),
+        DeadLetters::File(path) => near(path),
         DeadLetters::Table { place, table } => match place {
             TablePlace::State => format!("the state database, table `{table}`"),
-            TablePlace::File(path) => format!("{}, table `{table}`", path.display()),
+            TablePlace::File(path) => format!("{}, table `{table}`", near(path)),
             TablePlace::Postgres { connection, schema: None, .. } => format!("{connection}, table `{table}`"),
             TablePlace::Postgres { connection, schema: Some(schema), .. } => format!("{connection}, schema `{schema}`, table `{table}`"),
         },
@@ -214,8 +215,8 @@ fn component(stage: &StagePlan, located: Option<&Located>) -> String {
     let found = match (&stage.component, origin) {
         (_, Origin::BuiltIn) => return stage.component.to_string(),
         (ComponentName::File(_), Origin::File(_)) => String::new(),
-        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", path.display()),
-        (_, Origin::File(path)) => format!("from {}, ", path.display()),
+        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", near(path)),
+        (_, Origin::File(path)) => format!("from {}, ", near(path)),
         (_, Origin::Store) => "from the store, ".into(),
         (_, Origin::Registry) => "pulled just now, ".into(),
     };

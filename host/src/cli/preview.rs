@@ -10,12 +10,12 @@ use unicode_width::UnicodeWidthStr;
 use super::change::{Change, Changes, Shown, Step};
 use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, transformers};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, transformers};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
 use crate::plan::{Overrides, Plan, Planned};
 use crate::report::Rows;
-use crate::run::{Letter, Preview, RunOptions, preview as preview_plan};
+use crate::run::{Letter, Preview, RunOptions, preview as preview_plan, reached};
 
 /// Refused rows of a step that are shown.
 const REJECTS: usize = 10;
@@ -88,13 +88,16 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         known_stage(plan, name)?;
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     for plan in &plans {
         let options = RunOptions {
             library: setup::library(&args.library, None),
-            network: args.network.network(),
-            reached: if args.full_refresh { None } else { follow::reached(plan, &args.state)? },
+            network: args.network.network(&args.library),
+            reached: match plan.incremental {
+                Some(_) if !args.full_refresh => reached(plan, &setup::home(&args.state)?)?,
+                _ => None,
+            },
             ..RunOptions::default()
         };
         let (shown, error) = one(args, plan, preview_plan(plan, &options, &sandbox, args.rows.get())?);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etl_steps::validate::OnInvalid;
 
 use super::transformers;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, near};
 use crate::report::{
     PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, TableReport, Verdict, figure,
 };
@@ -16,12 +16,21 @@ use crate::sandbox::amount;
 /// Time between two looks at a run: on a terminal, and in a log.
 const LIVE: Duration = Duration::from_millis(100);
 const LOGGED: Duration = Duration::from_secs(10);
+/// Files of an output that a summary names.
+const FILES: usize = 5;
 
 /// Prints data.
 pub(super) fn data(text: &str) {
     let mut stdout = io::stdout().lock();
-    // A reader that has gone away (`| head`) is no failure of ours.
-    stdout.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") }).ok();
+    let ended = |stdout: &mut io::StdoutLock<'_>| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") };
+    match stdout.write_all(text.as_bytes()).and_then(|()| ended(&mut stdout)).and_then(|()| stdout.flush()) {
+        // A reader that has gone away (`| head`) is no failure of ours.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            talk(&format!("error: the result cannot be written to stdout: {error}"));
+            std::process::exit(3);
+        }
+        _ => {}
+    }
 }
 
 /// Prints talk. Text of files and guests may hold control characters, which could rewrite the screen: they are shown as `\u{1b}`.
@@ -113,7 +122,11 @@ pub(super) fn render(error: &Error) -> String {
     if error.fault() == Fault::Bug {
         text.push_str("\n  this is a fault of etl-host itself; please report it with the command and its output");
     }
-    text
+    // Paths as one would write them from here.
+    match std::env::current_dir() {
+        Ok(here) if here.parent().is_some() => text.replace(&format!("`{}/", here.display()), "`"),
+        _ => text,
+    }
 }
 
 /// How a run says how far it is.
@@ -227,7 +240,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         }
         Status::Failed => "failed: nothing was written",
         Status::Running => "running",
-        Status::Interrupted => "interrupted: nothing is to be seen yet",
+        Status::Interrupted => "interrupted: it can be gone on with",
     };
     let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
     line(format!("{}: {status}{dry}", report.pipeline));
@@ -280,15 +293,18 @@ pub(super) fn summary(report: &RunReport) -> String {
         let how = done.error.as_ref().map_or_else(|| format!("done in {:.2} s", done.seconds), |error| format!("failed: {error}"));
         line(format!("  publish    {}: {how}", done.what));
     }
-    for file in &report.output.files {
-        line(format!("  output     {}", file.display()));
+    for file in report.output.files.iter().take(FILES) {
+        line(format!("  output     {}", near(file)));
+    }
+    if report.output.files.len() > FILES {
+        line(format!("             and {} more files", grouped((report.output.files.len() - FILES) as u64)));
     }
     if report.output.files.len() > 1 || report.output.bytes > 0 {
         line(format!("  size       {}", size(report.output.bytes)));
     }
     if rejected > 0 {
         let codes: Vec<String> = report.dead_letters.by_code.iter().map(|(code, count)| format!("{} {code}", grouped(*count))).collect();
-        let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(|| "not written".into(), |path| path.display().to_string());
+        let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(|| "not written".into(), |path| near(path));
         let apart = report.dead_letters.apart.iter();
         let all_apart = apart.clone().map(|letters| letters.count).sum::<u64>() == rejected;
         let path = match &report.dead_letters.table {

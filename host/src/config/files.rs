@@ -11,7 +11,7 @@ use super::extract::Extract;
 use super::load::Load;
 use super::lower;
 use super::pipeline::{Part, Pipeline};
-use super::problem::{Findings, Problem, Shelf, suggest};
+use super::problem::{Contracts, Findings, Problem, Shelf, Wanted, suggest};
 use super::sections;
 use super::settings::Settings;
 use super::transform::Transform;
@@ -51,19 +51,23 @@ pub struct Files {
     pub rules: Vec<Text>,
     /// Files that the others name, by the path as written, and what is there; [`wanted`] answers which.
     pub others: BTreeMap<String, Option<Text>>,
+    /// Contracts of a metadata store that the files name, by name and version as written; [`wanted`] answers which.
+    pub contracts: BTreeMap<String, Text>,
 }
 
 impl Files {
     /// SHA-256 of all texts, each under the part that it plays.
     pub fn digest(&self) -> String {
-        let Self { name: _, directory: _, pipeline, extract, transform, load, settings, rules, others } = self;
+        let Self { name: _, directory: _, pipeline, extract, transform, load, settings, rules, others, contracts } = self;
         let parts = [("pipeline", pipeline), ("extract", extract), ("transform", transform), ("load", load), ("settings", settings)];
         let parts = parts.into_iter().filter_map(|(part, text)| Some((part, text.as_ref()?)));
         let rules = rules.iter().map(|text| ("rules", text));
         let others = others.iter().filter_map(|(path, text)| Some((path.as_str(), text.as_ref()?)));
         let mut hasher = Sha256::new();
-        for (part, text) in parts.chain(rules).chain(others) {
-            for bytes in [part, &text.text] {
+        let contracts = contracts.iter().flat_map(|(title, text)| [("contract", title.as_str()), ("text", text.text.as_str())]);
+        let texts = parts.chain(rules).chain(others).map(|(part, text)| (part, text.text.as_str()));
+        for (part, text) in texts.chain(contracts) {
+            for bytes in [part, text] {
                 hasher.update((bytes.len() as u64).to_le_bytes());
                 hasher.update(bytes);
             }
@@ -100,8 +104,8 @@ pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Probl
     }
 }
 
-/// The paths that the files name and that `others` does not have yet, relative to the contract directory.
-pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<String> {
+/// What the files name and is not among them yet.
+pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<Wanted> {
     let mut reading = Reading::new(files, variables);
     reading.pipeline(files);
     reading.shelf.wanted.take()
@@ -168,7 +172,7 @@ impl<'a> Reading<'a> {
 
 impl Reading<'_> {
     fn pipeline(&mut self, files: &Files) -> Option<Pipeline> {
-        let Files { name, directory, pipeline, extract, transform, load, settings, rules, others: _ } = files;
+        let Files { name, directory, pipeline, extract, transform, load, settings, rules, others: _, contracts } = files;
         let parts = pipeline.as_ref().map(|text| self.parts(text)).unwrap_or_default();
         let whole = pipeline.as_ref();
         let extract = self.section(extract.as_ref(), parts.extract, "extract", whole, directory);
@@ -189,6 +193,10 @@ impl Reading<'_> {
             (Some(settings), None) | (None, Some(settings)) => settings,
             (None, None) => Some(Settings::default()),
         };
+        self.shelf.contracts = settings.as_ref().map(|settings| {
+            let store = settings.metadata_store.as_ref().map(|store| store.connection_string.clone());
+            Rc::new(Contracts { store, named: settings.contract.clone(), read: contracts.clone() })
+        });
         let information = extract.as_ref().map(|_| parts.information);
         let used = extract.as_ref().map(|section| used(&section.node)).unwrap_or_default();
         let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));

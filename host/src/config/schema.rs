@@ -22,6 +22,9 @@ use super::settings::{Limits, Settings};
 use super::steps::{WrittenFilter, WrittenMap};
 use super::transform::{Jsonata, WrittenCustomFunction};
 
+#[cfg(test)]
+mod tests;
+
 /// A kind of configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -172,7 +175,7 @@ fn older(schema: &mut Value, names: Names) {
 }
 
 fn optional(schema: &mut Value, name: &str) {
-    if let Some(required) = schema["required"].as_array_mut() {
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|key| key != name);
     }
 }

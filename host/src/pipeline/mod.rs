@@ -43,7 +43,7 @@ use crate::json;
 use crate::network::Network;
 use crate::plan::{Overrides, Plan, Planned};
 use crate::report::{Progress, RunReport};
-use crate::run::{Applied, RunOptions, apply, run_planned};
+use crate::run::{Applied, RunOptions, apply, follow, run_planned};
 use crate::source::{ReadOptions, given};
 
 /// A pipeline that is ready to run.
@@ -151,7 +151,12 @@ impl Pipeline {
         stop: &AtomicBool,
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<RunReport> {
-        run_planned(&self.planned, &with_host(host, options), &host.sandbox, host.history.as_ref(), stop, on_progress)
+        let options = with_host(host, options);
+        let mut run = |options: &RunOptions| run_planned(&self.planned, options, &host.sandbox, host.history.as_ref(), stop, on_progress);
+        match (&self.planned.common().incremental, &host.state) {
+            (Some(_), Some(home)) => follow(&self.planned, &options, home, false, run),
+            _ => run(&options),
+        }
     }
 
     /// Reads the source and nothing else, batch by batch of `batch_size` rows. Of networks it reaches public addresses only.
@@ -333,7 +338,10 @@ impl Builder {
             let given = vars.get(name).or_else(|| overrides.params.get(name)).cloned();
             given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
         };
-        directory::complete(&mut files, &root, &lookup)?;
+        let left_out = directory::complete(&mut files, &root, &lookup)?;
+        if !left_out.is_empty() {
+            return Err(Mistakes(left_out));
+        }
         let pipeline = parse(&files, &lookup).map_err(|problems| Mistakes(problems.into_iter().map(Error::from).collect()))?;
         let planned = Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok()).map_err(Mistakes)?;
         Ok(Pipeline { planned })

@@ -30,7 +30,15 @@ impl ExtractStream {
         };
         let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached: None });
         let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), None)?;
-        let surroundings = Surroundings { root: &plan.root, params, secrets: &plan.secrets, network, since, max_retries: plan.max_retries };
+        let surroundings = Surroundings {
+            root: &plan.root,
+            params,
+            secrets: &plan.secrets,
+            network,
+            since,
+            max_retries: plan.max_retries,
+            stop: &source::NEVER,
+        };
         let read = ReadOptions {
             batch_rows: plan.reading.batch_size,
             exact: true,

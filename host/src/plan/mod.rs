@@ -41,7 +41,7 @@ pub struct Plan {
     pub name: String,
     /// Which of several transformers it is.
     pub transformer: Option<String>,
-    /// The contract directory; paths are relative to it.
+    /// The contract directory, from the root of the file system; paths are relative to it.
     pub root: PathBuf,
     /// Where rows come from.
     pub source: Source,
@@ -223,6 +223,8 @@ impl Plan {
     /// # Errors
     /// Config: everything that is used and not built yet, unknown and missing parameters.
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
+        // Journals and checkpoints name files: whoever goes on with them may stand in another folder.
+        let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         if !pipeline.transformers.is_empty() {
             let message =
                 format!("the pipeline has several transformers, and each has a plan of its own: {}", pipeline.transformer_names());
@@ -244,6 +246,12 @@ impl Plan {
             && let Err(error) = resumable(&pipeline.extract.source, pipeline.extract.incremental.as_ref())
         {
             return Err(vec![error]);
+        }
+        if let Source::Database(source) = &pipeline.extract.source {
+            source.connection_string.check_reached().map_err(|error| vec![error])?;
+        }
+        if let Sink::Database(sink) = &pipeline.load.sink {
+            sink.connection_string.check_reached().map_err(|error| vec![error])?;
         }
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
@@ -306,6 +314,16 @@ impl Plan {
     /// Config, where it cannot, with the reason.
     pub fn resumable(&self) -> Result<()> {
         resumable(&self.source, self.incremental.as_ref())
+    }
+
+    /// Whether rows come in the order of the mark that newer ones are told by.
+    pub fn reads_by_mark(&self) -> bool {
+        match (&self.source, &self.incremental) {
+            (Source::Database(database), Some(incremental)) => {
+                database.cursor_field.as_ref().is_none_or(|field| *field == incremental.cursor_field)
+            }
+            _ => false,
+        }
     }
 
     /// The parameters as they may be shown.

@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Plan, Planned, Several};
 use crate::report::{Progress, RunReport, TransformerReport};
 use crate::sandbox::Sandbox;
-use crate::source::ReadOptions;
+use crate::source::{self, ReadOptions};
 use crate::state::History;
 
 /// Runs what was planned, and keeps its record: as [`run_recorded`], of several transformers all at once.
@@ -60,7 +60,7 @@ pub fn resolve_planned(planned: &Planned, options: &RunOptions, sandbox: &Sandbo
     };
     let plan = several.common();
     let read = ReadOptions { batch_rows: plan.reading.batch_size, exact: true, limit: Some(1), ..ReadOptions::default() };
-    let source = options.open_source(plan, read);
+    let source = options.open_source(plan, read, &source::NEVER);
     let one = |plan: &Plan| {
         let view = source.as_ref().map(|source| source.view(&plan.as_text, &plan.converted)).map_err(Error::again)?;
         let components = Components::load(plan, &options.library, sandbox)?;
@@ -149,10 +149,11 @@ fn open<'a>(several: &'a Several, options: &RunOptions) -> Result<(Common, Vec<L
             // All take the input in one piece.
             splits: std::num::NonZeroUsize::MIN,
             reached: options.reached_by.get(name).cloned(),
+            followed: options.followed_by.get(name).cloned(),
             checkpoints: checkpoints.as_ref().map(|checkpoints| checkpoints.of(plan)),
             ..options.clone()
         };
-        let opened = Session::open(&options)?;
+        let opened = Session::open(&options, plan)?;
         lanes.push(Lane { name, plan, options, opened });
     }
     let begun = lanes.iter().find_map(|lane| {

@@ -15,13 +15,16 @@ mod case;
 mod chain;
 mod checkpoint;
 mod difference;
+mod follow;
 pub mod journal;
 mod lanes;
 mod ledger;
 mod letters;
 pub mod many;
 mod memory;
+mod names;
 mod options;
+mod own;
 mod preview;
 mod process;
 mod reader;
@@ -42,13 +45,15 @@ pub use chain::Watch;
 use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
+pub use follow::{Followed, follow, reached};
 pub use lanes::{resolve_planned, run_planned};
 use ledger::Ledger;
 use memory::Memory;
+pub use names::checkpoint_name;
 pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
-pub use record::run_recorded;
 use record::{begun, phases};
+pub use record::{failure, run_recorded};
 pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
@@ -56,7 +61,6 @@ pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
 pub use self::letters::table_at;
-use crate::config::extract::Source as SourceConfig;
 use crate::config::load::Sink as SinkConfig;
 use crate::crash;
 use crate::error::{Error, Fault, PhaseName, Result};
@@ -64,7 +68,7 @@ use crate::plan::{Plan, StagePlan};
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::{self, Committed, RunName, Sink};
-use crate::source::{self, Asset, Newer, ReadOptions, Source};
+use crate::source::{self, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -84,9 +88,11 @@ pub struct Resolved {
 /// # Errors
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
+    own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
-    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
+    let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
+    let source = options.open_source(plan, read, &source::NEVER)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -103,7 +109,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options)?, sandbox, &Around::alone(stop), on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop), on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -116,6 +122,7 @@ fn run_session(
     around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {
         let outcome = run_once(plan, options, opened, sandbox, around, on_progress);
@@ -132,7 +139,7 @@ fn run_session(
             return outcome;
         }
         let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
-        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() })?;
+        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() }, plan)?;
     }
 }
 
@@ -151,6 +158,7 @@ fn run_once(
         return complete(plan, session, from, output);
     }
     let options = opened.as_ref().map_or_else(|| options.clone(), |opened| opened.session.options(options));
+    own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, &options, sandbox, schema);
     run_opened(plan, &options, opened, components.see_batches(), &configure, around, on_progress)
@@ -190,7 +198,14 @@ fn run_opened(
     let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, ..name.clone() })?.discard()?;
+        let discarded = RunName { run_id, started, ..name.clone() };
+        Letters::new(plan, options, &discarded)?.discard()?;
+        if matches!(plan.sink, SinkConfig::Database(_)) {
+            // Its token would stay for ever.
+            sink::open(&plan.sink, &plan.root, &discarded, None)
+                .and_then(|sink| sink.abort())
+                .map_err(|error| error.in_phase(PhaseName::Load))?;
+        }
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -199,16 +214,23 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
+    let read = || read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned.clone());
     let source = match around.seat() {
         Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
-        None => open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned),
+        None => options.open_source(plan, read(), around.stop).map(Arc::from),
     };
-    let source = source.map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let source: Arc<dyn Source> = source.map_err(|error| {
+        let error = if around.stop.load(Ordering::Relaxed) { stopped() } else { error };
+        error.in_phase(PhaseName::Extract)
+    })?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
+    if let Some((followed, newer)) = options.followed.as_ref().zip(newer.as_ref()) {
+        followed.check(newer.family()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    }
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
-    refuse_own_output(plan, source.as_ref())?;
+    own::refuse_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let letters = Letters::new(plan, options, &name)?;
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
@@ -326,35 +348,20 @@ fn warn_of_missing(stages: &[StageReport]) {
     }
 }
 
-/// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
-fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
-    let hint = "write to another folder, or narrow the pattern of `extract.yaml`";
-    if let (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to)) = (&plan.source, &plan.sink)
-        && from.storage.is_same_bucket(&to.storage)
-    {
-        let target = to.storage.to_string();
-        if source.inputs().iter().any(|input| matches!(input, Asset::Object { url, .. } if *url == target)) {
-            return Err(Error::config(format!("the pipeline would read `{target}`, which is the object that it writes")).hint(hint));
-        }
-    }
-    let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
-    let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
-    let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
-    match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
-        None => Ok(()),
-    }
+/// Nobody wants a run any more that keeps no checkpoint.
+fn stopped() -> Error {
+    Error::outside("stopped before the end, nothing was written").given_up()
 }
 
-fn open_source(
+fn read_options(
     plan: &Plan,
     options: &RunOptions,
     see_batches: bool,
     chunk_bytes: usize,
     limit: Option<u64>,
     learned: Option<String>,
-) -> Result<Arc<dyn Source>> {
-    let read = ReadOptions {
+) -> ReadOptions {
+    ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
@@ -363,8 +370,7 @@ fn open_source(
         as_text: plan.as_text.clone(),
         columns: None,
         learned,
-    };
-    options.open_source(plan, read).map(Arc::from)
+    }
 }
 
 /// What a commit has shown, as the report tells it.
@@ -500,6 +506,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
+                    self.followed(&ledger)?;
                     return self.over(ledger, shown(committed), true);
                 }
             } else {
@@ -565,8 +572,32 @@ impl Work<'_> {
         ledger.loading();
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
+        if let (Some((followed, newer)), Some(mark)) = (self.options.followed.as_ref().zip(self.newer), &ledger.totals.mark)
+            && !self.options.dry_run
+        {
+            followed.promise(mark, newer.family(), self.options)?;
+        }
+        crash::at("run.promised");
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
+        crash::at("run.committed");
+        self.followed(&ledger)?;
         self.over(ledger, shown(committed), false)
+    }
+
+    /// Moves the mark of a run that takes newer rows only, whose commit is done.
+    fn followed(&self, ledger: &Ledger<'_>) -> Result<()> {
+        let was_cut = self.plan.limit.is_some_and(|limit| ledger.totals.rows.read >= limit);
+        match self.options.followed.as_ref().zip(self.newer) {
+            // Rows of a query come in the order of the cursor; of others the limit may have left out older ones.
+            Some((followed, newer)) if !self.options.dry_run && was_cut && !self.plan.reads_by_mark() => {
+                tracing::warn!("the mark stays where it was, since a limit has left rows out: the next run takes these rows again");
+                followed.done(None, newer.family(), self.plan, self.options)
+            }
+            Some((followed, newer)) if !self.options.dry_run => {
+                followed.done(ledger.totals.mark.as_deref(), newer.family(), self.plan, self.options)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends a run: what is kept to go on with it goes.

@@ -1,6 +1,6 @@
 //! The record of a run: begun before it, filled by it, ended after it whatever came.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,7 +34,7 @@ pub fn run_recorded(
 ) -> Result<RunReport> {
     let clock = Instant::now();
     let mut last = Progress::default();
-    let opened = Session::open(options);
+    let opened = Session::open(options, plan);
     // A run that goes on has the id that it began with.
     let options = &match &opened {
         Ok(Some(opened)) => opened.session.options(options),
@@ -50,7 +50,13 @@ pub fn run_recorded(
     });
     match &outcome {
         Ok(report) => recorder.end(plan, report),
-        Err(error) => recorder.end(plan, &failed(plan, options, error, &last, clock)),
+        Err(error) => {
+            let mut report = failed(plan, options, error, &last, clock);
+            if stop.load(Ordering::Relaxed) && error.is_given_up() {
+                report.status = Status::Interrupted;
+            }
+            recorder.end(plan, &report);
+        }
     }
     outcome
 }
@@ -108,7 +114,7 @@ pub(super) fn begun(plan: &Plan, options: &RunOptions) -> RunReport {
     RunReport {
         run_id: options.run_id.clone(),
         pipeline: plan.name.clone(),
-        directory: std::path::absolute(&plan.root).unwrap_or_else(|_| plan.root.clone()),
+        directory: plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone()),
         status: Status::Running,
         dry_run: options.dry_run,
         started: shown(options.started),
@@ -116,6 +122,11 @@ pub(super) fn begun(plan: &Plan, options: &RunOptions) -> RunReport {
         configuration: plan.digest.clone(),
         ..RunReport::default()
     }
+}
+
+/// What a run that failed before it had anything to tell says, for a program that reads results.
+pub fn failure(plan: &Plan, options: &RunOptions, error: &Error) -> RunReport {
+    masked(plan, &failed(plan, options, error, &Progress::default(), Instant::now()))
 }
 
 /// What is known of a run that failed; `last` is how far it was when it was last looked at.

@@ -183,7 +183,7 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
             return Ok(report);
         }
         if context.marks.is_none() && context.stop.load(Ordering::Relaxed) {
-            return Err(Error::outside("stopped before the end, nothing was written"));
+            return Err(super::stopped());
         }
         report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
         Ok(report)

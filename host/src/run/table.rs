@@ -64,7 +64,7 @@ impl Table {
             ..ReadOptions::default()
         };
         drop(state);
-        let opened = caught(|| options.open_source(plan, read)).map_err(|error| error.in_phase(PhaseName::Extract));
+        let opened = caught(|| options.open_source(plan, read, stop)).map_err(|error| error.in_phase(PhaseName::Extract));
         let shared = opened.map(|source| Shared::new(Arc::from(source), seated.len(), chunk_bytes));
         if let Ok(shared) = &shared {
             (0..seated.len()).filter(|number| !seated[*number]).for_each(|number| shared.leave(number));

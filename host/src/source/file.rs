@@ -82,6 +82,7 @@ impl Files {
             Some(Format::Parquet) => {
                 let footers = inputs.iter().map(|input| parquet::footer(input).map(Arc::new)).collect::<Result<Vec<_>>>()?;
                 let layout = Layout::of_targets(parquet::declared(&footers), source, reading, options)?;
+                parquet::check(&inputs, &footers, &layout)?;
                 (Reader::Parquet(footers), layout)
             }
             Some(Format::Excel) => {

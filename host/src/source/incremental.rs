@@ -75,6 +75,15 @@ impl Newer {
         Ok(Self { source, follow: Arc::new(follow) })
     }
 
+    /// What kind of values the cursor has: those of one kind can be compared, whatever their types.
+    pub fn family(&self) -> &'static str {
+        match &self.follow.kind {
+            DataType::Utf8 | DataType::LargeUtf8 => "text",
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => "a time",
+            _ => "a number",
+        }
+    }
+
     /// What the next run starts behind, once this one has loaded everything: the largest cursor so far; none where no row had one.
     pub fn mark(&self) -> Option<String> {
         let mark = self.follow.mark.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,7 +272,7 @@ impl Follow {
                 code: "no_cursor".into(),
                 message: format!("`{}` {what}, so whether the row is new cannot be told", self.column),
                 field: Some(self.column.clone()),
-                record: json::row_json(&batch.rows, row),
+                record: json::record_json(&batch.rows, row),
                 stage: "extract".into(),
                 source: batch.origin.source.clone(),
                 row: batch.origin.rows.get(row),

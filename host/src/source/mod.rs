@@ -42,6 +42,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,12 @@ pub struct Surroundings<'a> {
     pub since: Option<Since<'a>>,
     /// How often a request is tried again.
     pub max_retries: u32,
+    /// Once set, nobody wants the source any more: one that waits for somebody else while it is opened gives up.
+    pub stop: &'a AtomicBool,
 }
+
+/// The flag of somebody who waits for a source however long it takes.
+pub static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Which rows are new.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::store::Store;
 use super::{Basis, Checkpoint, Phase, Reached, Totals};
+use crate::config::load::Sink;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
@@ -107,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     /// Config, where what is there and what is asked for do not go together; outside, where another process works on the run.
-    pub(in crate::run) fn open(options: &RunOptions) -> Result<Option<Opened>> {
+    pub(in crate::run) fn open(options: &RunOptions, plan: &Plan) -> Result<Option<Opened>> {
         let Some(checkpoints) = options.checkpoints.as_ref().filter(|_| !options.dry_run) else { return Ok(None) };
         let Checkpoints { folder, id, start, .. } = checkpoints;
         let store = Store::open(folder, id)?;
@@ -133,6 +134,14 @@ impl Session {
                     found.started.split('.').next().unwrap_or_default()
                 ))
                 .hint("`--resume` goes on with it, `--restart` discards it and starts from the first row"));
+            }
+            (Some(found), Start::Restart) if !found.is_done() && found.number > 1 && !checkpoints.force && shows_as_it_goes(&plan.sink) => {
+                let loaded = found.totals.rows.loaded;
+                return Err(Error::config(format!(
+                    "the run that `--restart` discards has put about {loaded} rows into {}, which would be there twice",
+                    plan.sink.title()
+                ))
+                .hint("`--resume` goes on with it; to start again, delete those rows and say `--restart --force`"));
             }
             (Some(found), Start::Restart) if !found.is_done() => {
                 discarded = started(&found).ok().map(|started| (found.run_id, started));
@@ -314,6 +323,11 @@ impl Session {
             already_complete,
         }
     }
+}
+
+/// Whether rows of a run that keeps checkpoints are seen before it ends, and are there twice where it is done twice.
+fn shows_as_it_goes(sink: &Sink) -> bool {
+    matches!(sink, Sink::Database(_)) && sink.adds()
 }
 
 fn started(checkpoint: &Checkpoint) -> Result<DateTime<Utc>> {

@@ -40,6 +40,9 @@ pub struct ReplayOptions {
     pub selection: Selection,
     /// The stage at which they go in: `extract`, a name, or `load`. Default: the one that refused each.
     pub from: Option<String>,
+    /// Runs of which nothing is left in the output, since the run that stands with each has replaced it: their letters are not sent, as what
+    /// became of their rows there is not known here.
+    pub replaced: BTreeMap<String, String>,
     /// As for a run; each part of the replay has an id and a start of its own.
     pub run: RunOptions,
 }
@@ -98,6 +101,14 @@ pub fn replay(
         meant.transformer = Some(transformer.clone());
     }
     letters.each(&meant, &mut |letter| {
+        if let Some(newer) = options.replaced.get(&letter.metadata.run) {
+            let why = format!(
+                "the output was replaced since, by run {}: its own letters say what is missing there, and `dlq discard` ends these",
+                short(newer)
+            );
+            *report.left.entry(why).or_default() += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
         let entry = entry(plan, &letter, options.from.as_deref()).and_then(|entry| match components.remembering(plan, entry) {
             Some(stage) => Err(format!("stage `{stage}` remembers rows of the whole run: run the pipeline again")),
             None => Ok(entry),
@@ -133,6 +144,11 @@ pub fn settle(letters: &Letters, plan: &Plan) -> Result<Option<Settled>> {
         return Ok(None);
     }
     Transit::open(letters, plan)?.settle()
+}
+
+/// The beginning of an id, which is enough to find it.
+fn short(run_id: &str) -> &str {
+    run_id.get(..8).unwrap_or(run_id)
 }
 
 /// The index of the stage at which a letter goes in, behind the last one for the sink; or why it cannot.

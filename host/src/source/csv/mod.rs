@@ -134,7 +134,7 @@ impl Csv {
                 seen.add_new(fresh);
             }
         }
-        Ok(seen)
+        Ok(seen.seen_whole(left > 0))
     }
 
     fn sample(&self, input: &Input, head: &Head, rows: usize, seen: &mut Members) -> Result<usize> {

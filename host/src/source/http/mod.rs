@@ -74,7 +74,7 @@ impl Http {
             }
             None => {
                 let rows = (reading.infer_rows.get() as u64).min(limit.unwrap_or(u64::MAX));
-                sample(&caller, &pages, &format, reading.infer_rows.get(), rows)?
+                caller.watching(surroundings.stop, || sample(&caller, &pages, &format, reading.infer_rows.get(), rows))?
             }
         };
         let learned = serde_json::to_string(&seen).bug(|| "keeping what was learned".into())?;
