@@ -34,7 +34,7 @@ pub(super) const OPERATIONS: [&str; 19] = [
     "custom_function",
 ];
 /// What may stand beside operations.
-const SETTINGS: [&str; 3] = ["limits", "grants", "on_convert_error"];
+pub(super) const SETTINGS: [&str; 3] = ["limits", "grants", "on_convert_error"];
 
 /// Lowers what `transform.yaml` holds, or the parts of `pipeline.yaml` that say the same.
 pub(super) fn transform(mut node: Node, findings: &mut Findings) -> Transform {

@@ -2,7 +2,7 @@
 
 use super::canonical::{self, INFORMATION};
 use super::load::Load;
-use super::lower::OPERATIONS;
+use super::lower::{OPERATIONS, SETTINGS};
 use super::problem::{Findings, list, suggest};
 use super::transform::Transform;
 use super::yaml::{Key, Node, Value};
@@ -39,12 +39,13 @@ pub(super) fn take(section: &mut Node, findings: &mut Findings) -> Option<Vec<Wr
     let (_, body) = section.take_given("transformers")?;
     canonical::take_information(section);
     for (key, value) in section.entries().iter().filter(|(_, value)| !value.is_null()) {
-        if OPERATIONS.contains(&key.name.as_str()) || key.name == "transform" {
-            findings.wrong_key(key, value, format!("`{}` stands beside `transformers`, where it would not run", key.written)).hint =
+        let name = key.name.as_str();
+        if OPERATIONS.contains(&name) || SETTINGS.contains(&name) || name == "transform" {
+            findings.wrong_key(key, value, format!("`{}` stands beside `transformers`, where it would do nothing", key.written)).hint =
                 Some("move it into each transformer that needs it".into());
         } else {
             let names: Vec<&str> = std::iter::once("transformers").chain(INFORMATION).collect();
-            let hint = suggest(&key.written, &names, "beside `transformers` keys are");
+            let hint = suggest(&key.written, &names, "keys here are");
             findings.wrong_key(key, value, format!("unknown key `{}`", key.written)).hint = hint;
         }
     }

@@ -135,9 +135,12 @@ transformers:
     filter: {field: country, operator: eq, value: DE}
     load: {table: german_orders}
 ";
-    let rows = 60_000;
+    // More than the lanes share at once: the second must not hold the first one back while it waits for the file.
+    let rows = 90_000;
+    let note = "x".repeat(280);
+    let orders: String = (0..rows).map(|id| format!("{id},{},{note}\n", ["DE", "FR", "IT"][id % 3])).collect();
     let pipeline = Pipeline::new()
-        .with("orders.csv", super::orders(rows))
+        .with("orders.csv", format!("id,country,note\n{orders}"))
         .with("extract.yaml", "type: file\npath: orders.csv\n")
         .with("transform.yaml", transform)
         .with(

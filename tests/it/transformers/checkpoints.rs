@@ -19,10 +19,18 @@ transformers:
     load: {path: out/sums.csv}
 ";
 
+const ROWS: usize = 42_000;
+
 const OUTPUTS: [&str; 3] = ["out/all.csv", "out/german.jsonl", "out/sums.csv"];
 
+/// Rows of several chunks, so that there are checkpoints between them.
+fn wide(rows: usize) -> String {
+    let note = "x".repeat(100);
+    super::orders(rows).lines().enumerate().map(|(line, row)| format!("{row},{}\n", if line == 0 { "note" } else { &note })).collect()
+}
+
 fn three() -> Pipeline {
-    pipeline(THREE).with("orders.csv", super::orders(60_000))
+    pipeline(THREE).with("orders.csv", wide(ROWS))
 }
 
 fn run(pipeline: &Pipeline, crash: Option<&str>, arguments: &[&str]) -> Answer {
@@ -80,7 +88,7 @@ fn one_that_failed_is_gone_on_with_alone() {
         "filter: {field: country, operator: eq, value: DE}",
         "jsonata: {expression: '$number(price) >= 0 ? $ : $', mode: record, on_error: fail}",
     );
-    let rows = super::orders(60_000).replace("free", "1.5").replace("059999,IT,1.5", "059999,IT,free");
+    let rows = wide(ROWS).replace("free", "1.5").replace("041999,IT,1.5", "041999,IT,free");
     // Its type is not to be guessed from rows that are all right.
     let extract = "type: file\npath: orders.csv\nbatch_size: 500\nschema: {price: string}\ncheckpoint: {interval: 4}\n";
     let pipeline = pipeline(&broken).with("orders.csv", &rows).with("extract.yaml", extract);
@@ -99,7 +107,7 @@ fn one_that_failed_is_gone_on_with_alone() {
     assert_eq!(done.code, 0, "{done:?}");
     let resumed: Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!(resumed["run_id"], report["run_id"], "it is the same run");
-    assert_eq!(part(&resumed, "german")["rows"]["read"], 60_000);
+    assert_eq!(part(&resumed, "german")["rows"]["read"], ROWS);
     assert_eq!(part(&resumed, "all")["checkpoint"]["already_complete"], true);
     assert_eq!(std::fs::metadata(pipeline.path("out/all.csv")).unwrap().modified().unwrap(), before, "what is done is not done again");
     let again = run(&pipeline, None, &["--resume"]);

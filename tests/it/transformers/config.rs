@@ -20,7 +20,7 @@ fn two_that_write_the_same_are_refused_by_name() {
 #[test]
 fn steps_beside_transformers_are_refused() {
     let stderr = refused(&pipeline(&format!("select: [id]\n{TWO}")));
-    assert!(stderr.contains("`select` stands beside `transformers`, where it would not run"), "{stderr}");
+    assert!(stderr.contains("`select` stands beside `transformers`, where it would do nothing"), "{stderr}");
     let stderr = refused(&pipeline(&format!("limit: {{}}\n{TWO}")));
     assert!(stderr.contains("unknown key `limit`"), "{stderr}");
 }

@@ -48,6 +48,9 @@ fn lines(rows: usize) -> String {
 #[test]
 fn json_lines_xml_and_packed_csv_are_read_for_each_as_for_one() {
     same("type: file\npath: in.jsonl\n", &|pipeline| pipeline.with("in.jsonl", lines(5000)));
+    // A price that is read as a number is not the text that it was.
+    let plain = (0..3000).fold("id,price\n".to_owned(), |text, id| text + &format!("{id},{}.50\n", id % 9));
+    same("type: file\npath: in.csv\n", &|pipeline| pipeline.with("in.csv", &plain));
     let csv = super::orders(5000);
     same("type: file\npath: 'in/*.csv'\nbatch_size: 7\n", &|pipeline| pipeline.with("in/a.csv", &csv).with("in/b.csv", &csv));
     let rows: String = (0..2000).map(|id| format!("<row><id>{id}</id><price>{}.50</price></row>", id % 9)).collect();
