@@ -81,13 +81,7 @@ fn dead_letters_that_have_no_room_show_nothing_and_are_gone_on_with() {
 fn checkpoints_that_have_no_room_stop_a_run_that_is_gone_on_with() {
     fills_up_and_goes_on("json lines", "state/checkpoints", 12, "cannot write the checkpoint `state/checkpoints/", CHECKPOINTS);
     // What the stages remember does not fit, from the first checkpoint on.
-    fills_up_and_goes_on(
-        "dedupe and sort",
-        "state/checkpoints",
-        2000,
-        "cannot write the checkpoint `state/checkpoints/",
-        CHECKPOINTS,
-    );
+    fills_up_and_goes_on("dedupe and sort", "state/checkpoints", 2000, "cannot write the checkpoint `state/checkpoints/", CHECKPOINTS);
     let rows = "rows that wait for their columns cannot be kept in `state/checkpoints/";
     fills_up_and_goes_on(
         "jsonata",
