@@ -203,6 +203,28 @@ impl Error {
         Self::new(fault, message).because(self)
     }
 
+    /// The same once more, for another who is to be told.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let below = self.chain().into_iter().skip(1).rev().fold(None, |below: Option<Self>, message| {
+            let level = Self::new(self.fault(), message);
+            Some(match below {
+                Some(below) => level.because(below),
+                None => level,
+            })
+        });
+        Self(Box::new(Inner {
+            fault: self.fault(),
+            message: self.0.message.clone(),
+            place: self.0.place.clone(),
+            hint: self.find_hint().map(ToOwned::to_owned),
+            phase: self.phase(),
+            given_up: self.is_given_up(),
+            lost: self.is_lost(),
+            source: below.map(Into::into),
+        }))
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.0.fault

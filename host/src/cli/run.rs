@@ -11,12 +11,12 @@ use clap::Args;
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::table::{Column, lay_out};
 use super::terminal::{self, Progressing, Telling};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, worst};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, transformers, worst};
 use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use crate::report::Status;
-use crate::run::{Checkpoints, RunOptions, failure, follow, run_recorded};
+use crate::run::{Checkpoints, RunOptions, failure, follow, run_planned};
 use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
@@ -74,16 +74,16 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     if args.all {
         return all(args);
     }
-    let plan = contract::planned(&args.contract)?;
+    let planned = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let checkpoints = checkpoints(&args, &plan)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let checkpoints = checkpoints(&args, planned.common())?;
     let words = match checkpoints {
         Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
         None => "stopping; nothing will be written (once more to stop at once)",
     };
     let stop = stop_on_signal(&runtime, words)?;
-    Ok(ExitCode::from(one(&args, &plan, checkpoints, &sandbox, &stop)?))
+    Ok(ExitCode::from(one(&args, &planned, checkpoints, &sandbox, &stop)?))
 }
 
 /// Runs every pipeline below a root.
@@ -96,7 +96,7 @@ fn all(mut args: RunArgs) -> Outcome {
             .into());
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let stop = stop_on_signal(&runtime, "stopping; no further pipeline is run (once more to stop at once)")?;
     let mut codes = Vec::new();
     for pipeline in &pipelines {
@@ -104,7 +104,8 @@ fn all(mut args: RunArgs) -> Outcome {
             break;
         }
         args.contract.directory.clone_from(&pipeline.directory);
-        let code = contract::planned(&args.contract).and_then(|plan| one(&args, &plan, checkpoints(&args, &plan)?, &sandbox, &stop));
+        let code = contract::planned(&args.contract)
+            .and_then(|planned| one(&args, &planned, checkpoints(&args, planned.common())?, &sandbox, &stop));
         codes.push(code.unwrap_or_else(|Failures(errors)| {
             terminal::talk(&format!("{}: failed", pipeline.name));
             errors.iter().for_each(terminal::error);
@@ -136,13 +137,13 @@ fn checkpoints(args: &RunArgs, plan: &Plan) -> Result<Option<Checkpoints>> {
 }
 
 /// Runs one pipeline; answers the exit code that says how it ended.
-fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
+fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
     let mut options = RunOptions {
         dry_run: args.dry_run,
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
-        network: args.network.network(),
+        network: args.network.network(&args.library),
         state: setup::home_if_any(&args.state)?,
         checkpoints,
         ..RunOptions::default()
@@ -154,21 +155,23 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
     let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
     let mut run =
-        |options: &RunOptions| run_recorded(plan, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress));
+        |options: &RunOptions| run_planned(planned, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress));
     // A state folder is asked for only where something is to be kept in it.
-    let report = match plan.incremental {
-        Some(_) => follow(plan, &options, &setup::home(&args.state)?, args.full_refresh, run),
+    let report = match planned.common().incremental {
+        Some(_) => follow(planned, &options, &setup::home(&args.state)?, args.full_refresh, run),
         None => run(&options),
     };
     progressing.clear();
+    let unfinished = || {
+        let checkpoints = options.checkpoints.as_ref()?;
+        planned.plans().iter().any(|plan| checkpoints.of(plan).is_unfinished()).then(|| how_to_go_on(&checkpoints.report()))
+    };
     let report = report.inspect_err(|error| {
         if args.json {
-            terminal::data(&serde_json::to_string(&failure(plan, &options, error)).expect("a report is plain data"));
+            terminal::data(&serde_json::to_string(&failure(planned.common(), &options, error)).expect("a report is plain data"));
         }
-        if let Some(checkpoints) =
-            options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
-        {
-            terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
+        if let Some(how) = unfinished().filter(|_| error.fault() != Fault::Config) {
+            terminal::talk(&format!("the run is not finished; {how}"));
         }
     });
     let report = match report {
@@ -195,6 +198,15 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
     } else if !args.quiet && telling == Telling::Text {
         terminal::talk(terminal::summary(&report).trim_end());
     }
+    if !report.transformers.is_empty() {
+        let errors = transformers::errors(&report);
+        errors.iter().for_each(terminal::error);
+        if let Some(how) = unfinished().filter(|_| report.status != Status::Interrupted) {
+            terminal::talk(&format!("not every transformer is finished; {how}"));
+        }
+        let worst = worst(errors.iter().map(Error::fault));
+        return Ok(if report.status == Status::Failed { worst } else { code(report.status) });
+    }
     for step in report.quality.iter().flat_map(|quality| &quality.steps) {
         for breach in &step.breaches {
             let error = Error::data(format!("stage `{}`: {}, so nothing was written", step.name, breach.sentence(step)));
@@ -208,12 +220,17 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
             );
         }
     }
-    Ok(match report.status {
+    Ok(code(report.status))
+}
+
+/// The exit code that says how a run ended.
+fn code(status: Status) -> u8 {
+    match status {
         Status::Success => 0,
         Status::PartialSuccess => 4,
         Status::Failed | Status::Running => 1,
         Status::Interrupted => 5,
-    })
+    }
 }
 
 /// Reads the time between two lines of progress.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -21,11 +22,11 @@ use crate::config::load::{Sink, WriteMode};
 use crate::config::sets::ParamSet;
 use crate::config::variables::is_secret;
 use crate::error::{Error, Fault, Result, near};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use crate::report::{RunReport, Status};
 use crate::run::journal::{Ending, Entry, Journal};
 use crate::run::many::{Pace, Task, run_many as run_tasks};
-use crate::run::{Checkpoints, RunOptions, Start, follow, run_recorded};
+use crate::run::{Checkpoints, RunOptions, Start, follow, run_planned};
 use crate::sandbox::Sandbox;
 use crate::sink::Mark;
 use crate::state::History;
@@ -102,9 +103,9 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             return Err(Error::config(message).into());
         }
     }
-    let targets = targets(args, &sets)?;
+    let planned = planned(args, &sets)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let series = series(args)?;
     let (mut journal, before, history) = match args.dry_run {
         // Nothing is done that a later call could leave out.
@@ -118,11 +119,15 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let keys: Vec<String> = sets.iter().map(key).collect();
     let mut ended: Vec<Option<Ended>> = Vec::with_capacity(sets.len());
     let mut tasks = Vec::new();
-    for (index, (key, target)) in keys.iter().zip(targets).enumerate() {
+    let mut plans = Vec::with_capacity(sets.len());
+    for (index, (key, planned)) in keys.iter().zip(planned).enumerate() {
         let done = before.get(key).filter(|entry| entry.status.is_done());
+        let (targets, planned) = planned.unzip();
         if done.is_none() {
-            tasks.push(Task { index, target });
+            tasks.push(Task { index, targets: targets.unwrap_or_default() });
         }
+        // Each run has the files as they were when the call began.
+        plans.push(Mutex::new(planned.filter(|_| done.is_none())));
         ended.push(done.map(|entry| Ended { entry: entry.clone(), fault: None }));
     }
     let earlier = sets.len() - tasks.len();
@@ -139,7 +144,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let workers = args.workers.unwrap_or_else(|| RunOptions::default().workers).get().div_ceil(args.parallel.get());
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
     let halted = AtomicBool::new(false);
-    let journal = std::sync::Mutex::new(&mut journal);
+    let journal = Mutex::new(&mut journal);
     let note = |entry: &Entry| match &mut **journal.lock().expect("writing a journal does not panic") {
         Some(journal) => journal.append(entry),
         None => Ok(()),
@@ -153,13 +158,15 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             dry_run: args.dry_run,
             workers,
             library: setup::library(&args.library, None),
-            network: args.network.network(),
+            network: args.network.network(&args.library),
             ..RunOptions::default()
         };
         let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
         let clock = Instant::now();
-        let plan = match contract::planned(&with(&args.contract, &sets[task.index])) {
-            Ok(plan) => plan,
+        // One that could not be planned fails here, with its reasons.
+        let planned = plans[task.index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let planned = match planned.map_or_else(|| contract::planned(&with(&args.contract, &sets[task.index])), Ok) {
+            Ok(planned) => planned,
             Err(failures) => {
                 let ended = failed(key, &options.run_id, &failures, clock);
                 note(&ended.entry)?;
@@ -167,29 +174,27 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             }
         };
         let before = before.get(key).filter(|_| args.resume);
-        let proof = if args.dry_run { None } else { Some(Proof::new(args, &series, key, &plan, before, &options.run_id)?) };
-        if let (Some(Proof::Mark(_)), Some(before)) = (&proof, before)
+        let proof = if args.dry_run { None } else { Some(Proof::new(args, &series, key, &planned, before)?) };
+        if let (Some(Proof::Marks), Some(before)) = (&proof, before)
             && before.status == Ending::Running
+            && let Some(ended) = ended_unseen(&planned, before)?
         {
-            // The call that saw it start did not see it end, which it may have done.
-            let mark = Mark::new(&plan.sink, &plan.root, &before.run_id)?;
-            if mark.is_done(&plan.sink, &plan.root)? {
-                let entry = Entry { status: Ending::Success, ..before.clone() };
-                note(&entry)?;
-                mark.remove(&plan.sink, &plan.root)?;
-                return Ok(Some(Ended { entry, fault: None }));
+            note(&ended.entry)?;
+            if ended.entry.status.is_done() {
+                Proof::Marks.forget(&planned, &before.run_id);
             }
+            return Ok(Some(ended));
         }
         let run_id = options.run_id.clone();
         note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
         let options = proof.as_ref().map_or_else(|| options.clone(), |proof| proof.options(options.clone()));
-        let ended = each.run(&plan, options, key);
+        let ended = each.run(&planned, options, key);
         // A run that was stopped is to be gone on with by the next call.
         if ended.entry.status != Ending::Running {
             note(&ended.entry)?;
             if let Some(proof) = proof.filter(|_| ended.entry.status.is_done()) {
                 // What became of it is in the journal now.
-                proof.forget(&plan);
+                proof.forget(&planned, &ended.entry.run_id);
             }
         }
         if args.fail_fast && ended.entry.status == Ending::Failed {
@@ -252,36 +257,38 @@ fn with(contract: &ContractArgs, set: &ParamSet) -> ContractArgs {
     contract
 }
 
-/// What each run writes, where it can be planned; two that would overwrite each other are refused before anything runs.
-fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>, Failures> {
+/// What each run writes and its plan, where it can be planned; two that would overwrite each other are refused before anything runs.
+fn planned(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<(Vec<PathBuf>, Planned)>>, Failures> {
     let mut writers: HashMap<PathBuf, usize> = HashMap::new();
-    let mut targets = Vec::with_capacity(sets.len());
+    let mut all = Vec::with_capacity(sets.len());
     let mut wrong = None;
     for (index, set) in sets.iter().enumerate() {
         // What is wrong with one set fails that run alone; what is wrong with all is told at once.
-        let target = match contract::planned(&with(&args.contract, set)) {
-            Ok(plan) => Some(target(&plan)),
+        let planned = match contract::planned(&with(&args.contract, set)) {
+            Ok(planned) => planned,
             Err(failures) => {
                 wrong.get_or_insert(failures);
-                None
+                all.push(None);
+                continue;
             }
         };
-        if let Some((target, overwrites)) = &target
-            && let Some(first) = writers.insert(target.clone(), index)
-            && *overwrites
-            && !args.dry_run
-        {
+        let written: Vec<(PathBuf, bool)> = planned.plans().iter().map(target).collect();
+        for (target, overwrites) in &written {
+            let Some(first) = writers.insert(target.clone(), index) else { continue };
+            if !overwrites || args.dry_run {
+                continue;
+            }
             let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, near(target));
             let names: Vec<&str> = set.params.keys().map(String::as_str).collect();
             let hint =
                 format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
             return Err(Error::config(message).hint(hint).into());
         }
-        targets.push(target.map(|(target, _)| target));
+        all.push(Some((written.into_iter().map(|(target, _)| target).collect(), planned)));
     }
     match wrong {
-        Some(failures) if targets.iter().all(Option::is_none) => Err(failures),
-        _ => Ok(targets),
+        Some(failures) if all.iter().all(Option::is_none) => Err(failures),
+        _ => Ok(all),
     }
 }
 
@@ -329,46 +336,84 @@ fn key(set: &ParamSet) -> String {
 enum Proof {
     /// Checkpoints: it can be gone on with.
     Checkpoints(Checkpoints),
-    /// A mark that comes with the commit. For tables, which would show the rows of a run that goes on later, unless the pipeline wants that;
+    /// Marks that come with the commits. For tables, which would show the rows of a run that goes on later, unless the pipeline wants that;
     /// and for sources that cannot be read on in the middle.
-    Mark(Mark),
+    Marks,
 }
 
 impl Proof {
-    fn new(args: &RunManyArgs, series: &str, key: &str, plan: &Plan, before: Option<&Entry>, run_id: &str) -> Result<Self> {
-        let whole = matches!(plan.sink, Sink::Database(_)) || plan.resumable().is_err();
-        if whole && !plan.checkpoint.enabled {
-            return Mark::new(&plan.sink, &plan.root, run_id).map(Self::Mark);
+    fn new(args: &RunManyArgs, series: &str, key: &str, planned: &Planned, before: Option<&Entry>) -> Result<Self> {
+        let plan = planned.common();
+        let has_table = planned.plans().iter().any(|plan| matches!(plan.sink, Sink::Database(_)));
+        if !plan.checkpoint.enabled && (has_table || plan.resumable().is_err()) {
+            return Ok(Self::Marks);
         }
         let folder = setup::state_folder(&args.state)?.join("checkpoints");
         let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
         let interval = if plan.checkpoint.enabled { plan.checkpoint.interval } else { BATCHES };
         // With checkpoints of its own a table has rows of a run that failed too: what is left of it is loaded, nothing twice.
-        let left = match plan.checkpoint.enabled && matches!(plan.sink, Sink::Database(_)) {
+        let left = match has_table {
             true => before.is_some_and(|entry| !entry.status.is_done()),
             false => before.is_some_and(|entry| entry.status == Ending::Running),
         };
-        let start = if left && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
+        let start = if left && !checkpoint_folders(&folder, &id).is_empty() { Start::Resume } else { Start::Restart };
         Ok(Self::Checkpoints(Checkpoints { folder, id, interval, start, force: false }))
     }
 
     fn options(&self, options: RunOptions) -> RunOptions {
         match self {
             Self::Checkpoints(checkpoints) => RunOptions { checkpoints: Some(checkpoints.clone()), ..options },
-            Self::Mark(mark) => RunOptions { mark: Some(mark.clone()), ..options },
+            Self::Marks => RunOptions { leaves_mark: true, ..options },
         }
     }
 
-    fn forget(self, plan: &Plan) {
+    fn forget(self, planned: &Planned, run_id: &str) {
         match self {
-            Self::Checkpoints(Checkpoints { folder, id, .. }) => drop(std::fs::remove_dir_all(folder.join(id))),
-            Self::Mark(mark) => {
-                if let Err(error) = mark.remove(&plan.sink, &plan.root) {
-                    tracing::warn!(error = %error.one_line(), "the run is loaded, but what tells so could not be removed");
+            Self::Checkpoints(Checkpoints { folder, id, .. }) => {
+                checkpoint_folders(&folder, &id).into_iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+            }
+            Self::Marks => {
+                for plan in planned.plans() {
+                    let removed = mark(plan, run_id).and_then(|mark| mark.remove(&plan.sink, &plan.root));
+                    if let Err(error) = removed {
+                        tracing::warn!(error = %error.one_line(), "the run is loaded, but what tells so could not be removed");
+                    }
                 }
             }
         }
     }
+}
+
+/// What the commit of a plan's run leaves.
+fn mark(plan: &Plan, run_id: &str) -> Result<Mark> {
+    Mark::new(&plan.sink, &plan.root, &plan.named(run_id))
+}
+
+/// How a run ended of which an earlier call saw the start and not the end; none where it has shown nothing, and is to be done again.
+fn ended_unseen(planned: &Planned, before: &Entry) -> Result<Option<Ended>> {
+    let done =
+        planned.plans().iter().map(|plan| mark(plan, &before.run_id)?.is_done(&plan.sink, &plan.root)).collect::<Result<Vec<_>>>()?;
+    if !done.contains(&true) {
+        return Ok(None);
+    }
+    if !done.contains(&false) {
+        let entry = Entry { status: Ending::Success, ..before.clone() };
+        return Ok(Some(Ended { entry, fault: None }));
+    }
+    let names = |is_done: bool| {
+        let of = planned.plans().iter().zip(&done).filter(|(_, done)| **done == is_done);
+        of.filter_map(|(plan, _)| Some(format!("`{}`", plan.lane()?))).collect::<Vec<_>>().join(", ")
+    };
+    let error = format!("an earlier call was killed when {} had loaded its rows and {} had not", names(true), names(false));
+    let entry = Entry { status: Ending::Failed, error: Some(error), ..before.clone() };
+    Ok(Some(Ended { entry, fault: Some(Fault::Outside) }))
+}
+
+/// The folder of a run's checkpoint, and those of its transformers.
+fn checkpoint_folders(folder: &Path, id: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_its = |name: &str| name.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    entries.filter(|path| path.file_name().is_some_and(|name| is_its(&name.to_string_lossy()))).collect()
 }
 
 /// What became of a run that failed.
@@ -400,10 +445,11 @@ struct Each<'a> {
 
 impl Each<'_> {
     /// Does one run.
-    fn run(&self, plan: &Plan, options: RunOptions, key: &str) -> Ended {
+    fn run(&self, planned: &Planned, options: RunOptions, key: &str) -> Ended {
         let clock = Instant::now();
         let run_id = options.run_id.clone();
-        let report = self.report(plan, options);
+        let secrets = &planned.common().secrets;
+        let report = self.report(planned, options);
         let seconds = clock.elapsed().as_secs_f64();
         match report {
             Ok(report) => {
@@ -418,7 +464,7 @@ impl Each<'_> {
                     Status::Interrupted | Status::Running => (Ending::Running, None),
                 };
                 let RunReport { run_id, rows, error, .. } = report;
-                let error = error.map(|error| plan.secrets.mask(&error.message));
+                let error = error.map(|error| secrets.mask(&error.message));
                 Ended {
                     entry: Entry {
                         key: key.to_owned(),
@@ -435,30 +481,31 @@ impl Each<'_> {
             }
             Err(error) => {
                 let mut ended = failed(key, &run_id, &Failures(vec![error]), clock);
-                ended.entry.error = ended.entry.error.map(|error| plan.secrets.mask(&error));
+                ended.entry.error = ended.entry.error.map(|error| secrets.mask(&error));
                 ended
             }
         }
     }
 
-    fn followed(&self, plan: &Plan, options: &RunOptions) -> Result<RunReport> {
-        let run = |options: &RunOptions| run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {});
-        match plan.incremental {
-            Some(_) => follow(plan, options, &setup::home(self.state)?, false, run),
+    fn followed(&self, planned: &Planned, options: &RunOptions) -> Result<RunReport> {
+        let run = |options: &RunOptions| run_planned(planned, options, self.sandbox, self.history, self.stop, &mut |_| {});
+        match planned.common().incremental {
+            Some(_) => follow(planned, options, &setup::home(self.state)?, false, run),
             None => run(options),
         }
     }
 
-    fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
-        let report = self.followed(plan, &options);
+    fn report(&self, planned: &Planned, mut options: RunOptions) -> Result<RunReport> {
+        let shows_as_it_goes = planned.plans().iter().any(|plan| matches!(plan.sink, Sink::Database(_)));
+        let report = self.followed(planned, &options);
         match (report, &mut options.checkpoints) {
             // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
             (Err(error), Some(checkpoints))
-                if checkpoints.start == Start::Resume && error.fault() == Fault::Config && !matches!(plan.sink, Sink::Database(_)) =>
+                if checkpoints.start == Start::Resume && error.fault() == Fault::Config && !shows_as_it_goes =>
             {
                 tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
                 checkpoints.start = Start::Restart;
-                self.followed(plan, &options)
+                self.followed(planned, &options)
             }
             (report, _) => report,
         }

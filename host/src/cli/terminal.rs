@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use etl_steps::validate::OnInvalid;
 
+use super::transformers;
 use crate::error::{Error, Fault, near};
 use crate::report::{
     PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, TableReport, Verdict, figure,
@@ -231,6 +232,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         text.push('\n');
     };
     let status = match report.status {
+        _ if !report.transformers.is_empty() => &transformers::word(report),
         Status::Success => "success",
         Status::PartialSuccess => "partial success: transforms crashed on rows, see the dead letters",
         Status::Failed if report.quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) => {
@@ -246,9 +248,21 @@ pub(super) fn summary(report: &RunReport) -> String {
     let told = |name| matches!(name, PhaseName::Extract | PhaseName::Transform | PhaseName::Load);
     for phase in report.phases.iter().filter(|phase| told(phase.name)) {
         let share = format!("{} -> {} rows", grouped(phase.rows_in), grouped(phase.rows_out));
-        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name.name(), phase.seconds, phase.detail));
+        // Each of several transformers tells its own below.
+        let detail = if report.transformers.is_empty() || phase.name == PhaseName::Extract { phase.detail.as_str() } else { "" };
+        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {detail}", phase.name.name(), phase.seconds).trim_end().to_owned());
     }
     let Rows { read, loaded, filtered, rejected, skipped, expanded, withheld, crashed } = report.rows;
+    if !report.transformers.is_empty() {
+        line(format!("  rows       {} read once", grouped(read)));
+        transformers::lines(report).into_iter().for_each(&mut line);
+        if let Some(path) = &report.dead_letters.path {
+            line(format!("  rejects    {}", path.display()));
+            report.dead_letters.samples.iter().for_each(|sample| line(format!("             {sample}")));
+        }
+        ends(report).into_iter().for_each(line);
+        return text;
+    }
     let mut balance = format!("{} read", grouped(read));
     if expanded > 0 {
         balance.push_str(&format!(" + {} expanded", grouped(expanded)));
@@ -320,12 +334,19 @@ pub(super) fn summary(report: &RunReport) -> String {
             line(format!("             {counter}: {}", grouped(*count)));
         }
     }
+    ends(report).into_iter().for_each(line);
+    text
+}
+
+/// How it can be gone on with, and what it took.
+fn ends(report: &RunReport) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Some(checkpoint) = &report.checkpoint {
         let times = if checkpoint.resumed == 1 { "once".to_owned() } else { format!("{} times", checkpoint.resumed) };
         let resumed = if checkpoint.resumed == 0 { String::new() } else { format!(", gone on with {times}") };
-        line(format!("  checkpoint {} ({} written{resumed})", checkpoint.id, grouped(checkpoint.written)));
+        lines.push(format!("  checkpoint {} ({} written{resumed})", checkpoint.id, grouped(checkpoint.written)));
     }
-    line(format!(
+    lines.push(format!(
         "  took       {:.2} s ({:.2} s cpu, {} worker{}), {:.0} MiB at most",
         report.seconds,
         report.cpu_seconds,
@@ -333,7 +354,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         if report.workers == 1 { "" } else { "s" },
         report.peak_memory_mb
     ));
-    text
+    lines
 }
 
 /// Columns whose completeness is shown; those that are full are not.

@@ -15,11 +15,13 @@ mod gather;
 mod grants;
 mod limits;
 mod params;
+mod several;
 mod stages;
 mod validate;
 
 pub use grants::Grants;
 pub use limits::Limits;
+pub use several::{Planned, Several};
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
@@ -37,6 +39,8 @@ use crate::error::{Error, Place, Result};
 pub struct Plan {
     /// The pipeline's name.
     pub name: String,
+    /// Which of several transformers it is.
+    pub transformer: Option<String>,
     /// The contract directory, from the root of the file system; paths are relative to it.
     pub root: PathBuf,
     /// Where rows come from.
@@ -221,6 +225,11 @@ impl Plan {
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
         // Journals and checkpoints name files: whoever goes on with them may stand in another folder.
         let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        if !pipeline.transformers.is_empty() {
+            let message =
+                format!("the pipeline has several transformers, and each has a plan of its own: {}", pipeline.transformer_names());
+            return Err(vec![Error::config(message).hint("plan the whole of them, or choose one")]);
+        }
         let mut errors: Vec<Error> = pipeline.not_built().iter().cloned().map(Error::from).collect();
         let params = match params::parameters(pipeline, &overrides.params) {
             Ok(params) => params,
@@ -257,6 +266,7 @@ impl Plan {
         params.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str()).for_each(|value| secrets.add(value));
         Ok(Self {
             name: pipeline.name.clone(),
+            transformer: pipeline.transformer.clone(),
             root: root.to_owned(),
             source: pipeline.extract.source.clone(),
             reading,

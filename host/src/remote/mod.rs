@@ -1,6 +1,7 @@
 //! The other ends of a run that are not on this machine's disk: how they are reached, by sources, sinks and the host's own tables alike.
 
 mod address;
+pub mod contract;
 pub mod database;
 mod delay;
 #[cfg(feature = "odbc")]
@@ -12,4 +13,4 @@ mod wait;
 
 pub use address::Address;
 pub use tunnel::Tunnel;
-pub use wait::wait;
+pub use wait::{settle, wait};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::RunOptions;
 use super::names::mark_name;
 use crate::error::{Context, Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use crate::report::RunReport;
 use crate::sink;
 use crate::state::{Home, Mark, Promised, Reached};
@@ -31,32 +31,50 @@ pub fn reached(plan: &Plan, home: &Home) -> Result<Option<String>> {
     Ok(Mark::seen(home, &mark_name(plan, home))?.map(|reached| reached.mark))
 }
 
-/// Does a run from the mark of the earlier ones, or from the start where `full_refresh` says so.
+/// Does a run from the mark of the earlier ones, or from the start where `full_refresh` says so. Each of several transformers has a mark of
+/// its own: what one did not load its next run takes once more, and the others do not.
 ///
 /// # Errors
 /// Outside, where another run holds the mark, or it cannot be read or moved; else as `run`.
 pub fn follow(
-    plan: &Plan,
+    planned: &Planned,
     options: &RunOptions,
     home: &Home,
     full_refresh: bool,
     run: impl FnOnce(&RunOptions) -> Result<RunReport>,
 ) -> Result<RunReport> {
-    if plan.incremental.is_none() {
+    if planned.common().incremental.is_none() {
         return run(options);
     }
-    let mut mark = Mark::hold(home, &mark_name(plan, home))?;
-    if !options.dry_run {
-        settle(&mut mark, plan)?;
-    }
-    let start = mark.reached().filter(|_| !full_refresh).cloned();
-    let followed = Followed { mark: Arc::new(Mutex::new(mark)), family: start.as_ref().and_then(|start| start.family.clone()) };
-    let mut options = RunOptions { reached: start.map(|start| start.mark), followed: Some(followed), ..options.clone() };
-    // Rows that are loaded twice into anything else are there once; a table is spared the table of tokens then.
-    if options.checkpoints.is_none() && options.mark.is_none() && !options.dry_run && plan.sink.adds() {
-        options.mark = Some(sink::Mark::new(&plan.sink, &plan.root, &options.run_id)?);
+    let mut options = options.clone();
+    for plan in planned.plans() {
+        let mut mark = Mark::hold(home, &mark_name(plan, home))?;
+        if !options.dry_run {
+            settle(&mut mark, plan)?;
+        }
+        let start = mark.reached().filter(|_| !full_refresh).cloned();
+        let followed = Followed { mark: Arc::new(Mutex::new(mark)), family: start.as_ref().and_then(|start| start.family.clone()) };
+        let start = start.map(|start| start.mark);
+        match plan.lane() {
+            None => (options.reached, options.followed) = (start, Some(followed)),
+            Some(name) => {
+                options.reached_by.extend(start.map(|start| (name.to_owned(), start)));
+                options.followed_by.insert(name.to_owned(), followed);
+            }
+        }
     }
     run(&options)
+}
+
+/// The options with the mark that the commit leaves, where something is to be told by it.
+pub(super) fn marked(plan: &Plan, options: &RunOptions) -> Result<RunOptions> {
+    // Rows that are loaded twice into anything else are there once; a table is spared the table of tokens then.
+    let wanted = options.leaves_mark || options.followed.is_some() && plan.sink.adds();
+    let mark = match wanted && options.mark.is_none() && options.checkpoints.is_none() && !options.dry_run {
+        true => Some(sink::Mark::new(&plan.sink, &plan.root, &options.run_id)?),
+        false => options.mark.clone(),
+    };
+    Ok(RunOptions { mark, ..options.clone() })
 }
 
 /// Finds out whether a commit was done whose run did not live to tell.

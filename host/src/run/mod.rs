@@ -10,18 +10,21 @@ use chrono::Utc;
 use etl_steps::validate::Thresholds;
 
 mod apply;
+mod around;
 mod case;
 mod chain;
 mod checkpoint;
 mod difference;
 mod follow;
 pub mod journal;
+mod lanes;
 mod ledger;
 mod letters;
 pub mod many;
 mod memory;
 mod names;
 mod options;
+mod own;
 mod preview;
 mod process;
 mod reader;
@@ -31,15 +34,19 @@ mod sizes;
 mod split;
 mod spool;
 mod stages;
+mod table;
+mod together;
 mod worker;
 
 pub use apply::{Applied, Apply, apply};
+use around::Around;
 pub use case::{Came, CaseReport, run_case};
 pub use chain::Watch;
 use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
 pub use follow::{Followed, follow, reached};
+pub use lanes::{resolve_planned, run_planned};
 use ledger::Ledger;
 use memory::Memory;
 pub use names::checkpoint_name;
@@ -47,14 +54,13 @@ pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
 use record::{begun, phases};
 pub use record::{failure, run_recorded};
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
 use self::letters::Letters;
 pub use self::letters::table_at;
-use crate::config::extract::Source as SourceConfig;
 use crate::config::load::Sink as SinkConfig;
 use crate::crash;
 use crate::error::{Error, Fault, PhaseName, Result};
@@ -62,7 +68,7 @@ use crate::plan::{Plan, StagePlan};
 use crate::report::{OutputReport, Progress, Quality, RunReport, StageReport, Status, StepQuality, Verdict};
 use crate::sandbox::Sandbox;
 use crate::sink::{self, Committed, RunName, Sink};
-use crate::source::{self, Asset, Newer, ReadOptions, Source};
+use crate::source::{self, Newer, ReadOptions, Source};
 
 /// Rejects that a report shows as sentences.
 const SAMPLES: usize = 3;
@@ -82,9 +88,11 @@ pub struct Resolved {
 /// # Errors
 /// As [`run`].
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
+    own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
-    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
+    let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
+    let source = options.open_source(plan, read, &source::NEVER)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -101,7 +109,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options, plan)?, sandbox, stop, on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop), on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -111,12 +119,13 @@ fn run_session(
     options: &RunOptions,
     mut opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {
-        let outcome = run_once(plan, options, opened, sandbox, stop, on_progress);
+        let outcome = run_once(plan, options, opened, sandbox, around, on_progress);
         let Err(error) = &outcome else { return outcome };
         // Once it was lost, that it does not come back at once is the same trouble.
         let is_away = attempts > 0 && error.fault() == Fault::Outside && error.phase() == Some(PhaseName::Load) && !error.is_given_up();
@@ -126,7 +135,7 @@ fn run_session(
         let wait = Duration::from_secs(1 << attempts.min(5));
         attempts += 1;
         tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away, the load is tried again");
-        if !process::pause(wait, &|| stop.load(Ordering::Relaxed)) {
+        if !process::pause(wait, &|| around.stop.load(Ordering::Relaxed)) {
             return outcome;
         }
         let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
@@ -140,7 +149,7 @@ fn run_once(
     options: &RunOptions,
     opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     if let Some(Opened { session, from: Some(from), .. }) = &opened
@@ -149,9 +158,10 @@ fn run_once(
         return complete(plan, session, from, output);
     }
     let options = opened.as_ref().map_or_else(|| options.clone(), |opened| opened.session.options(options));
+    own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, &options, sandbox, schema);
-    run_opened(plan, &options, opened, components.see_batches(), &configure, stop, on_progress)
+    run_opened(plan, &options, opened, components.see_batches(), &configure, around, on_progress)
 }
 
 /// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
@@ -168,7 +178,7 @@ pub fn run_with(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_opened(plan, options, None, see_batches, configure, stop, on_progress)
+    run_opened(plan, options, None, see_batches, configure, &Around::alone(stop), on_progress)
 }
 
 fn run_opened(
@@ -177,7 +187,7 @@ fn run_opened(
     opened: Option<Opened>,
     see_batches: bool,
     configure: &dyn Fn(SchemaRef) -> Result<Stages>,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
@@ -185,11 +195,10 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name =
-        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+    let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        let discarded = RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+        let discarded = RunName { run_id, started, ..name.clone() };
         Letters::new(plan, options, &discarded)?.discard()?;
         if matches!(plan.sink, SinkConfig::Database(_)) {
             // Its token would stay for ever.
@@ -205,8 +214,15 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
-        .map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let read = || read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned.clone());
+    let source = match around.seat() {
+        Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
+        None => options.open_source(plan, read(), around.stop).map(Arc::from),
+    };
+    let source: Arc<dyn Source> = source.map_err(|error| {
+        let error = if around.stop.load(Ordering::Relaxed) { stopped() } else { error };
+        error.in_phase(PhaseName::Extract)
+    })?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
@@ -214,7 +230,7 @@ fn run_opened(
         followed.check(newer.family()).map_err(|error| error.in_phase(PhaseName::Extract))?;
     }
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
-    refuse_own_output(plan, source.as_ref())?;
+    own::refuse_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
     let letters = Letters::new(plan, options, &name)?;
     let output = if stages.outputs.is_empty() { Some(source.schema()) } else { stages.outputs.last().cloned().flatten() };
@@ -229,7 +245,7 @@ fn run_opened(
         stages: &stages,
         output,
         workers,
-        stop,
+        around,
     };
     let resumes = from.is_some();
     let _unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, keeps: session.is_some() };
@@ -251,17 +267,23 @@ fn run_opened(
     Ok(report(plan, options, done, workers, session.as_ref()))
 }
 
+/// What the sink and the dead letters must know of a run.
+fn run_name(plan: &Plan, options: &RunOptions) -> RunName {
+    RunName {
+        run_id: options.run_id.clone(),
+        started: options.started,
+        pipeline: plan.name.clone(),
+        transformer: plan.transformer.clone(),
+        max_retries: plan.max_retries,
+    }
+}
+
 /// Tells of a run that was complete before.
 fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputReport) -> Result<RunReport> {
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName {
-            run_id: options.run_id.clone(),
-            started: options.started,
-            pipeline: plan.name.clone(),
-            max_retries: plan.max_retries,
-        };
+        let name = run_name(plan, &options);
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -326,35 +348,20 @@ fn warn_of_missing(stages: &[StageReport]) {
     }
 }
 
-/// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
-fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
-    let hint = "write to another folder, or narrow the pattern of `extract.yaml`";
-    if let (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to)) = (&plan.source, &plan.sink)
-        && from.storage.is_same_bucket(&to.storage)
-    {
-        let target = to.storage.to_string();
-        if source.inputs().iter().any(|input| matches!(input, Asset::Object { url, .. } if *url == target)) {
-            return Err(Error::config(format!("the pipeline would read `{target}`, which is the object that it writes")).hint(hint));
-        }
-    }
-    let (Some(sink), Some(_)) = (plan.sink.files(), plan.source.files()) else { return Ok(()) };
-    let Ok(target) = plan.root.join(&sink.path).canonicalize() else { return Ok(()) };
-    let files = source.splits(NonZeroUsize::MIN)?.into_iter().flat_map(|split| split.files);
-    match files.into_iter().find(|file| plan.root.join(file).canonicalize().is_ok_and(|file| file == target)) {
-        Some(file) => Err(Error::config(format!("the pipeline would read `{file}`, which is the file that it writes")).hint(hint)),
-        None => Ok(()),
-    }
+/// Nobody wants a run any more that keeps no checkpoint.
+fn stopped() -> Error {
+    Error::outside("stopped before the end, nothing was written").given_up()
 }
 
-fn open_source(
+fn read_options(
     plan: &Plan,
     options: &RunOptions,
     see_batches: bool,
     chunk_bytes: usize,
     limit: Option<u64>,
     learned: Option<String>,
-) -> Result<Arc<dyn Source>> {
-    let read = ReadOptions {
+) -> ReadOptions {
+    ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
@@ -363,8 +370,7 @@ fn open_source(
         as_text: plan.as_text.clone(),
         columns: None,
         learned,
-    };
-    options.open_source(plan, read).map(Arc::from)
+    }
 }
 
 /// What a commit has shown, as the report tells it.
@@ -397,7 +403,7 @@ struct Work<'a> {
     stages: &'a Stages,
     output: Option<SchemaRef>,
     workers: usize,
-    stop: &'a AtomicBool,
+    around: &'a Around<'a>,
 }
 
 /// Removes what a run has staged where the program panics, unless a checkpoint keeps it.
@@ -428,6 +434,10 @@ struct Done {
 }
 
 impl Work<'_> {
+    fn stop(&self) -> &AtomicBool {
+        self.around.stop
+    }
+
     fn run(
         &self,
         letters: &Letters,
@@ -445,7 +455,7 @@ impl Work<'_> {
             output: self.output.clone(),
             workers: self.workers,
             root: &self.plan.root,
-            stop: self.stop,
+            stop: self.stop(),
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
             mode: self.plan.mode,
             chunk_rows: self.plan.chunk_rows.get(),
@@ -453,6 +463,8 @@ impl Work<'_> {
             deadline: Deadline::after(self.plan.timeout),
             max_failed_batches: self.plan.max_failed_batches,
             max_retries: self.plan.max_retries,
+            // A dry run writes nothing.
+            turn: self.around.turn.as_ref().filter(|_| !self.options.dry_run),
         };
         let mut ledger = Ledger {
             letters,
@@ -548,6 +560,11 @@ impl Work<'_> {
             letters.commit()?;
             ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
+        }
+        if let Some(turn) = context.turn
+            && !turn.wait(self.stop(), &|| context.deadline.check())?
+        {
+            return Err(Error::outside("stopped before the end, nothing was written"));
         }
         ledger.note(At::Committing)?;
         crash::at("run.committing");

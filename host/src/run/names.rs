@@ -13,12 +13,12 @@ pub fn checkpoint_name(plan: &Plan) -> String {
 }
 
 /// The name of a plan's mark: on one machine another for each folder; servers may have the pipeline in different folders, so that they go
-/// by its name.
+/// by its name. Each of several transformers has one of its own.
 pub(super) fn mark_name(plan: &Plan, home: &Home) -> String {
-    match home.shared {
+    plan.named(&match home.shared {
         Some(_) => name_of(plan, &format!("{} {:?}", plan.name, plan.params)),
         None => checkpoint_name(plan),
-    }
+    })
 }
 
 fn name_of(plan: &Plan, apart: &str) -> String {

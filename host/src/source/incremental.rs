@@ -13,7 +13,7 @@ use arrow_select::filter::filter_record_batch;
 use chrono::NaiveDateTime;
 use serde_json::Value;
 
-use super::{Chunk, Chunks, Decoded, Source, Split};
+use super::{Chunk, Chunks, Decoded, Source, Split, View};
 use crate::batch::{Batch, Position, Reason, Reject};
 use crate::config::extract::{Incremental, Lag};
 use crate::error::{Context, Error, Result};
@@ -211,6 +211,10 @@ impl Source for Arc<Newer> {
         self.source.learned()
     }
 
+    fn view(&self, as_text: &[String], converted: &[String]) -> View {
+        self.source.view(as_text, converted)
+    }
+
     fn splits(&self, target: std::num::NonZeroUsize) -> Result<Vec<Split>> {
         self.source.splits(target)
     }
@@ -235,6 +239,10 @@ struct NewerChunk {
 impl Chunk for NewerChunk {
     fn next(&self) -> Position {
         self.chunk.next()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { chunk: self.chunk.seen_as(view), follow: self.follow.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

@@ -51,6 +51,8 @@ pub(super) struct Members {
     nulls: BTreeSet<String>,
     /// Whether the format has rows without some of the members.
     optional: bool,
+    /// Whether all rows there are were looked at, so that a column without values has none.
+    whole: bool,
 }
 
 /// Members as they are kept.
@@ -59,6 +61,7 @@ struct Written {
     members: Vec<(String, Kind)>,
     nulls: BTreeSet<String>,
     optional: bool,
+    whole: bool,
 }
 
 impl PartialEq for Members {
@@ -105,6 +108,22 @@ impl Members {
         self.by_name.contains_key(name)
     }
 
+    /// Notes whether all rows there are were looked at.
+    pub(super) fn seen_whole(mut self, whole: bool) -> Self {
+        self.whole = whole;
+        self
+    }
+
+    /// What each is read as, where they are the columns of a source.
+    pub(super) fn targets(self) -> Vec<(String, Target)> {
+        let whole = self.whole;
+        let target = |(name, kind): (String, Kind)| match kind {
+            Kind::Null if whole => (name, Target::Nothing),
+            kind => (name, kind.target()),
+        };
+        self.list.into_iter().map(target).collect()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.list.len()
@@ -122,8 +141,8 @@ impl Members {
 }
 
 impl From<Written> for Members {
-    fn from(Written { members: list, nulls, optional }: Written) -> Self {
-        let mut members = Self { nulls, optional, ..Self::default() };
+    fn from(Written { members: list, nulls, optional, whole }: Written) -> Self {
+        let mut members = Self { nulls, optional, whole, ..Self::default() };
         for (name, kind) in list {
             *members.entry(&name) = kind;
         }
@@ -132,8 +151,8 @@ impl From<Written> for Members {
 }
 
 impl From<Members> for Written {
-    fn from(Members { list, nulls, optional, .. }: Members) -> Self {
-        Self { members: list, nulls, optional }
+    fn from(Members { list, nulls, optional, whole, .. }: Members) -> Self {
+        Self { members: list, nulls, optional, whole }
     }
 }
 
@@ -216,6 +235,8 @@ impl Kind {
 /// The type that a column is read as.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Target {
+    /// Nulls; should a value turn up after all, it is text.
+    Nothing,
     /// Truth values.
     Bool,
     /// 64-bit integers.
@@ -244,6 +265,7 @@ impl Target {
     /// The Arrow type.
     pub(super) fn data_type(&self) -> DataType {
         match self {
+            Self::Nothing => DataType::Null,
             Self::Bool => DataType::Boolean,
             Self::Int => DataType::Int64,
             Self::Float => DataType::Float64,
@@ -270,6 +292,7 @@ impl Target {
     /// What a value should have been, for a message.
     pub(super) fn describe(&self) -> String {
         match self {
+            Self::Nothing => "null".into(),
             Self::Bool => "a bool".into(),
             Self::Int => "an int64".into(),
             Self::Float => "a float64".into(),

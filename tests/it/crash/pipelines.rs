@@ -33,6 +33,7 @@ pub(crate) fn kind(name: &str) -> Kind {
         "json lines" => plain(SIMPLE, "path: out/orders.jsonl\n"),
         "json lines, compressed" => plain(SIMPLE, "path: out/orders.jsonl.gz\n"),
         "json array" => plain(SIMPLE, "path: out/orders.json\n"),
+        "xml" => plain(SIMPLE, "path: out/orders.xml\n"),
         "csv, appended" => Kind {
             old_output: Some(("out/orders.csv", "id,price,quantity,place,at,label\n-1,1.5,1,old,,kept\n")),
             ..plain(SIMPLE, "path: out/orders.csv\nwrite_mode: append\n")

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use crate::support::kept;
 use super::{Daemon, find, free_port, skipped};
 
 /// The account that azurite has, whose key everybody knows.
@@ -37,7 +38,7 @@ impl Server {
             skipped("azurite", "`npm install azurite` brings it, and `ETL_AZURITE` names its `azurite-blob`");
             return None;
         };
-        let (folder, port) = (TempDir::with_prefix("azurite").unwrap(), free_port());
+        let (folder, port) = (kept("azurite"), free_port());
         let mut command = Command::new(program);
         command.args(["--silent", "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck", "--blobHost", "127.0.0.1"]);
         command.arg("--blobPort").arg(port.to_string()).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -48,10 +49,14 @@ impl Server {
 impl Container {
     /// A new one; `None` where the machine has no server.
     pub(crate) fn new() -> Option<Self> {
-        static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
         static NAMES: AtomicU32 = AtomicU32::new(0);
+        Self::named(&format!("container-{}", NAMES.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// A new one of a name that no other test uses.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
         let server = SERVER.as_ref()?;
-        let name = format!("container-{}", NAMES.fetch_add(1, Ordering::Relaxed));
         let date = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let headers = format!("x-ms-date:{date}\nx-ms-version:2021-08-06\n");
         let signed = format!("PUT{}{headers}/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container", "\n".repeat(12));
@@ -66,7 +71,7 @@ impl Container {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-        Some(Self { name, server })
+        Some(Self { name: name.to_owned(), server })
     }
 
     /// `storage` of an extract or a load, with the path in the container.

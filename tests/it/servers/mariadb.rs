@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::support::kept;
 use super::{Daemon, find, free_port, give, humble, must, skipped};
 
 /// The user's password, which must never be seen.
@@ -37,7 +38,7 @@ impl Server {
             skipped("MariaDB server", "`apt-get install mariadb-server` brings one");
             return None;
         };
-        let folder = TempDir::with_prefix("mariadb").unwrap();
+        let folder = kept("mariadb");
         let mut command = humble(&install, folder.path());
         command.current_dir("/").args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
         must(command.arg(format!("--datadir={}", folder.path().join("data").display())));

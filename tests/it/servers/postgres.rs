@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::support::kept;
 use super::{Daemon, find, free_port, give, humble, must, skipped, until};
 
 /// The user's password, which must never be seen.
@@ -45,7 +46,7 @@ impl Server {
             skipped("PostgreSQL server", "`apt-get install postgresql` brings one");
             return None;
         };
-        let folder = TempDir::with_prefix("postgres").unwrap();
+        let folder = kept("postgres");
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD).unwrap();
         let mut initdb_command = humble(&initdb, folder.path());

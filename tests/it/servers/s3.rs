@@ -21,6 +21,8 @@ use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::support::kept;
+
 /// The user's key and secret, of which the secret must never be seen.
 pub(crate) const KEY: &str = "AKIATESTTESTTEST";
 pub(crate) const SECRET: &str = "s3-s3cret-word";
@@ -67,7 +69,7 @@ impl Server {
     }
 
     fn serve(keys: Option<SimpleAuth>) -> Self {
-        let folder = TempDir::with_prefix("s3").unwrap();
+        let folder = kept("s3");
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
         if let Some(keys) = keys {
             builder.set_auth(keys);

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
+use crate::support::kept;
 use super::{Daemon, find, free_port, humble, must, skipped};
 
 /// The passphrase of the key that has one, which must never be seen.
@@ -28,7 +29,7 @@ impl Server {
             skipped("SSH server", "`apt-get install openssh-server` brings one");
             return None;
         };
-        let folder = TempDir::with_prefix("sshd").unwrap();
+        let folder = kept("sshd");
         let path = |name: &str| folder.path().join(name);
         for (name, kind, passphrase) in [
             ("host", "ed25519", ""),

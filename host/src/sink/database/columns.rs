@@ -16,6 +16,8 @@ pub(super) struct Column {
     pub(super) filled: bool,
     /// Whether the database works its values out itself, so that none can be given.
     pub(super) generated: bool,
+    /// Whether a value that is there cannot be changed: an identity that is always generated.
+    pub(super) fixed: bool,
 }
 
 /// What a column holds: it decides how values are made to fit.
@@ -193,8 +195,8 @@ impl Holds {
         }
     }
 
-    /// The wider type that this column would need to hold values of an Arrow type, where every value that it has now fits that too.
-    pub(super) fn widened(self, dialect: Dialect, kind: &DataType) -> Option<&'static str> {
+    /// What this column would have to hold for every value of an Arrow type, and the type for that, where all that it has now fits that too.
+    pub(super) fn widened(self, dialect: Dialect, kind: &DataType) -> Option<(Self, &'static str)> {
         use DataType as T;
         if dialect == Dialect::Sqlite || dialect.is_odbc() {
             // The types of SQLite bind nobody; behind ODBC a value fits its column or its row is refused.
@@ -209,13 +211,13 @@ impl Holds {
         };
         match self {
             Self::Int(have, _) if bits > have => Some(match (bits, mysql) {
-                (16, _) => "smallint",
-                (32, true) => "int",
-                (32, false) => "integer",
-                _ => "bigint",
+                (16, _) => (Self::Int(16, true), "smallint"),
+                (32, true) => (Self::Int(32, true), "int"),
+                (32, false) => (Self::Int(32, true), "integer"),
+                _ => (Self::Int(64, true), "bigint"),
             }),
             // Every integer of 32 bits is a float of 64 bits; not every one of 64 is.
-            Self::Int(8..=32, _) | Self::Float32 if matches!(kind, T::Float64) => Some(if mysql { "double" } else { "double precision" }),
+            Self::Int(8..=32, _) if matches!(kind, T::Float64) => Some((Self::Float64, if mysql { "double" } else { "double precision" })),
             _ => None,
         }
     }
@@ -319,10 +321,11 @@ mod tests {
     #[test]
     fn a_column_is_widened_only_where_every_value_still_fits() {
         use DataType as T;
-        let widened = |holds: Holds, kind| holds.widened(Dialect::Postgres, &kind);
+        let widened = |holds: Holds, kind| holds.widened(Dialect::Postgres, &kind).map(|(_, declared)| declared);
         assert_eq!(widened(Holds::Int(32, true), T::Int64), Some("bigint"));
         assert_eq!(widened(Holds::Int(32, true), T::Float64), Some("double precision"));
         assert_eq!(widened(Holds::Int(64, true), T::Float64), None);
+        assert_eq!(widened(Holds::Float32, T::Float64), None);
         assert_eq!(widened(Holds::Int(64, true), T::Int32), None);
         assert_eq!(Holds::Int(32, true).widened(Dialect::Sqlite, &T::Int64), None);
     }

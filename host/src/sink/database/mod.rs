@@ -10,6 +10,7 @@ mod encode;
 mod fit;
 mod load;
 mod merge;
+mod moment;
 mod mysql;
 mod narrow;
 #[cfg(feature = "odbc")]
@@ -51,6 +52,9 @@ trait Backend: Send {
 
     /// Runs SQL; answers its rows as texts.
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said>;
+
+    /// Is told that columns of the table are others now.
+    fn changed(&mut self) {}
 
     /// Writes a chunk within the transaction, and finds the rows that are refused.
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said>;

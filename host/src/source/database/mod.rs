@@ -42,7 +42,7 @@ use super::cut::Sizes;
 use super::incremental;
 use super::layout::{Layout, unique_names};
 use super::target::Target;
-use super::{Chunk, Chunks, ReadOptions, Since, Source, Split, Surroundings};
+use super::{Chunk, Chunks, ReadOptions, Since, Source, Split, Surroundings, View};
 use crate::batch::Position;
 use crate::config::database::{Connection, DatabaseSource, Dialect, SshTunnel};
 use crate::config::extract::{FileSource, Reading};
@@ -298,6 +298,11 @@ impl Source for Database {
         Ok(vec![Split { index: 0, files: vec![self.shared.reader.title.to_string()] }])
     }
 
+    fn view(&self, _as_text: &[String], converted: &[String]) -> View {
+        // What a column holds is no guess that a later `convert` would want undone.
+        View(Arc::new(self.shared.reader.layout.asked_for(&[], converted)))
+    }
+
     fn read(&self, _split: &Split, from: Option<&Position>) -> Result<Chunks> {
         let from = from.filter(|from| from.row > 0 || from.cursor.is_some());
         let cursor = from.map(|from| self.shared.cursor(from)).transpose()?;
@@ -396,7 +401,7 @@ impl Iterator for Incoming {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.wait().transpose()?;
         self.ended |= next.is_err();
-        let rows = next.map(|(raw, first, next)| Rows { raw, first, next, reader: self.shared.reader.clone() });
+        let rows = next.map(|(raw, first, next)| Rows { raw: Arc::new(raw), first, next, reader: self.shared.reader.clone() });
         Some(rows.map(|rows| Box::new(rows) as Box<dyn Chunk>))
     }
 }
