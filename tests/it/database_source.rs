@@ -1,7 +1,7 @@
 //! A query as a source, against real servers and real files.
 
 mod errors;
-mod interrupted;
+pub(crate) mod interrupted;
 mod newer;
 mod parameters;
 mod streaming;

@@ -89,7 +89,7 @@ fn a_query_without_a_key_keeps_no_checkpoints() {
 }
 
 /// Runs a pipeline of very many rows, and lets `disturb` happen once the first came.
-fn disturbed(pipeline: &Pipeline, disturb: impl FnOnce()) -> crate::support::Answer {
+pub(crate) fn disturbed(pipeline: &Pipeline, disturb: impl FnOnce()) -> crate::support::Answer {
     let mut child = pipeline.command(&["run", "--progress", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = child.stderr.take().unwrap();
     let mut said = Vec::new();

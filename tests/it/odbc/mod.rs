@@ -1,5 +1,6 @@
 //! Databases by ODBC, through the drivers that Debian has: those of PostgreSQL and SQLite stand for the two whose servers nobody may give away.
 
+mod away;
 mod connect;
 mod sink;
 mod source;
@@ -37,6 +38,13 @@ pub(crate) fn url(scheme: &str, string: &str) -> String {
         .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect();
     format!("{scheme}:///?odbc_connect={encoded}")
+}
+
+/// The connection string of a database of PostgreSQL with a URL.
+fn postgres_string(url: &str) -> String {
+    let (place, name) = url.rsplit_once('/').unwrap();
+    let port = place.rsplit_once(':').unwrap().1;
+    format!("Driver={{PostgreSQL Unicode}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{}}}", postgres::PASSWORD)
 }
 
 impl Base {
@@ -77,12 +85,7 @@ impl Base {
     /// The connection string.
     pub(crate) fn string(&self) -> String {
         match self {
-            Self::Postgres(database) => {
-                let url = database.url();
-                let (place, name) = url.rsplit_once('/').unwrap();
-                let port = place.rsplit_once(':').unwrap().1;
-                format!("Driver={{PostgreSQL Unicode}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{}}}", postgres::PASSWORD)
-            }
+            Self::Postgres(database) => postgres_string(&database.url()),
             Self::Sqlite(_) => format!("Driver=SQLite3;Database={};Timeout=10000", self.file().unwrap().display()),
         }
     }

@@ -127,7 +127,9 @@ impl Session {
                 for (index, values) in parameters.iter().enumerate() {
                     fill(inserter.column_mut(index), values);
                 }
-                drop(inserter.execute()?);
+                if let Some(cursor) = inserter.execute()? {
+                    cursor.into_stmt();
+                }
                 changed(handle)
             };
             run().map_err(|error| refused(&error))

@@ -106,7 +106,10 @@ impl Session {
     /// What the driver says.
     pub fn execute(&self, sql: &str) -> Result<Option<usize>, odbc_api::Error> {
         let mut statement = self.handle().preallocate()?;
-        drop(statement.execute(sql, ())?);
+        // Closed with its statement: the crate's way to close it panics where the server is gone.
+        if let Some(cursor) = statement.execute(sql, ())? {
+            cursor.into_stmt();
+        }
         statement.row_count()
     }
 

@@ -197,7 +197,8 @@ pub(super) fn rows(session: &Session, sql: &str, binds: &[Bind], columns: &Colum
         }
     }
     let parameters: Vec<Box<dyn InputParameter>> = binds.iter().map(|bind| parameter(bind, asked.dialect)).collect();
-    let Some(mut cursor) = statement.execute(sql, parameters.as_slice()).map_err(wrong)? else {
+    // One that owns its statement is not closed at its end: the crate's way to do that panics where the server is gone.
+    let Some(mut cursor) = statement.into_cursor(sql, parameters.as_slice()).map_err(wrong)? else {
         return Err(Error::config(format!("the query answers no rows on `{}`", asked.title)).at(asked.place.clone()));
     };
     let mut forms = Vec::with_capacity(columns.kinds.len());
