@@ -176,7 +176,11 @@ impl Sink for TableSink {
             undone.map_err(|said| said.error("cannot undo what was not committed"))?;
         }
         // That of a mark is for whoever asks later.
-        if self.marked { Ok(()) } else { self.tokens.remove(session.backend.as_mut(), &self.run_id) }
+        if self.marked || !self.by_checkpoint.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            self.tokens.remove(session.backend.as_mut(), &self.run_id)
+        }
     }
 }
 

@@ -134,6 +134,22 @@ pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
         );
     }
     publish::check(sink)?;
+    if sink.write_method.is_none() && sink.primary_key.0.is_empty() && !sink.unique_constraints.0.is_empty() {
+        return Err(Error::config(
+            "`unique_constraints` is given, but neither `primary_key` nor `write_method`, so that rows would only be added",
+        )
+        .hint("write `write_method: upsert` to change the rows that are there, or `insert` to add them"));
+    }
+    if sink.update_columns.is_some() && !matches!(method, WriteMethod::Upsert | WriteMethod::Update) {
+        return Err(Error::config(format!("`update_columns` is given, but `write_method: {}` changes no columns", method.name()))
+            .hint("leave it out, or write `write_method: upsert` or `update`"));
+    }
+    if let Some(schema) = &sink.schema_name
+        && sink.table.strip_prefix(schema.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    {
+        return Err(Error::config(format!("`schema_name` is `{schema}`, and `table` says so once more: `{}`", sink.table))
+            .hint("leave one of the two out"));
+    }
     if sink.key().is_empty() && matches!(method, WriteMethod::Upsert | WriteMethod::Replace | WriteMethod::Update | WriteMethod::Delete) {
         return Err(Error::config(format!(
             "`write_method: {}` needs to know which rows are the same, but there is no `primary_key`",

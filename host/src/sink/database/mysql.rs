@@ -8,7 +8,7 @@ use sqlx::{Arguments, AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::encode::Chunk;
-use super::narrow::narrow;
+use super::narrow::{narrow, once_more};
 use super::said::{Said, Why, by_sqlstate};
 use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Written};
@@ -225,7 +225,7 @@ impl Backend for Mysql {
         let (mut counts, mut refused) = (Counts::default(), Vec::new());
         let mut first = 0;
         for piece in rows.chunks(most) {
-            let found = narrow(piece.len(), &mut |range: Range<usize>| {
+            let mut attempt = |range: Range<usize>| {
                 if undoes {
                     self.execute("SAVEPOINT etl_host")?;
                 }
@@ -235,7 +235,11 @@ impl Backend for Mysql {
                 }
                 counts.add(&written?);
                 Ok(())
-            })?;
+            };
+            let mut found = narrow(piece.len(), &mut attempt)?;
+            if matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad) {
+                found = once_more(found, &mut attempt)?;
+            }
             refused.extend(found.into_iter().map(|(row, said)| (first + row, said)));
             first += piece.len();
         }

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::encode::Chunk;
-use super::narrow::narrow;
+use super::narrow::{narrow, once_more};
 use super::said::{Said, Why, by_sqlstate};
 use super::{Backend, Counts, Shape, Written};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
@@ -113,11 +113,12 @@ impl Postgres {
     fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
         let mut inserted = 0;
-        let refused = narrow(chunk.rows, &mut |rows| {
+        let mut attempt = |rows: Range<usize>| {
             // A trigger may leave a row out.
             inserted += self.attempt(|backend| backend.copy(&into, &shape.table.name, &shape.table.name, chunk.lines(rows)))?;
             Ok(())
-        })?;
+        };
+        let refused = once_more(narrow(chunk.rows, &mut attempt)?, &mut attempt)?;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
     }
 
@@ -128,7 +129,7 @@ impl Postgres {
             self.attempt(|backend| backend.copy(&into, STAGE, &shape.table.name, chunk.lines(rows))).map(drop)
         })?;
         let mut counts = Counts::default();
-        let later = narrow(chunk.rows, &mut |rows| {
+        let mut attempt = |rows: Range<usize>| {
             let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
             // Keys that differ as texts may be equal to the database.
             let merged = match merged {
@@ -137,8 +138,10 @@ impl Postgres {
             };
             counts.add(&merged?);
             Ok(())
-        })?;
-        refused.extend(later);
+        };
+        let later = narrow(chunk.rows, &mut attempt)?;
+        // Behind a later row with its key an earlier one would win.
+        refused.extend(if chunk.repeats { later } else { once_more(later, &mut attempt)? });
         refused.sort_by_key(|(row, _)| *row);
         Ok(Written { counts, refused })
     }

@@ -57,7 +57,7 @@ impl Said {
             Why::Lost => {
                 error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was")
             }
-            Why::Busy => error.hint("another session holds the table: try again once it has ended"),
+            Why::Busy => error.hint("another session holds the table, or has cancelled this one: try again once it has ended"),
             Why::Denied => error.hint("grant the user what it needs, or name another user in `connection_string`"),
             Why::Asked => Error::config(error.to_string()).because(anyhow::anyhow!("{message}")),
             Why::Other => error,

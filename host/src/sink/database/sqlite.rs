@@ -14,6 +14,7 @@ use rusqlite::{Connection as Sqlite, OpenFlags, Statement};
 
 use super::columns::{Column, Holds, Table, literal, quote};
 use super::encode::Chunk;
+use super::narrow::once_more;
 use super::said::{Said, Why};
 use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Written};
@@ -192,24 +193,36 @@ impl Backend for File {
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         self.counted();
-        let refused = self.write_rows(shape, chunk)?;
-        let mut counts = self.counted();
-        if counts == Counts::default() && !matches!(shape.method, WriteMethod::Update | WriteMethod::Delete) {
-            // Of a table without row ids nothing is told.
-            counts.inserted = (chunk.rows - refused.len()) as u64;
+        let (refused, changed) = self.write_rows(shape, chunk)?;
+        let mut counts = Counts::default();
+        match (shape.method, changed.as_slice()) {
+            (WriteMethod::Upsert, [changed]) => {
+                counts = self.counted();
+                if counts == Counts::default() {
+                    // Of a table without row ids nothing is told.
+                    counts.inserted = *changed;
+                }
+            }
+            (WriteMethod::Replace, [deleted, inserted]) => (counts.deleted, counts.inserted) = (*deleted, *inserted),
+            (WriteMethod::Update, [updated]) => counts.updated = *updated,
+            (WriteMethod::Delete, [deleted]) => counts.deleted = *deleted,
+            (_, changed) => counts.inserted = changed.iter().sum(),
         }
         Ok(Written { counts, refused })
     }
 }
 
 impl File {
-    fn write_rows(&self, shape: &Shape, chunk: &Chunk) -> Result<Vec<(usize, Said)>, Said> {
+    /// Answers the rows that are refused, and for each statement the rows that it changed.
+    fn write_rows(&self, shape: &Shape, chunk: &Chunk) -> Result<(Vec<(usize, Said)>, Vec<u64>), Said> {
         let fail = |error: rusqlite::Error| said(&error);
         let prepare = |(sql, places): (String, Vec<usize>)| Ok((self.connection.prepare(&sql).map_err(fail)?, places));
         let mut prepared = statements(shape).into_iter().map(prepare).collect::<Result<Vec<(Statement<'_>, Vec<usize>)>, Said>>()?;
         // What was deleted in the place of a row that is refused then comes back.
         let many = prepared.len() > 1;
         let (mut refused, mut first, mut room) = (Vec::new(), 0, Vec::new());
+        let mut changed = vec![0; prepared.len()];
+        let mut now = changed.clone();
         for fitted in &chunk.fitted {
             let values = Values::of(&shape.fit, fitted);
             for row in 0..fitted.rows() {
@@ -217,17 +230,21 @@ impl File {
                     self.connection.execute_batch("SAVEPOINT etl_host").map_err(fail)?;
                 }
                 let mut write = || -> rusqlite::Result<()> {
-                    for (statement, places) in &mut prepared {
+                    for ((statement, places), now) in prepared.iter_mut().zip(&mut now) {
                         for (index, place) in places.iter().enumerate() {
                             statement.raw_bind_parameter(index + 1, Bound(values[*place].get(row, &mut room)))?;
                         }
-                        statement.raw_execute()?;
+                        *now = statement.raw_execute()? as u64;
                     }
                     Ok(())
                 };
                 match write() {
-                    Ok(()) if many => self.connection.execute_batch("RELEASE etl_host").map_err(fail)?,
-                    Ok(()) => {}
+                    Ok(()) => {
+                        changed.iter_mut().zip(&now).for_each(|(all, now)| *all += now);
+                        if many {
+                            self.connection.execute_batch("RELEASE etl_host").map_err(fail)?;
+                        }
+                    }
                     Err(error) => {
                         let said = said(&error);
                         // A trigger may have undone the whole transaction.
@@ -243,7 +260,20 @@ impl File {
             }
             first += fitted.rows();
         }
-        Ok(refused)
+        if matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad) {
+            refused = once_more(refused, &mut |rows| {
+                let Some((fitted, row)) = chunk.place(rows.start) else { return Ok(()) };
+                let values = Values::of(&shape.fit, fitted);
+                for ((statement, places), changed) in prepared.iter_mut().zip(&mut changed) {
+                    for (index, place) in places.iter().enumerate() {
+                        statement.raw_bind_parameter(index + 1, Bound(values[*place].get(row, &mut room))).map_err(fail)?;
+                    }
+                    *changed += statement.raw_execute().map_err(fail)? as u64;
+                }
+                Ok(())
+            })?;
+        }
+        Ok((refused, changed))
     }
 }
 
@@ -306,6 +336,11 @@ fn said(error: &rusqlite::Error) -> Said {
 
 /// Refuses a path that no file can have.
 pub(super) fn check(connection: &Connection) -> Result<()> {
+    if let Some((_, options)) = connection.url.split_once('?') {
+        let name = options.split(['=', '&']).next().unwrap_or_default();
+        return Err(Error::config(format!("the option `{name}` of `{connection}` is not known: a file that is loaded takes none"))
+            .hint("leave out what stands behind the `?`"));
+    }
     connection.sqlite_file().map(drop).ok_or_else(|| {
         Error::config(format!("`{connection}` names no file")).hint("write `sqlite:///data.db` or `sqlite:////var/lib/data.db`")
     })
