@@ -10,4 +10,4 @@ mod wait;
 
 pub use address::Address;
 pub use tunnel::Tunnel;
-pub use wait::wait;
+pub use wait::{wait, wait_unless};

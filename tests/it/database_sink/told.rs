@@ -1,8 +1,14 @@
 //! What is told of a load that is not as it was meant, or of one that was done.
 
+use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
+use etl_host::config::database::Connection;
+use etl_host::remote::database::{Connected, connect};
+use etl_host::remote::wait;
 use serde_json::json;
+use sqlx::Executor as _;
 
 use super::{Kind, every, letters, pipeline};
 
@@ -32,13 +38,12 @@ fn options_that_would_do_nothing_are_mistakes() {
 fn a_table_whose_name_differs_by_case_only_is_meant() {
     for place in every().into_iter().filter(|place| place.kind() != Kind::Sqlite) {
         place.sql("CREATE TABLE orders_t (id int)");
-        let pipeline = pipeline("id\n1\n", &place, "write_method: insert\n");
-        let load = pipeline.read("load.yaml").replace("table: orders", "table: Orders_T");
-        let answer = pipeline.with("load.yaml", load).answer(&["run"]);
+        let load = pipeline("id\n1\n", &place, "write_method: insert\n").read("load.yaml");
+        let with = |table: &str| pipeline("id\n1\n", &place, "").with("load.yaml", load.replace("table: orders", table));
+        let answer = with("table: Orders_T").answer(&["run"]);
         assert!(answer.code == 2 && answer.stderr.contains("there is no table `Orders_T`, but one `orders_t`"), "{answer:?}");
         if place.kind() == Kind::Postgres {
-            let load = pipeline.read("load.yaml").replace("table: Orders_T", "table: public.orders_t\nschema_name: public");
-            let answer = pipeline.with("load.yaml", load).answer(&["run"]);
+            let answer = with("table: public.orders_t\nschema_name: public").answer(&["run"]);
             assert!(answer.code == 2 && answer.stderr.contains("`schema_name` is `public`, and `table` says so once more"), "{answer:?}");
         }
     }
@@ -131,5 +136,41 @@ fn a_type_that_cannot_be_read_is_told_with_what_to_write() {
         let extract = format!("type: database\nquery: SELECT '{{[1,3)}}'::int4multirange AS mr\nconnection_string: {}\n", place.url());
         let answer = pipeline("", &place, "write_method: insert\n").with("extract.yaml", extract).answer(&["run"]);
         assert!(answer.code == 2 && answer.stderr.contains("`column::text AS column`"), "{answer:?}");
+    }
+}
+
+/// Holds the table for as long as what it answers is kept.
+fn hold(place: &super::Place) -> Box<dyn std::any::Any> {
+    let url = Connection::try_from(place.url()).unwrap();
+    let (mut connected, _) = wait(connect(&url, None, Path::new("/"))).unwrap();
+    let done = match &mut connected {
+        Connected::Postgres(postgres) => wait(postgres.execute("BEGIN; LOCK TABLE orders")).map(drop),
+        Connected::Mysql(mysql) => wait(mysql.execute(sqlx::raw_sql("LOCK TABLES orders WRITE"))).map(drop),
+        Connected::Sqlite(sqlite) => wait(sqlite.execute("BEGIN EXCLUSIVE")).map(drop),
+    };
+    done.unwrap();
+    Box::new(connected)
+}
+
+#[test]
+fn a_run_that_a_lock_lets_wait_ends_at_its_time() {
+    for place in every() {
+        for method in ["insert", "truncate_and_load", "upsert"] {
+            place.sql("DROP TABLE IF EXISTS orders; CREATE TABLE orders (id int PRIMARY KEY)");
+            let held = hold(&place);
+            let waiting = pipeline("id\n1\n", &place, &format!("primary_key: id\nwrite_method: {method}\n"))
+                .with("settings.yaml", "timeout_seconds: 1\n");
+            let began = Instant::now();
+            let answer = waiting.answer(&["run"]);
+            assert!(
+                answer.code == 3 && answer.stderr.contains("the run was not done after 1 s"),
+                "{:?} {method}: {answer:?}",
+                place.kind()
+            );
+            // A lock is waited for one minute.
+            assert!(began.elapsed() < Duration::from_secs(40), "{:?} {method}", place.kind());
+            drop(held);
+            assert_eq!(place.sql("SELECT count(*) FROM orders"), "0\n");
+        }
     }
 }

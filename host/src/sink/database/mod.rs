@@ -27,12 +27,14 @@ pub(super) use load::{Rehearsal, TableSink};
 pub use tokens::TableMark;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use self::columns::{Column, Table, quoted};
 use self::fit::Fit;
-use self::said::Said;
+use self::said::{Said, Why};
 use self::target::Doing;
 use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
 use crate::error::{Error, Result};
@@ -107,14 +109,22 @@ impl Counts {
     }
 }
 
+/// Whether the run was told to stop while a database let it wait.
+type Stopped = Arc<AtomicBool>;
+
+/// What is said then.
+fn stopped_waiting() -> Said {
+    Said::new(Why::Stopped, "stopped while the database let us wait")
+}
+
 /// Connects; a database in a file is made only where it is to be written.
-fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Backend>> {
+fn connect(sink: &DatabaseSink, root: &Path, doing: Doing, stopped: &Stopped) -> Result<Box<dyn Backend>> {
     let (connection, tunnel) = (&sink.connection_string, sink.ssh_tunnel.as_ref());
     Ok(match connection.dialect {
-        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, tunnel, root)?),
-        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root)?),
+        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, tunnel, root, stopped)?),
+        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root, stopped)?),
         Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
-        Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
+        Dialect::Sqlite => Box::new(sqlite::File::open(connection, root, stopped)?),
         Dialect::Mssql | Dialect::Oracle => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),
     })
 }

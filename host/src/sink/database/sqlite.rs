@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::hooks::Action;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
@@ -17,13 +17,16 @@ use super::encode::Chunk;
 use super::narrow::once_more;
 use super::said::{Said, Why};
 use super::values::{Value, Values};
-use super::{Backend, Counts, Shape, Written};
+use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, WriteMethod};
 use crate::error::{Context, Error, Result};
 use crate::remote::database::sqlite_file;
 
 /// How long another process is waited for that is writing.
 const BUSY: Duration = Duration::from_secs(60);
+
+/// How long it is waited for at once.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Pages that are kept in memory, in KiB: rows whose keys are not in order come to pages all over the file.
 const CACHE_KIB: u32 = 64 << 10;
@@ -32,6 +35,7 @@ const CACHE_KIB: u32 = 64 << 10;
 pub(super) struct File {
     connection: Sqlite,
     tally: Arc<Tally>,
+    stopped: Stopped,
 }
 
 /// Rows that were changed, as SQLite tells while it does it.
@@ -44,12 +48,13 @@ struct Tally {
 
 impl File {
     /// Opens the file, and makes it where it is missing.
-    pub(super) fn open(connection: &Connection, root: &Path) -> Result<Self> {
+    pub(super) fn open(connection: &Connection, root: &Path, stopped: &Stopped) -> Result<Self> {
         let path = sqlite_file(connection, root)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).outside(|| format!("cannot create the folder `{}`", folder.display()))?;
         }
-        Self::connect(Sqlite::open_with_flags(&path, FLAGS | OpenFlags::SQLITE_OPEN_CREATE), &path)
+        let opened = Sqlite::open_with_flags(&path, FLAGS | OpenFlags::SQLITE_OPEN_CREATE);
+        Ok(Self { stopped: stopped.clone(), ..Self::connect(opened, &path)? })
     }
 
     /// Opens the file where it is there; else a database in memory, which has no table either.
@@ -61,10 +66,13 @@ impl File {
 
     fn connect(opened: rusqlite::Result<Sqlite>, path: &Path) -> Result<Self> {
         let ready = opened.and_then(|connection| {
-            connection.busy_timeout(BUSY)?;
-            // Opening reads nothing; a file that is no database shows now.
-            connection
-                .execute_batch(&format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB}; SELECT 1 FROM sqlite_schema"))?;
+            connection.busy_timeout(LOOK)?;
+            connection.execute_batch(&format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB}"))?;
+            // Opening reads nothing; a file that is no database shows now. One that another process holds is waited for later.
+            match connection.execute_batch("SELECT 1 FROM sqlite_schema") {
+                Err(error) if said(&error).why != Why::Busy => return Err(error),
+                _ => {}
+            }
             let tally = Arc::new(Tally::default());
             let counts = tally.clone();
             connection.update_hook(Some(move |action, _: &str, _: &str, _| {
@@ -75,9 +83,23 @@ impl File {
                 }
                 .fetch_add(1, Ordering::Relaxed);
             }))?;
-            Ok(Self { connection, tally })
+            Ok(Self { connection, tally, stopped: Stopped::default() })
         });
         ready.map_err(|error| said(&error).error(format!("cannot open the database `{}`", path.display())))
+    }
+
+    /// Does what another process may let wait, until that is told to stop.
+    fn patiently<T>(&self, work: impl Fn(&Sqlite) -> rusqlite::Result<T>) -> Result<T, Said> {
+        let began = Instant::now();
+        loop {
+            match work(&self.connection).map_err(|error| said(&error)) {
+                Err(Said { why: Why::Busy, .. }) if began.elapsed() < BUSY => {}
+                done => return done,
+            }
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(stopped_waiting());
+            }
+        }
     }
 
     /// Where the tables of triggers count too, what is told may be more than the rows that were sent.
@@ -165,13 +187,13 @@ impl Backend for File {
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
-        self.connection.execute_batch(sql).map_err(|error| said(&error))?;
+        self.patiently(|connection| connection.execute_batch(sql))?;
         Ok(self.connection.changes())
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let read = || -> rusqlite::Result<Vec<Vec<Option<String>>>> {
-            let mut statement = self.connection.prepare(sql)?;
+        let read = |connection: &Sqlite| -> rusqlite::Result<Vec<Vec<Option<String>>>> {
+            let mut statement = connection.prepare(sql)?;
             let columns = statement.column_count();
             let mut rows = statement.query(())?;
             let mut all = Vec::new();
@@ -188,7 +210,7 @@ impl Backend for File {
             }
             Ok(all)
         };
-        read().map_err(|error| said(&error))
+        self.patiently(read)
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
