@@ -10,15 +10,19 @@ use chrono::Utc;
 use etl_steps::validate::Thresholds;
 
 mod apply;
+mod around;
 mod case;
 mod chain;
 mod checkpoint;
 mod difference;
+mod follow;
 pub mod journal;
+mod lanes;
 mod ledger;
 mod letters;
 pub mod many;
 mod memory;
+mod names;
 mod options;
 mod preview;
 mod process;
@@ -29,21 +33,27 @@ mod sizes;
 mod split;
 mod spool;
 mod stages;
+mod table;
+mod together;
 mod worker;
 
 pub use apply::{Applied, Apply, apply};
+use around::Around;
 pub use case::{Came, CaseReport, run_case};
 pub use chain::Watch;
 use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
+pub use follow::{Followed, follow, reached};
+pub use lanes::{resolve_planned, run_planned};
 use ledger::Ledger;
 use memory::Memory;
+pub use names::checkpoint_name;
 pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
-pub use record::run_recorded;
 use record::{begun, phases};
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
+pub use record::{failure, run_recorded};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
@@ -80,7 +90,8 @@ pub struct Resolved {
 pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<Resolved> {
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
-    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
+    let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
+    let source = options.open_source(plan, read, &source::NEVER)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -97,7 +108,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options)?, sandbox, stop, on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop), on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -107,12 +118,13 @@ fn run_session(
     options: &RunOptions,
     mut opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {
-        let outcome = run_once(plan, options, opened, sandbox, stop, on_progress);
+        let outcome = run_once(plan, options, opened, sandbox, around, on_progress);
         let Err(error) = &outcome else { return outcome };
         // Once it was lost, that it does not come back at once is the same trouble.
         let is_away = attempts > 0 && error.fault() == Fault::Outside && error.phase() == Some(PhaseName::Load) && !error.is_given_up();
@@ -122,11 +134,11 @@ fn run_session(
         let wait = Duration::from_secs(1 << attempts.min(5));
         attempts += 1;
         tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away, the load is tried again");
-        if !process::pause(wait, &|| stop.load(Ordering::Relaxed)) {
+        if !process::pause(wait, &|| around.stop.load(Ordering::Relaxed)) {
             return outcome;
         }
         let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
-        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() })?;
+        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() }, plan)?;
     }
 }
 
@@ -136,7 +148,7 @@ fn run_once(
     options: &RunOptions,
     opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     if let Some(Opened { session, from: Some(from), .. }) = &opened
@@ -147,7 +159,7 @@ fn run_once(
     let options = opened.as_ref().map_or_else(|| options.clone(), |opened| opened.session.options(options));
     let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, &options, sandbox, schema);
-    run_opened(plan, &options, opened, components.see_batches(), &configure, stop, on_progress)
+    run_opened(plan, &options, opened, components.see_batches(), &configure, around, on_progress)
 }
 
 /// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
@@ -164,7 +176,7 @@ pub fn run_with(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_opened(plan, options, None, see_batches, configure, stop, on_progress)
+    run_opened(plan, options, None, see_batches, configure, &Around::alone(stop), on_progress)
 }
 
 fn run_opened(
@@ -173,7 +185,7 @@ fn run_opened(
     opened: Option<Opened>,
     see_batches: bool,
     configure: &dyn Fn(SchemaRef) -> Result<Stages>,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
@@ -181,11 +193,17 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name =
-        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+    let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
+        let discarded = RunName { run_id, started, ..name.clone() };
+        Letters::new(plan, options, &discarded)?.discard()?;
+        if matches!(plan.sink, SinkConfig::Database(_)) {
+            // Its token would stay for ever.
+            sink::open(&plan.sink, &plan.root, &discarded, None)
+                .and_then(|sink| sink.abort())
+                .map_err(|error| error.in_phase(PhaseName::Load))?;
+        }
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -194,11 +212,21 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
-        .map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let read = || read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned.clone());
+    let source = match around.seat() {
+        Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
+        None => options.open_source(plan, read(), around.stop).map(Arc::from),
+    };
+    let source: Arc<dyn Source> = source.map_err(|error| {
+        let error = if around.stop.load(Ordering::Relaxed) { stopped() } else { error };
+        error.in_phase(PhaseName::Extract)
+    })?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
+    if let Some((followed, newer)) = options.followed.as_ref().zip(newer.as_ref()) {
+        followed.check(newer.family()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    }
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     refuse_own_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
@@ -215,7 +243,7 @@ fn run_opened(
         stages: &stages,
         output,
         workers,
-        stop,
+        around,
     };
     let resumes = from.is_some();
     let _unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, keeps: session.is_some() };
@@ -237,17 +265,23 @@ fn run_opened(
     Ok(report(plan, options, done, workers, session.as_ref()))
 }
 
+/// What the sink and the dead letters must know of a run.
+fn run_name(plan: &Plan, options: &RunOptions) -> RunName {
+    RunName {
+        run_id: options.run_id.clone(),
+        started: options.started,
+        pipeline: plan.name.clone(),
+        transformer: plan.transformer.clone(),
+        max_retries: plan.max_retries,
+    }
+}
+
 /// Tells of a run that was complete before.
 fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputReport) -> Result<RunReport> {
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName {
-            run_id: options.run_id.clone(),
-            started: options.started,
-            pipeline: plan.name.clone(),
-            max_retries: plan.max_retries,
-        };
+        let name = run_name(plan, &options);
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -332,15 +366,20 @@ fn refuse_own_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     }
 }
 
-fn open_source(
+/// Nobody wants a run any more that keeps no checkpoint.
+fn stopped() -> Error {
+    Error::outside("stopped before the end, nothing was written").given_up()
+}
+
+fn read_options(
     plan: &Plan,
     options: &RunOptions,
     see_batches: bool,
     chunk_bytes: usize,
     limit: Option<u64>,
     learned: Option<String>,
-) -> Result<Arc<dyn Source>> {
-    let read = ReadOptions {
+) -> ReadOptions {
+    ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
@@ -349,8 +388,7 @@ fn open_source(
         as_text: plan.as_text.clone(),
         columns: None,
         learned,
-    };
-    options.open_source(plan, read).map(Arc::from)
+    }
 }
 
 /// What a commit has shown, as the report tells it.
@@ -383,7 +421,7 @@ struct Work<'a> {
     stages: &'a Stages,
     output: Option<SchemaRef>,
     workers: usize,
-    stop: &'a AtomicBool,
+    around: &'a Around<'a>,
 }
 
 /// Removes what a run has staged where the program panics, unless a checkpoint keeps it.
@@ -414,6 +452,10 @@ struct Done {
 }
 
 impl Work<'_> {
+    fn stop(&self) -> &AtomicBool {
+        self.around.stop
+    }
+
     fn run(
         &self,
         letters: &Letters,
@@ -431,7 +473,7 @@ impl Work<'_> {
             output: self.output.clone(),
             workers: self.workers,
             root: &self.plan.root,
-            stop: self.stop,
+            stop: self.stop(),
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
             mode: self.plan.mode,
             chunk_rows: self.plan.chunk_rows.get(),
@@ -439,6 +481,8 @@ impl Work<'_> {
             deadline: Deadline::after(self.plan.timeout),
             max_failed_batches: self.plan.max_failed_batches,
             max_retries: self.plan.max_retries,
+            // A dry run writes nothing.
+            turn: self.around.turn.as_ref().filter(|_| !self.options.dry_run),
         };
         let mut ledger = Ledger {
             letters,
@@ -480,6 +524,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
+                    self.followed(&ledger)?;
                     return self.over(ledger, shown(committed), true);
                 }
             } else {
@@ -534,14 +579,43 @@ impl Work<'_> {
             ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
         }
+        if let Some(turn) = context.turn
+            && !turn.wait(self.stop(), &|| context.deadline.check())?
+        {
+            return Err(Error::outside("stopped before the end, nothing was written"));
+        }
         ledger.note(At::Committing)?;
         crash::at("run.committing");
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         ledger.loading();
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
+        if let (Some((followed, newer)), Some(mark)) = (self.options.followed.as_ref().zip(self.newer), &ledger.totals.mark)
+            && !self.options.dry_run
+        {
+            followed.promise(mark, newer.family(), self.options)?;
+        }
+        crash::at("run.promised");
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
+        crash::at("run.committed");
+        self.followed(&ledger)?;
         self.over(ledger, shown(committed), false)
+    }
+
+    /// Moves the mark of a run that takes newer rows only, whose commit is done.
+    fn followed(&self, ledger: &Ledger<'_>) -> Result<()> {
+        let was_cut = self.plan.limit.is_some_and(|limit| ledger.totals.rows.read >= limit);
+        match self.options.followed.as_ref().zip(self.newer) {
+            // Rows of a query come in the order of the cursor; of others the limit may have left out older ones.
+            Some((followed, newer)) if !self.options.dry_run && was_cut && !self.plan.reads_by_mark() => {
+                tracing::warn!("the mark stays where it was, since a limit has left rows out: the next run takes these rows again");
+                followed.done(None, newer.family(), self.plan, self.options)
+            }
+            Some((followed, newer)) if !self.options.dry_run => {
+                followed.done(ledger.totals.mark.as_deref(), newer.family(), self.plan, self.options)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends a run: what is kept to go on with it goes.

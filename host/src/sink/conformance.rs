@@ -83,7 +83,13 @@ fn every_appending_sink() -> Vec<Target> {
 }
 
 fn run(run_id: &str) -> RunName {
-    RunName { run_id: run_id.into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 }
+    RunName {
+        run_id: run_id.into(),
+        started: "2024-06-19T01:58:32Z".parse().unwrap(),
+        pipeline: "orders".into(),
+        transformer: None,
+        max_retries: 0,
+    }
 }
 
 fn schema() -> SchemaRef {

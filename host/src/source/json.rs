@@ -164,7 +164,7 @@ pub(super) fn sample<P: Parse, S: Scan>(
             left = room;
         }
     }
-    Ok(object(seen))
+    Ok(object(seen).with_optional())
 }
 
 /// Where the records of a document are.

@@ -20,7 +20,7 @@ use super::layout::{Layout, Part, numbers, without};
 use super::positioned::{Fetch, Positioned, ours};
 use super::refuse::At;
 use super::target::Target;
-use super::{Chunk, Decoded};
+use super::{Chunk, Decoded, View};
 use crate::batch::Position;
 use crate::error::{Context, Error, Result};
 
@@ -223,6 +223,7 @@ impl GroupCutter {
 }
 
 /// A range of rows.
+#[derive(Clone)]
 struct Groups {
     file: Positioned,
     footer: Arc<Footer>,
@@ -238,6 +239,10 @@ struct Groups {
 impl Chunk for Groups {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { layout: view.0.clone(), ..self.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

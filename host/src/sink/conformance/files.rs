@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::schema;
 use crate::config::cloud::{CloudSink, Provider, Storage};
 use crate::config::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
-use crate::config::load::{Compression, FileSink, WriteMode};
+use crate::config::load::{Compression, FileSink, WriteMode, XmlTags};
 use crate::error::Result;
 use crate::remote::store::Store;
 use crate::sink::file::{self, in_bucket};
@@ -28,6 +28,7 @@ fn sink(path: &str) -> FileSink {
         csv_options: CsvOptions::default(),
         json_options: JsonOptions::default(),
         excel_options: ExcelOptions::default(),
+        xml_options: XmlTags::default(),
         compression: None,
         partition_by: Vec::new(),
         max_rows_per_file: None,
@@ -46,8 +47,18 @@ fn store_of(root: &Path) -> Store {
 /// Opens a sink of files or of objects.
 pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
     let Some(path) = config.path.strip_prefix(BUCKET) else { return file::open(config, root, run, None) };
-    let FileSink { path: _, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
-        config.clone();
+    let FileSink {
+        path: _,
+        format,
+        write_mode,
+        csv_options,
+        json_options,
+        excel_options,
+        xml_options,
+        compression,
+        partition_by,
+        max_rows_per_file,
+    } = config.clone();
     let storage = Storage {
         provider: Provider::S3,
         bucket: "memory".into(),
@@ -63,6 +74,7 @@ pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<
         csv_options,
         json_options,
         excel_options,
+        xml_options,
         compression,
         partition_by,
         max_rows_per_file,
@@ -82,9 +94,10 @@ pub(super) fn every_sink() -> Vec<FileSink> {
 
 pub(super) fn every_file_sink() -> Vec<FileSink> {
     let single = ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.xlsx", "a.jsonl.gz", "a.csv.zst", "a.json.zst", "a.json.gz"];
-    let mut sinks: Vec<FileSink> = single.iter().map(|path| sink(&format!("new/folder/{path}"))).collect();
+    let single = single.into_iter().chain(["a.xml", "a.xml.gz", "a.xml.zst"]);
+    let mut sinks: Vec<FileSink> = single.map(|path| sink(&format!("new/folder/{path}"))).collect();
     sinks.push(FileSink { json_options: JsonOptions { indent: Some(2), ..JsonOptions::default() }, ..sink("a.json") });
-    for path in ["a.jsonl", "a.json", "a.csv.gz", "a.parquet", "a.xlsx"] {
+    for path in ["a.jsonl", "a.json", "a.csv.gz", "a.parquet", "a.xlsx", "a.xml"] {
         sinks.push(FileSink { max_rows_per_file: Some(3.try_into().unwrap()), ..sink(path) });
         sinks.push(FileSink { partition_by: vec!["kind".into()], ..sink(path) });
     }
@@ -137,6 +150,7 @@ pub(super) fn read_back(config: &FileSink, root: &Path) -> Vec<Value> {
             "json" => serde_json::from_slice(&bytes).unwrap(),
             "csv" => read_csv(&bytes, b','),
             "tsv" => read_csv(&bytes, b'\t'),
+            "xml" => read_xml(&bytes),
             "parquet" => read_parquet(bytes),
             "xlsx" => read_excel(bytes),
             _ => panic!("{path} is a stray file"),
@@ -186,14 +200,51 @@ fn read_csv(text: &[u8], delimiter: u8) -> Vec<Value> {
     let header = records.remove(0);
     let typed = |(name, text): (&Option<String>, Option<String>)| {
         let name = name.clone().unwrap();
-        let value = match (schema().field_with_name(&name).unwrap().data_type(), text) {
-            (_, None) => Value::Null,
-            (DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..), Some(text)) => Value::from(text),
-            (_, Some(text)) => serde_json::from_str(&text).unwrap(),
-        };
+        let value = typed(&name, text);
         (name, value)
     };
     records.into_iter().map(|record| Value::Object(header.iter().zip(record).map(typed).collect())).collect()
+}
+
+fn read_xml(text: &[u8]) -> Vec<Value> {
+    use quick_xml::events::Event;
+    let mut reader = quick_xml::Reader::from_str(std::str::from_utf8(text).unwrap());
+    let (mut rows, mut path, mut text) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Start(tag) => {
+                path.push(tag.name().0.to_owned());
+                text.clear();
+                if path.len() == 2 {
+                    rows.push(Value::Object(serde_json::Map::new()));
+                }
+            }
+            Event::Text(piece) => text.push_str(&piece.xml10_content()),
+            Event::GeneralRef(name) => match name.resolve_char_ref().unwrap() {
+                Some(letter) => text.push(letter),
+                None => text.push_str(quick_xml::escape::resolve_xml_entity(&name.xml10_content()).unwrap()),
+            },
+            Event::End(_) => {
+                let name = path.pop().unwrap();
+                if let ["records", "record"] = *path.iter().map(String::as_str).collect::<Vec<_>>() {
+                    rows.last_mut().unwrap()[&name] = typed(&name, Some(text.clone()));
+                }
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert!(path.is_empty(), "the document is open");
+    rows
+}
+
+/// A value of a format of texts; no text is null.
+fn typed(name: &str, text: Option<String>) -> Value {
+    match (schema().field_with_name(name).unwrap().data_type(), text) {
+        (_, None) => Value::Null,
+        (DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..), Some(text)) => Value::from(text),
+        (_, Some(text)) => serde_json::from_str(&text).unwrap(),
+    }
 }
 
 fn read_parquet(bytes: Vec<u8>) -> Vec<Value> {

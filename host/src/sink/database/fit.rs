@@ -386,8 +386,8 @@ fn without_nul(column: &ArrayRef) -> Option<BooleanBuffer> {
 fn strange(column: &ArrayRef, dialect: Dialect) -> Option<BooleanBuffer> {
     let holds = |value: f64| match dialect {
         Dialect::Sqlite => !value.is_nan(),
-        Dialect::Mysql => value.is_finite(),
-        _ => true,
+        Dialect::Mysql | Dialect::Mssql | Dialect::Oracle => value.is_finite(),
+        Dialect::Postgres => true,
     };
     let value = |index: usize| match column.data_type() {
         DataType::Float32 => f64::from(column.as_primitive::<Float32Type>().value(index)),

@@ -113,8 +113,8 @@ impl Sink for TableSink {
             }
         }
         let dialect = self.config.connection_string.dialect;
-        // What changes a table's columns ends a transaction of MySQL.
-        if dialect != Dialect::Mysql {
+        // What changes a table's columns ends a transaction of MySQL and of Oracle.
+        if !matches!(dialect, Dialect::Mysql | Dialect::Oracle) {
             session.transaction()?;
         }
         let shape = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Load)?;

@@ -154,7 +154,8 @@ fn check_names(table: &Table, schema: &Schema) -> Result<()> {
     let most = match table.dialect {
         Dialect::Postgres => 63,
         Dialect::Mysql => 64,
-        _ => usize::MAX,
+        Dialect::Mssql | Dialect::Oracle => 128,
+        Dialect::Sqlite => usize::MAX,
     };
     let names = [&table.name].into_iter().chain(schema.fields().iter().map(|field| field.name()));
     for name in names {
@@ -215,7 +216,7 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
     if doing == Doing::Load {
         check_alike(backend, table)?;
         let failed = |said: Said| said.error(format!("cannot create the table `{}`", table.shown()));
-        let undoes = dialect != Dialect::Mysql;
+        let undoes = matches!(dialect, Dialect::Postgres | Dialect::Sqlite);
         if undoes {
             backend.execute("SAVEPOINT etl_host_create").map_err(failed)?;
         }
@@ -301,7 +302,8 @@ fn evolve(
             }
             None if policy == SchemaEvolution::Evolve => {
                 let declared = Holds::declare(dialect, kind, sink.key().contains(name));
-                changes.push((format!("ADD COLUMN {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
+                let add = if dialect.is_odbc() { "ADD" } else { "ADD COLUMN" };
+                changes.push((format!("{add} {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
             }
             None => {}
             Some(column) => {
