@@ -54,7 +54,7 @@ fn columns_stay_as_narrow_as_they_are_where_all_values_fit() {
         if place.kind() != Kind::Sqlite {
             let rows: String = (0..150_000).map(|row| format!("{row},{},0.5\n", if row == 149_999 { 40_000 } else { 1 })).collect();
             let answer = pipeline(&format!("id,s,r\n{rows}"), &place, "write_method: insert\n").answer(&["run"]);
-            assert!(answer.code == 0 && answer.stderr.contains("wider"), "{answer:?}");
+            assert!(answer.code == 0 && answer.stderr.contains("wide"), "{answer:?}");
             let wide = if place.kind() == Kind::Postgres { "150001|40000\n" } else { "150000|2\n" };
             // MariaDB would commit what is written before it changed the table.
             assert_eq!(place.sql("SELECT count(*), max(s) FROM orders"), wide, "{:?}", place.kind());

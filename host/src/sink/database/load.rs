@@ -184,11 +184,16 @@ impl Sink for TableSink {
             undone.map_err(|said| said.error("cannot undo what was not committed"))?;
         }
         // That of a mark is for whoever asks later.
-        if self.marked || !self.by_checkpoint.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            self.tokens.remove(session.backend.as_mut(), &self.run_id)
+        if self.marked {
+            return Ok(());
         }
+        // A run that keeps none may have no right to look for one, or would wait once more.
+        let mut left =
+            || !self.stopped.load(Ordering::Relaxed) && matches!(self.tokens.find(session.backend.as_mut(), &self.run_id), Ok(Some(_)));
+        if self.by_checkpoint.load(Ordering::Relaxed) || left() {
+            self.tokens.remove(session.backend.as_mut(), &self.run_id)?;
+        }
+        Ok(())
     }
 }
 

@@ -67,7 +67,7 @@ impl File {
     fn connect(opened: rusqlite::Result<Sqlite>, path: &Path) -> Result<Self> {
         let ready = opened.and_then(|connection| {
             connection.busy_timeout(LOOK)?;
-            connection.execute_batch(&format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB}"))?;
+            connection.execute_batch("PRAGMA foreign_keys = ON")?;
             // Opening reads nothing; a file that is no database shows now. One that another process holds is waited for later.
             match connection.execute_batch("SELECT 1 FROM sqlite_schema") {
                 Err(error) if said(&error).why != Why::Busy => return Err(error),
@@ -188,6 +188,10 @@ impl Backend for File {
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
         self.patiently(|connection| connection.execute_batch(sql))?;
+        if sql.starts_with("BEGIN") {
+            // It reads the file, which nobody else holds now.
+            self.connection.execute_batch(&format!("PRAGMA cache_size = -{CACHE_KIB}")).map_err(|error| said(&error))?;
+        }
         Ok(self.connection.changes())
     }
 
