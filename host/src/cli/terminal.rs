@@ -231,13 +231,19 @@ pub(super) fn summary(report: &RunReport) -> String {
         text.push_str(&line);
         text.push('\n');
     };
+    let unpublished = report.output.published.iter().any(|done| done.error.is_some());
     let status = match report.status {
         _ if !report.transformers.is_empty() => &transformers::word(report),
         Status::Success => "success",
+        Status::PartialSuccess if report.rows.crashed == 0 && unpublished => {
+            "partial success: the rows are loaded, but not all that depends on them is up to date"
+        }
         Status::PartialSuccess => "partial success: transforms crashed on rows, see the dead letters",
         Status::Failed if report.quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) => {
             "failed: the data is not good enough, nothing was written"
         }
+        // Whoever took this for a load that failed would load the rows twice.
+        Status::Failed if unpublished => "failed: the rows are loaded, but what depends on them is not up to date",
         Status::Failed => "failed: nothing was written",
         Status::Running => "running",
         Status::Interrupted => "interrupted: it can be gone on with",

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -41,6 +43,26 @@ pub fn wait<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+/// As [`wait`], unless it is told to stop before the future is ready: then there is none.
+pub fn wait_unless<F: Future>(stopped: &AtomicBool, future: F) -> Option<F::Output> {
+    let _entered = runtime().enter();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        if stopped.load(Ordering::Relaxed) {
+            return None;
+        }
+        thread::park_timeout(LOOK);
+    }
+}
+
+/// How often somebody who waits looks whether to go on.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Starts a future that goes on whether or not somebody waits for it.
 pub(super) fn spawn<F>(future: F) -> JoinHandle<F::Output>

@@ -42,6 +42,9 @@ const CHUNKS_AHEAD: usize = 2;
 /// Time between two looks at the memory and the time that a run takes.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often is looked whether a sink lets the run wait beyond its end.
+const WATCH: Duration = Duration::from_millis(100);
+
 /// Bits of a batch's number within its split. The split stands above them, so that stages see numbers that are unique in the run.
 pub(super) const SEQUENCE_BITS: u32 = 40;
 
@@ -114,8 +117,29 @@ pub(super) struct Seconds {
     pub(super) load: f64,
 }
 
-/// Runs one split, from its start or from where a checkpoint says that it was.
+/// Runs one split, from its start or from where a checkpoint says that it was; a sink that lets it wait is told when the run is to end.
 pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reached>, watcher: &mut dyn Watcher) -> Result<SplitReport> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watching = thread::Builder::new().name("etl-watch".into()).spawn_scoped(scope, || {
+            while !over.load(Ordering::Relaxed) {
+                let stopped = context.marks.is_none() && context.stop.load(Ordering::Relaxed);
+                if stopped || context.deadline.check().is_err() {
+                    return context.sink.stop();
+                }
+                thread::park_timeout(WATCH);
+            }
+        });
+        let watching = watching.map_err(|error| Error::outside("starting a thread").because(error))?;
+        let report = read_and_load(context, split, from, watcher);
+        over.store(true, Ordering::Relaxed);
+        watching.thread().unpark();
+        // It was its time that ended it, whatever it waited for.
+        report.map_err(|error| context.deadline.check().err().unwrap_or(error))
+    })
+}
+
+fn read_and_load(context: &Context<'_>, split: &Split, from: Option<&Reached>, watcher: &mut dyn Watcher) -> Result<SplitReport> {
     let encode: OnceLock<Arc<dyn Encode>> = OnceLock::new();
     let mut appender = Appender { context, split, load: None, encode: &encode, spool: None };
     if let Some(staged) = from.and_then(|from| from.staged.as_ref()) {

@@ -147,6 +147,9 @@ pub trait Sink: Send + Sync {
     /// or goes on behind what a flush put on disk; what was staged after that is forgotten.
     fn begin(&self, split: usize, schema: SchemaRef, from: Option<&Flushed>) -> Result<Box<dyn Load>>;
 
+    /// Ends whatever is waited for; called from any thread, once a run is to end with nothing written.
+    fn stop(&self) {}
+
     /// Keeps what is staged when the process ends before the run does, for as long as the file `while_there` is there.
     fn keep(&self, while_there: &Path) -> Result<()>;
 

@@ -52,10 +52,10 @@ fn columns_stay_as_narrow_as_they_are_where_all_values_fit() {
         assert_eq!(place.sql(types), before, "{:?}", place.kind());
         // It is widened once a value needs it, and that is told.
         if place.kind() != Kind::Sqlite {
-            let rows: String = (0..60_000).map(|row| format!("{row},{},0.5\n", if row == 59_999 { 40_000 } else { 1 })).collect();
+            let rows: String = (0..150_000).map(|row| format!("{row},{},0.5\n", if row == 149_999 { 40_000 } else { 1 })).collect();
             let answer = pipeline(&format!("id,s,r\n{rows}"), &place, "write_method: insert\n").answer(&["run"]);
-            assert!(answer.code == 0 && answer.stderr.contains("wider"), "{answer:?}");
-            let wide = if place.kind() == Kind::Postgres { "60001|40000\n" } else { "60000|2\n" };
+            assert!(answer.code == 0 && answer.stderr.contains("wide"), "{answer:?}");
+            let wide = if place.kind() == Kind::Postgres { "150001|40000\n" } else { "150000|2\n" };
             // MariaDB would commit what is written before it changed the table.
             assert_eq!(place.sql("SELECT count(*), max(s) FROM orders"), wide, "{:?}", place.kind());
         }
@@ -93,6 +93,7 @@ fn numbers_that_sqlite_would_make_floats_of_keep_their_digits_or_are_refused() {
         assert_eq!(place.sql("SELECT * FROM orders ORDER BY id"), "4|123456789012.25|9223372036854775807|0.1\n5|0.1|1000|-2\n");
         assert_eq!(letters(&pipeline).iter().map(|(row, ..)| *row).collect::<Vec<_>>(), [1, 2, 3]);
         let decimal = super::pipeline("id,price\n1,123456789012345678.01\n2,2.50\n", &place, "write_method: insert\n")
+            .with("extract.yaml", "path: in.csv\nschema: {price: str}\n")
             .with("transform.yaml", "convert: {price: 'decimal(20,2)'}\n");
         decimal.run(0);
         assert_eq!(letters(&decimal).len(), 1);

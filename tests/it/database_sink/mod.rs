@@ -11,6 +11,7 @@ mod refused;
 mod strange;
 mod tables;
 mod through;
+mod told;
 
 use place::{Kind, Place, every};
 

@@ -57,10 +57,15 @@ impl Chunk {
     }
 
     /// Refuses a row.
-    pub(super) fn refuse(&self, mut row: usize, code: &str, message: String, field: Option<String>) -> Option<Reject> {
+    pub(super) fn refuse(&self, row: usize, code: &str, message: String, field: Option<String>) -> Option<Reject> {
+        self.place(row).map(|(fitted, row)| fitted.refuse(row, code, message, field))
+    }
+
+    /// Where a row stands.
+    pub(super) fn place(&self, mut row: usize) -> Option<(&Fitted, usize)> {
         for fitted in &self.fitted {
             if row < fitted.rows() {
-                return Some(fitted.refuse(row, code, message, field));
+                return Some((fitted, row));
             }
             row -= fitted.rows();
         }

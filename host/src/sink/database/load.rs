@@ -15,7 +15,7 @@ use super::said::Why;
 use super::session::{Session, Shared};
 use super::target::{Doing, prepare, widen};
 use super::tokens::Tokens;
-use super::{Backend, Counts, Shape, TableMark, check, connect};
+use super::{Backend, Counts, Shape, Stopped, TableMark, check, connect};
 use crate::batch::{Reason, Reject};
 use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
 use crate::crash;
@@ -35,21 +35,24 @@ pub(in crate::sink) struct TableSink {
     by_checkpoint: AtomicBool,
     /// Whether a commit leaves a token.
     marked: bool,
+    stopped: Stopped,
 }
 
 impl TableSink {
     /// Connects.
     pub(in crate::sink) fn open(config: &DatabaseSink, root: &Path, run: &RunName, mark: Option<&TableMark>) -> Result<Self> {
         check(config)?;
+        let stopped = Stopped::default();
         let begin = if config.connection_string.dialect == Dialect::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         let sink = Self {
             config: config.clone(),
             root: root.to_owned(),
             run_id: mark.map_or_else(|| run.run_id.clone(), |mark| mark.token.clone()),
-            session: Shared::new(connect(config, root, Doing::Load)?, begin),
+            session: Shared::new(connect(config, root, Doing::Load, &stopped)?, begin),
             tokens: Tokens::of(config),
             by_checkpoint: AtomicBool::new(false),
             marked: mark.is_some(),
+            stopped,
         };
         if sink.marked {
             sink.tokens.create(sink.session.lock().backend.as_mut())?;
@@ -79,7 +82,7 @@ impl TableSink {
             return Err(error);
         }
         // The answer may be lost and the work done: the token tells, on another connection.
-        let mut fresh = connect(&self.config, &self.root, Doing::Load).map_err(|_| error)?;
+        let mut fresh = connect(&self.config, &self.root, Doing::Load, &Stopped::default()).map_err(|_| error)?;
         let found = self.tokens.find(fresh.as_mut(), &self.run_id)?;
         session.backend = fresh;
         if found == Some(token) {
@@ -126,6 +129,10 @@ impl Sink for TableSink {
         Ok(Box::new(TableLoad { split, schema, session: self.session.clone(), encode, shape, widened, narrow }))
     }
 
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
     fn keep(&self, _while_there: &Path) -> Result<()> {
         self.by_checkpoint.store(true, Ordering::Relaxed);
         self.tokens.create(self.session.lock().backend.as_mut())
@@ -168,15 +175,25 @@ impl Sink for TableSink {
 
     fn abort(&self) -> Result<()> {
         let mut session = self.session.lock();
-        let undone = session.rollback();
-        if undone.as_ref().is_err_and(|said| said.why == Why::Lost) {
+        // A connection that was left while it waited answers nobody any more.
+        let undone = if self.stopped.load(Ordering::Relaxed) { Ok(()) } else { session.rollback() };
+        if self.stopped.load(Ordering::Relaxed) || undone.as_ref().is_err_and(|said| said.why == Why::Lost) {
             // The server undoes what was on a connection that is gone.
-            session.backend = connect(&self.config, &self.root, Doing::Load)?;
+            session.backend = connect(&self.config, &self.root, Doing::Load, &Stopped::default())?;
         } else {
             undone.map_err(|said| said.error("cannot undo what was not committed"))?;
         }
         // That of a mark is for whoever asks later.
-        if self.marked { Ok(()) } else { self.tokens.remove(session.backend.as_mut(), &self.run_id) }
+        if self.marked {
+            return Ok(());
+        }
+        // A run that keeps none may have no right to look for one, or would wait once more.
+        let mut left =
+            || !self.stopped.load(Ordering::Relaxed) && matches!(self.tokens.find(session.backend.as_mut(), &self.run_id), Ok(Some(_)));
+        if self.by_checkpoint.load(Ordering::Relaxed) || left() {
+            self.tokens.remove(session.backend.as_mut(), &self.run_id)?;
+        }
+        Ok(())
     }
 }
 
@@ -298,7 +315,7 @@ impl Rehearsal {
     /// Connects.
     pub(in crate::sink) fn open(config: &DatabaseSink, root: &Path) -> Result<Self> {
         check(config)?;
-        Ok(Self { config: config.clone(), session: Shared::new(connect(config, root, Doing::Rehearse)?, "BEGIN") })
+        Ok(Self { config: config.clone(), session: Shared::new(connect(config, root, Doing::Rehearse, &Stopped::default())?, "BEGIN") })
     }
 }
 

@@ -29,12 +29,14 @@ pub(super) use load::{Rehearsal, TableSink};
 pub use tokens::TableMark;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use self::columns::{Column, Table, quoted};
 use self::fit::Fit;
-use self::said::Said;
+use self::said::{Said, Why};
 use self::target::Doing;
 use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
 use crate::error::{Error, Result};
@@ -109,14 +111,22 @@ impl Counts {
     }
 }
 
+/// Whether the run was told to stop while a database let it wait.
+type Stopped = Arc<AtomicBool>;
+
+/// What is said then.
+fn stopped_waiting() -> Said {
+    Said::new(Why::Stopped, "stopped while the database let us wait")
+}
+
 /// Connects; a database in a file is made only where it is to be written.
-fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Backend>> {
+fn connect(sink: &DatabaseSink, root: &Path, doing: Doing, stopped: &Stopped) -> Result<Box<dyn Backend>> {
     let (connection, tunnel) = (&sink.connection_string, sink.ssh_tunnel.as_ref());
     Ok(match connection.dialect {
-        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, tunnel, root)?),
-        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root)?),
+        Dialect::Postgres => Box::new(postgres::Postgres::connect(connection, tunnel, root, stopped)?),
+        Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root, stopped)?),
         Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
-        Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
+        Dialect::Sqlite => Box::new(sqlite::File::open(connection, root, stopped)?),
         #[cfg(feature = "odbc")]
         Dialect::Mssql | Dialect::Oracle => Box::new(odbc::Odbc::connect(connection, tunnel, root)?),
         #[cfg(not(feature = "odbc"))]
@@ -147,6 +157,22 @@ pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
         );
     }
     publish::check(sink)?;
+    if sink.write_method.is_none() && sink.primary_key.0.is_empty() && !sink.unique_constraints.0.is_empty() {
+        return Err(Error::config(
+            "`unique_constraints` is given, but neither `primary_key` nor `write_method`, so that rows would only be added",
+        )
+        .hint("write `write_method: upsert` to change the rows that are there, or `insert` to add them"));
+    }
+    if sink.update_columns.is_some() && !matches!(method, WriteMethod::Upsert | WriteMethod::Update) {
+        return Err(Error::config(format!("`update_columns` is given, but `write_method: {}` changes no columns", method.name()))
+            .hint("leave it out, or write `write_method: upsert` or `update`"));
+    }
+    if let Some(schema) = &sink.schema_name
+        && sink.table.strip_prefix(schema.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    {
+        return Err(Error::config(format!("`schema_name` is `{schema}`, and `table` says so once more: `{}`", sink.table))
+            .hint("leave one of the two out"));
+    }
     if sink.key().is_empty() && matches!(method, WriteMethod::Upsert | WriteMethod::Replace | WriteMethod::Update | WriteMethod::Delete) {
         return Err(Error::config(format!(
             "`write_method: {}` needs to know which rows are the same, but there is no `primary_key`",

@@ -8,15 +8,15 @@ use sqlx::{Arguments, AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::encode::Chunk;
-use super::narrow::narrow;
+use super::narrow::{narrow, once_more};
 use super::said::{Said, Why, by_sqlstate};
 use super::values::{Value, Values};
-use super::{Backend, Counts, Shape, Written};
+use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::{Error, Result};
 use crate::remote::Tunnel;
 use crate::remote::database::{Connected, connect};
-use crate::remote::wait;
+use crate::remote::{wait, wait_unless};
 
 /// How every session is set up: nothing is bent to fit, and a lock is waited for one minute.
 const SETUP: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
@@ -30,13 +30,14 @@ const MOST_ROWS: usize = 512;
 pub(super) struct Mysql {
     connection: MySqlConnection,
     tunnel: Option<Tunnel>,
+    stopped: Stopped,
 }
 
 impl Mysql {
-    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
+    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path, stopped: &Stopped) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Mysql(mysql) = connected else { return Err(Error::bug("another database answered")) };
-        let mut backend = Self { connection: mysql, tunnel };
+        let mut backend = Self { connection: mysql, tunnel, stopped: stopped.clone() };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         Ok(backend)
     }
@@ -60,7 +61,8 @@ impl Mysql {
         }
         // Statements for a full piece come again and again; others seldom do.
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(rows.len() == 1 || rows.len() == MOST_ROWS);
-        wait(query.execute(&mut self.connection))
+        wait_unless(&self.stopped, query.execute(&mut self.connection))
+            .ok_or_else(stopped_waiting)?
             .map(|done| done.rows_affected())
             .map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
@@ -197,12 +199,15 @@ impl Backend for Mysql {
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
-        let done = wait(self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned()))));
+        let work = self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned())));
+        // What became of a commit must be known.
+        let done = if sql == "COMMIT" { wait(work) } else { wait_unless(&self.stopped, work).ok_or_else(stopped_waiting)? };
         done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+        let rows = wait_unless(&self.stopped, self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+            .ok_or_else(stopped_waiting)?
             .map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &MySqlRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
@@ -225,7 +230,7 @@ impl Backend for Mysql {
         let (mut counts, mut refused) = (Counts::default(), Vec::new());
         let mut first = 0;
         for piece in rows.chunks(most) {
-            let found = narrow(piece.len(), &mut |range: Range<usize>| {
+            let mut attempt = |range: Range<usize>| {
                 if undoes {
                     self.execute("SAVEPOINT etl_host")?;
                 }
@@ -235,7 +240,11 @@ impl Backend for Mysql {
                 }
                 counts.add(&written?);
                 Ok(())
-            })?;
+            };
+            let mut found = narrow(piece.len(), &mut attempt)?;
+            if matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad) {
+                found = once_more(found, &mut attempt)?;
+            }
             refused.extend(found.into_iter().map(|(row, said)| (first + row, said)));
             first += piece.len();
         }

@@ -50,6 +50,30 @@ pub(super) fn narrow(rows: usize, attempt: &mut dyn FnMut(Range<usize>) -> Resul
     Ok(refused)
 }
 
+/// Sends refused rows once more that named a row which may have come behind them, until none is taken any more.
+pub(super) fn once_more(
+    mut refused: Vec<(usize, Said)>,
+    attempt: &mut dyn FnMut(Range<usize>) -> Result<(), Said>,
+) -> Result<Vec<(usize, Said)>, Said> {
+    loop {
+        let (before, mut left) = (refused.len(), Vec::new());
+        for (row, said) in refused {
+            match if said.why == ORPHAN { attempt(row..row + 1) } else { Err(said) } {
+                Ok(()) => {}
+                Err(said) if matches!(said.why, Why::Row(_)) => left.push((row, said)),
+                Err(said) => return Err(said),
+            }
+        }
+        if left.len() == before {
+            return Ok(left);
+        }
+        refused = left;
+    }
+}
+
+/// What a row is told whose parent is not there.
+const ORPHAN: Why = Why::Row("foreign_key_violation");
+
 #[cfg(test)]
 mod tests {
     use super::*;

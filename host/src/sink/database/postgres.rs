@@ -8,14 +8,14 @@ use sqlx::{AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::encode::Chunk;
-use super::narrow::narrow;
+use super::narrow::{narrow, once_more};
 use super::said::{Said, Why, by_sqlstate};
-use super::{Backend, Counts, Shape, Written};
+use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
 use crate::remote::Tunnel;
 use crate::remote::database::{Connected, connect};
-use crate::remote::wait;
+use crate::remote::{wait, wait_unless};
 
 /// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
 const SETUP: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
@@ -29,6 +29,7 @@ const ROW: &str = "etl_host_row";
 pub(super) struct Postgres {
     connection: PgConnection,
     tunnel: Option<Tunnel>,
+    stopped: Stopped,
     /// Whether the temporary table is there.
     staging: bool,
     savepoint: Savepoint,
@@ -45,24 +46,27 @@ enum Savepoint {
 }
 
 impl Postgres {
-    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
+    pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path, stopped: &Stopped) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend = Self { connection: pg, tunnel, staging: false, savepoint: Savepoint::Absent };
+        let mut backend = Self { connection: pg, tunnel, stopped: stopped.clone(), staging: false, savepoint: Savepoint::Absent };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
+        // Whoever waits for a lock and has gone is looked for; older servers do not know this.
+        let _ = backend.execute("SET client_connection_check_interval = '2s'");
         Ok(backend)
     }
 
     /// Copies lines, all or nothing as far as the caller's savepoint goes; answers the rows that are there for them.
     fn copy(&mut self, into: &str, relation: &str, table: &str, lines: &[u8]) -> Result<u64, Said> {
         let connection = &mut self.connection;
-        let copied = wait(async {
+        let copied = wait_unless(&self.stopped, async {
             let mut copy = connection.copy_in_raw(into).await?;
             for piece in lines.chunks(1 << 16) {
                 copy.send(piece).await?;
             }
             copy.finish().await
         });
+        let copied = copied.ok_or_else(stopped_waiting)?;
         copied.map_err(|error| {
             let row = told_row(&error, relation);
             let said = said(&error).through(self.tunnel.as_ref());
@@ -113,11 +117,12 @@ impl Postgres {
     fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
         let mut inserted = 0;
-        let refused = narrow(chunk.rows, &mut |rows| {
+        let mut attempt = |rows: Range<usize>| {
             // A trigger may leave a row out.
             inserted += self.attempt(|backend| backend.copy(&into, &shape.table.name, &shape.table.name, chunk.lines(rows)))?;
             Ok(())
-        })?;
+        };
+        let refused = once_more(narrow(chunk.rows, &mut attempt)?, &mut attempt)?;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
     }
 
@@ -128,7 +133,7 @@ impl Postgres {
             self.attempt(|backend| backend.copy(&into, STAGE, &shape.table.name, chunk.lines(rows))).map(drop)
         })?;
         let mut counts = Counts::default();
-        let later = narrow(chunk.rows, &mut |rows| {
+        let mut attempt = |rows: Range<usize>| {
             let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
             // Keys that differ as texts may be equal to the database.
             let merged = match merged {
@@ -137,8 +142,10 @@ impl Postgres {
             };
             counts.add(&merged?);
             Ok(())
-        })?;
-        refused.extend(later);
+        };
+        let later = narrow(chunk.rows, &mut attempt)?;
+        // Behind a later row with its key an earlier one would win.
+        refused.extend(if chunk.repeats { later } else { once_more(later, &mut attempt)? });
         refused.sort_by_key(|(row, _)| *row);
         Ok(Written { counts, refused })
     }
@@ -250,12 +257,15 @@ impl Backend for Postgres {
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
-        let done = wait(self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned()))));
+        let work = self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned())));
+        // What became of a commit must be known.
+        let done = if sql == "COMMIT" { wait(work) } else { wait_unless(&self.stopped, work).ok_or_else(stopped_waiting)? };
         done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait(self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+        let rows = wait_unless(&self.stopped, self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+            .ok_or_else(stopped_waiting)?
             .map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &sqlx::postgres::PgRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))

@@ -24,6 +24,8 @@ pub(super) enum Why {
     Lost,
     /// Somebody else holds what is needed.
     Busy,
+    /// The run is to end, and is not to wait.
+    Stopped,
     /// We may not.
     Denied,
     /// What is asked cannot be: a name that is not there, SQL that is none, a view where it takes a table.
@@ -57,7 +59,8 @@ impl Said {
             Why::Lost => {
                 error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was")
             }
-            Why::Busy => error.hint("another session holds the table: try again once it has ended"),
+            Why::Busy => error.hint("another session holds the table, or has cancelled this one: try again once it has ended"),
+            Why::Stopped => error.given_up(),
             Why::Denied => error.hint("grant the user what it needs, or name another user in `connection_string`"),
             Why::Asked => Error::config(error.to_string()).because(anyhow::anyhow!("{message}")),
             Why::Other => error,

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::hooks::Action;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
@@ -14,15 +14,19 @@ use rusqlite::{Connection as Sqlite, OpenFlags, Statement};
 
 use super::columns::{Column, Holds, Table, literal, quote};
 use super::encode::Chunk;
+use super::narrow::once_more;
 use super::said::{Said, Why};
 use super::values::{Value, Values};
-use super::{Backend, Counts, Shape, Written};
+use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, WriteMethod};
 use crate::error::{Context, Error, Result};
 use crate::remote::database::sqlite_file;
 
 /// How long another process is waited for that is writing.
 const BUSY: Duration = Duration::from_secs(60);
+
+/// How long it is waited for at once.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Pages that are kept in memory, in KiB: rows whose keys are not in order come to pages all over the file.
 const CACHE_KIB: u32 = 64 << 10;
@@ -31,6 +35,7 @@ const CACHE_KIB: u32 = 64 << 10;
 pub(super) struct File {
     connection: Sqlite,
     tally: Arc<Tally>,
+    stopped: Stopped,
 }
 
 /// Rows that were changed, as SQLite tells while it does it.
@@ -43,12 +48,13 @@ struct Tally {
 
 impl File {
     /// Opens the file, and makes it where it is missing.
-    pub(super) fn open(connection: &Connection, root: &Path) -> Result<Self> {
+    pub(super) fn open(connection: &Connection, root: &Path, stopped: &Stopped) -> Result<Self> {
         let path = sqlite_file(connection, root)?;
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).outside(|| format!("cannot create the folder `{}`", folder.display()))?;
         }
-        Self::connect(Sqlite::open_with_flags(&path, FLAGS | OpenFlags::SQLITE_OPEN_CREATE), &path)
+        let opened = Sqlite::open_with_flags(&path, FLAGS | OpenFlags::SQLITE_OPEN_CREATE);
+        Ok(Self { stopped: stopped.clone(), ..Self::connect(opened, &path)? })
     }
 
     /// Opens the file where it is there; else a database in memory, which has no table either.
@@ -60,10 +66,13 @@ impl File {
 
     fn connect(opened: rusqlite::Result<Sqlite>, path: &Path) -> Result<Self> {
         let ready = opened.and_then(|connection| {
-            connection.busy_timeout(BUSY)?;
-            // Opening reads nothing; a file that is no database shows now.
-            connection
-                .execute_batch(&format!("PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB}; SELECT 1 FROM sqlite_schema"))?;
+            connection.busy_timeout(LOOK)?;
+            connection.execute_batch("PRAGMA foreign_keys = ON")?;
+            // Opening reads nothing; a file that is no database shows now. One that another process holds is waited for later.
+            match connection.execute_batch("SELECT 1 FROM sqlite_schema") {
+                Err(error) if said(&error).why != Why::Busy => return Err(error),
+                _ => {}
+            }
             let tally = Arc::new(Tally::default());
             let counts = tally.clone();
             connection.update_hook(Some(move |action, _: &str, _: &str, _| {
@@ -74,9 +83,23 @@ impl File {
                 }
                 .fetch_add(1, Ordering::Relaxed);
             }))?;
-            Ok(Self { connection, tally })
+            Ok(Self { connection, tally, stopped: Stopped::default() })
         });
         ready.map_err(|error| said(&error).error(format!("cannot open the database `{}`", path.display())))
+    }
+
+    /// Does what another process may let wait, until that is told to stop.
+    fn patiently<T>(&self, work: impl Fn(&Sqlite) -> rusqlite::Result<T>) -> Result<T, Said> {
+        let began = Instant::now();
+        loop {
+            match work(&self.connection).map_err(|error| said(&error)) {
+                Err(Said { why: Why::Busy, .. }) if began.elapsed() < BUSY => {}
+                done => return done,
+            }
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(stopped_waiting());
+            }
+        }
     }
 
     /// Where the tables of triggers count too, what is told may be more than the rows that were sent.
@@ -164,13 +187,17 @@ impl Backend for File {
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
-        self.connection.execute_batch(sql).map_err(|error| said(&error))?;
+        self.patiently(|connection| connection.execute_batch(sql))?;
+        if sql.starts_with("BEGIN") {
+            // It reads the file, which nobody else holds now.
+            self.connection.execute_batch(&format!("PRAGMA cache_size = -{CACHE_KIB}")).map_err(|error| said(&error))?;
+        }
         Ok(self.connection.changes())
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let read = || -> rusqlite::Result<Vec<Vec<Option<String>>>> {
-            let mut statement = self.connection.prepare(sql)?;
+        let read = |connection: &Sqlite| -> rusqlite::Result<Vec<Vec<Option<String>>>> {
+            let mut statement = connection.prepare(sql)?;
             let columns = statement.column_count();
             let mut rows = statement.query(())?;
             let mut all = Vec::new();
@@ -187,29 +214,41 @@ impl Backend for File {
             }
             Ok(all)
         };
-        read().map_err(|error| said(&error))
+        self.patiently(read)
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         self.counted();
-        let refused = self.write_rows(shape, chunk)?;
-        let mut counts = self.counted();
-        if counts == Counts::default() && !matches!(shape.method, WriteMethod::Update | WriteMethod::Delete) {
-            // Of a table without row ids nothing is told.
-            counts.inserted = (chunk.rows - refused.len()) as u64;
+        let (refused, changed) = self.write_rows(shape, chunk)?;
+        let mut counts = Counts::default();
+        match (shape.method, changed.as_slice()) {
+            (WriteMethod::Upsert, [changed]) => {
+                counts = self.counted();
+                if counts == Counts::default() {
+                    // Of a table without row ids nothing is told.
+                    counts.inserted = *changed;
+                }
+            }
+            (WriteMethod::Replace, [deleted, inserted]) => (counts.deleted, counts.inserted) = (*deleted, *inserted),
+            (WriteMethod::Update, [updated]) => counts.updated = *updated,
+            (WriteMethod::Delete, [deleted]) => counts.deleted = *deleted,
+            (_, changed) => counts.inserted = changed.iter().sum(),
         }
         Ok(Written { counts, refused })
     }
 }
 
 impl File {
-    fn write_rows(&self, shape: &Shape, chunk: &Chunk) -> Result<Vec<(usize, Said)>, Said> {
+    /// Answers the rows that are refused, and for each statement the rows that it changed.
+    fn write_rows(&self, shape: &Shape, chunk: &Chunk) -> Result<(Vec<(usize, Said)>, Vec<u64>), Said> {
         let fail = |error: rusqlite::Error| said(&error);
         let prepare = |(sql, places): (String, Vec<usize>)| Ok((self.connection.prepare(&sql).map_err(fail)?, places));
         let mut prepared = statements(shape).into_iter().map(prepare).collect::<Result<Vec<(Statement<'_>, Vec<usize>)>, Said>>()?;
         // What was deleted in the place of a row that is refused then comes back.
         let many = prepared.len() > 1;
         let (mut refused, mut first, mut room) = (Vec::new(), 0, Vec::new());
+        let mut changed = vec![0; prepared.len()];
+        let mut now = changed.clone();
         for fitted in &chunk.fitted {
             let values = Values::of(&shape.fit, fitted);
             for row in 0..fitted.rows() {
@@ -217,17 +256,21 @@ impl File {
                     self.connection.execute_batch("SAVEPOINT etl_host").map_err(fail)?;
                 }
                 let mut write = || -> rusqlite::Result<()> {
-                    for (statement, places) in &mut prepared {
+                    for ((statement, places), now) in prepared.iter_mut().zip(&mut now) {
                         for (index, place) in places.iter().enumerate() {
                             statement.raw_bind_parameter(index + 1, Bound(values[*place].get(row, &mut room)))?;
                         }
-                        statement.raw_execute()?;
+                        *now = statement.raw_execute()? as u64;
                     }
                     Ok(())
                 };
                 match write() {
-                    Ok(()) if many => self.connection.execute_batch("RELEASE etl_host").map_err(fail)?,
-                    Ok(()) => {}
+                    Ok(()) => {
+                        changed.iter_mut().zip(&now).for_each(|(all, now)| *all += now);
+                        if many {
+                            self.connection.execute_batch("RELEASE etl_host").map_err(fail)?;
+                        }
+                    }
                     Err(error) => {
                         let said = said(&error);
                         // A trigger may have undone the whole transaction.
@@ -243,7 +286,20 @@ impl File {
             }
             first += fitted.rows();
         }
-        Ok(refused)
+        if matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad) {
+            refused = once_more(refused, &mut |rows| {
+                let Some((fitted, row)) = chunk.place(rows.start) else { return Ok(()) };
+                let values = Values::of(&shape.fit, fitted);
+                for ((statement, places), changed) in prepared.iter_mut().zip(&mut changed) {
+                    for (index, place) in places.iter().enumerate() {
+                        statement.raw_bind_parameter(index + 1, Bound(values[*place].get(row, &mut room))).map_err(fail)?;
+                    }
+                    *changed += statement.raw_execute().map_err(fail)? as u64;
+                }
+                Ok(())
+            })?;
+        }
+        Ok((refused, changed))
     }
 }
 
@@ -306,6 +362,11 @@ fn said(error: &rusqlite::Error) -> Said {
 
 /// Refuses a path that no file can have.
 pub(super) fn check(connection: &Connection) -> Result<()> {
+    if let Some((_, options)) = connection.url.split_once('?') {
+        let name = options.split(['=', '&']).next().unwrap_or_default();
+        return Err(Error::config(format!("the option `{name}` of `{connection}` is not known: a file that is loaded takes none"))
+            .hint("leave out what stands behind the `?`"));
+    }
     connection.sqlite_file().map(drop).ok_or_else(|| {
         Error::config(format!("`{connection}` names no file")).hint("write `sqlite:///data.db` or `sqlite:////var/lib/data.db`")
     })

@@ -214,10 +214,29 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
     // Keys that differ stay different, whatever the database's own order of letters.
     let tail = if dialect == Dialect::Mysql { " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" } else { "" };
     if doing == Doing::Load {
-        let sql = format!("CREATE TABLE {} ({}){tail}", table.sql(), lines.join(", "));
-        backend.execute(&sql).map_err(|said| said.error(format!("cannot create the table `{}`", table.shown())))?;
-        tracing::info!(table = table.shown(), "the table was not there and was created");
-        return look(backend, table);
+        check_alike(backend, table)?;
+        let failed = |said: Said| said.error(format!("cannot create the table `{}`", table.shown()));
+        let undoes = matches!(dialect, Dialect::Postgres | Dialect::Sqlite);
+        if undoes {
+            backend.execute("SAVEPOINT etl_host_create").map_err(failed)?;
+        }
+        let done = backend.execute(&format!("CREATE TABLE {} ({}){tail}", table.sql(), lines.join(", ")));
+        if undoes {
+            let then = if done.is_ok() { "RELEASE SAVEPOINT etl_host_create" } else { "ROLLBACK TO SAVEPOINT etl_host_create" };
+            if let Err(next) = backend.execute(then) {
+                return Err(failed(done.err().unwrap_or(next)));
+            }
+        }
+        let columns = look(backend, table)?;
+        return match done {
+            Ok(_) => {
+                tracing::info!(table = table.shown(), "the table was not there and was created");
+                Ok(columns)
+            }
+            // Another run has made it in this moment.
+            Err(_) if !columns.is_empty() => Ok(columns),
+            Err(said) => Err(failed(said)),
+        };
     }
     let column = |field: &arrow_schema::FieldRef| Column {
         name: field.name().clone(),
@@ -229,6 +248,31 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         fixed: false,
     };
     Ok(schema.fields().iter().map(column).collect())
+}
+
+/// Refuses to make a table beside one whose name differs by the case of letters: it was meant.
+fn check_alike(backend: &mut dyn Backend, table: &Table) -> Result<()> {
+    let (name, dialect) = (literal(table.dialect, &table.name), table.dialect);
+    let schema = |now: &str| table.schema.as_ref().map_or_else(|| now.to_owned(), |schema| literal(dialect, schema));
+    let sql = match dialect {
+        Dialect::Postgres => format!(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = {} AND lower(c.relname) = lower({name}) AND c.relkind IN ('r', 'p', 'v', 'f')",
+            schema("current_schema()")
+        ),
+        Dialect::Mysql => format!(
+            "SELECT CAST(table_name AS CHAR) FROM information_schema.tables WHERE table_schema = {} AND lower(table_name) = lower({name})",
+            schema("DATABASE()")
+        ),
+        // Its names have no case.
+        _ => return Ok(()),
+    };
+    let found = backend.texts(&sql).map_err(|said| said.error(format!("cannot look for the table `{}`", table.shown())))?;
+    match found.first().and_then(|row| row[0].as_ref()) {
+        Some(alike) => Err(Error::config(format!("there is no table `{}`, but one `{alike}`", table.shown()))
+            .hint(format!("did you mean `table: {alike}`? names of tables are taken as they are written"))),
+        None => Ok(()),
+    }
 }
 
 /// Adds columns and widens types where the policy says so; answers whether anything was changed.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Table, quote};
 use super::said::{Said, Why};
 use super::target::{Doing, text};
-use super::{Backend, Counts, connect};
+use super::{Backend, Counts, Stopped, connect};
 use crate::config::database::{DatabaseSink, Dialect};
 use crate::error::{Error, Result};
 
@@ -177,12 +177,12 @@ impl TableMark {
     /// Whether the commit was done; one that was not can never be done later.
     pub(in crate::sink) fn is_done(&self, sink: &DatabaseSink, root: &Path) -> Result<bool> {
         self.check(sink)?;
-        Tokens::of(sink).bar(connect(sink, root, Doing::Load)?.as_mut(), &self.token)
+        Tokens::of(sink).bar(connect(sink, root, Doing::Load, &Stopped::default())?.as_mut(), &self.token)
     }
 
     pub(in crate::sink) fn remove(&self, sink: &DatabaseSink, root: &Path) -> Result<()> {
         self.check(sink)?;
-        Tokens::of(sink).remove(connect(sink, root, Doing::Load)?.as_mut(), &self.token)
+        Tokens::of(sink).remove(connect(sink, root, Doing::Load, &Stopped::default())?.as_mut(), &self.token)
     }
 
     fn check(&self, sink: &DatabaseSink) -> Result<()> {

@@ -37,6 +37,8 @@ enum Cause {
     /// Somebody else holds the file.
     Busy,
     /// The database or the way to it failed.
+    /// A column has a type that the driver does not know.
+    Strange,
     Outside,
 }
 
@@ -46,6 +48,8 @@ impl Asked<'_> {
         let database = error.as_database_error();
         let cause = match error {
             sqlx::Error::PoolTimedOut => Cause::Slow,
+            // The driver knows no multiranges.
+            sqlx::Error::ColumnDecode { .. } if error.to_string().contains("unknown type code") => Cause::Strange,
             _ => database.map_or(Cause::Outside, |error| self.cause(error)),
         };
         let near = database.and_then(|error| near(sql, error)).unwrap_or_default();
@@ -105,6 +109,10 @@ impl Asked<'_> {
             Cause::Busy => {
                 let hint = "another program writes to the file: try later, or let it use `PRAGMA journal_mode = WAL`";
                 (Fault::Outside, format!("`{title}` is locked"), Some(hint.to_owned()))
+            }
+            Cause::Strange => {
+                let hint = "write it as text in the query: `column::text AS column`; multiranges are such types";
+                (Fault::Config, format!("the query has a column of a type that cannot be read from `{title}`"), Some(hint.to_owned()))
             }
             Cause::Outside => (Fault::Outside, format!("`{title}` could not be read"), None),
         };
