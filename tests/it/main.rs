@@ -1,5 +1,6 @@
 //! Through the front door: the binary, run on real files.
 
+mod again;
 mod aggregate;
 mod architecture;
 mod artifact;
@@ -15,6 +16,7 @@ mod duckdb;
 mod evil;
 mod examples;
 mod flatten;
+mod format;
 mod grants;
 mod history;
 mod http_source;
@@ -24,6 +26,8 @@ mod list;
 mod many;
 mod modes;
 mod object;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod params;
 mod preview;
 mod progress;
@@ -33,9 +37,12 @@ mod run;
 mod server;
 mod servers;
 mod shared;
+mod stored_contract;
 mod support;
 mod templates;
 mod tls;
+mod transformers;
 mod tunnel;
 mod validate;
 mod warnings;
+mod xml;

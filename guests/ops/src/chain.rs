@@ -18,8 +18,8 @@ use crate::{Plan, Problem};
 /// Something to do with the rows of a batch.
 #[derive(Clone, Debug)]
 pub(crate) enum Instruction {
-    /// Computes a register.
-    Assign { to: Register, node: Node },
+    /// Computes a register; the name is that of its column at that step.
+    Assign { to: Register, name: String, node: Node },
     /// Computes a register, and may refuse rows.
     Convert(Conversion),
     /// Filters rows.
@@ -203,6 +203,12 @@ impl Builder<'_> {
                     self.settle(format!("{at}.add.{name}"), "expression", name, done.map(Some));
                 }
             }
+            Step::Set(fields) => {
+                for (name, value) in fields {
+                    let done = Typed::constant(value);
+                    self.settle(format!("{at}.set.{name}"), "value", name, done.map(Some));
+                }
+            }
             Step::Select(names) => self.select(at, names),
             Step::Drop(names) => self.scope.columns.retain(|column| !names.contains(&column.name)),
             Step::Filter(filter) => self.filter(at, filter),
@@ -236,7 +242,7 @@ impl Builder<'_> {
             Ok(Some(Typed { node, data_type })) => {
                 let data_type = if data_type == DataType::Null { DataType::Utf8 } else { data_type };
                 let to = self.scope.add(data_type);
-                self.instructions.push(Instruction::Assign { to, node });
+                self.instructions.push(Instruction::Assign { to, name: name.to_owned(), node });
                 self.scope.set(name, to);
             }
             Err(wrong) => {
@@ -290,7 +296,7 @@ impl Builder<'_> {
         // `keep` makes text only where there may be something to keep.
         let keeps = on_error == OnConvertError::Keep && may_fail;
         let on_error = if on_error == OnConvertError::Keep && !keeps { OnConvertError::Null } else { on_error };
-        let to = self.scope.add(if keeps { DataType::Utf8 } else { data_type.clone() });
+        let to = self.scope.add_like(from, if keeps { DataType::Utf8 } else { data_type.clone() });
         self.instructions.push(Instruction::Convert(Conversion {
             from,
             to,
@@ -360,7 +366,7 @@ impl Builder<'_> {
             let register = found.unwrap_or_else(|| {
                 let to = self.scope.add(DataType::Utf8);
                 let node = Node::Constant(arrow_array::new_null_array(&DataType::Utf8, 1));
-                self.instructions.push(Instruction::Assign { to, node });
+                self.instructions.push(Instruction::Assign { to, name: name.clone(), node });
                 to
             });
             columns.push(Named { name: name.clone(), register });

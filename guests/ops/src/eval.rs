@@ -1,6 +1,7 @@
 //! Evaluates a compiled expression over the rows of a batch.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -33,8 +34,27 @@ pub(crate) struct Frame<'a> {
     pub(crate) rows: usize,
     /// The row of the input that each came from; `None` = the same row.
     pub(crate) origins: Option<&'a [u32]>,
+    /// The rows that are still there.
+    pub(crate) alive: &'a Alive,
     /// The batch.
     pub(crate) context: &'a Context,
+    /// What functions could not read.
+    pub(crate) unread: &'a Unread,
+}
+
+/// Values that functions could not read, of rows that are still there.
+#[derive(Default)]
+pub(crate) struct Unread {
+    /// Those that became null.
+    pub(crate) nulled: Cell<u64>,
+    /// Those that stayed as they were.
+    pub(crate) kept: Cell<u64>,
+}
+
+impl Unread {
+    fn note(count: &Cell<u64>, more: usize) {
+        count.set(count.get() + more as u64);
+    }
 }
 
 /// A column, or one value that stands for every row.
@@ -88,7 +108,7 @@ fn eval(node: &Node, frame: &Frame<'_>) -> Value {
             }
             result
         }
-        Node::Call(function, node) => with(eval(node, frame), &|array| call(*function, array)),
+        Node::Call(function, node) => with(eval(node, frame), &|array| call(*function, array, frame)),
         Node::Sub(left, right) => sub(&eval(left, frame), &eval(right, frame)),
         Node::Member(node, index) => with(eval(node, frame), &|array| member(array, *index)),
         Node::Item(node, index) => with(eval(node, frame), &|array| item(array, *index)),
@@ -245,11 +265,21 @@ fn template(pieces: &[Piece], frame: &Frame<'_>) -> Value {
     Value { array: Arc::new(builder.finish(None)), constant }
 }
 
-fn call(function: Function, array: &ArrayRef) -> ArrayRef {
-    let none = Alive::all(array.len());
+fn call(function: Function, array: &ArrayRef, frame: &Frame<'_>) -> ArrayRef {
+    let all = Alive::all(array.len());
+    // Of a value that stands for every row there is one.
+    let alive = if array.len() == frame.rows { frame.alive } else { &all };
     let converted = |target: &Type| {
         let to = convert::output(array.data_type(), target).expect("the compiler has asked");
-        convert::convert(array, target, &to, &none).array
+        let converted = convert::convert(array, target, &to, alive);
+        if function != Function::Bool {
+            Unread::note(&frame.unread.nulled, converted.failures.len());
+        }
+        converted.array
+    };
+    let keeps = |(texts, kept): (StringArray, Vec<u32>)| {
+        Unread::note(&frame.unread.kept, kept.iter().filter(|row| array.is_valid(**row as usize) && alive.has(**row as usize)).count());
+        Arc::new(texts)
     };
     match function {
         Function::Lower => Arc::new(cased(array.as_string(), u8::make_ascii_lowercase, str::to_lowercase)),
@@ -270,8 +300,8 @@ fn call(function: Function, array: &ArrayRef) -> ArrayRef {
             };
             Arc::new(BooleanArray::new(bits, None))
         }
-        Function::Date => Arc::new(date_text(array)),
-        Function::Datetime => Arc::new(datetime_text(array)),
+        Function::Date => keeps(date_text(array)),
+        Function::Datetime => keeps(datetime_text(array)),
         Function::EpochMsToIso => Arc::new(epoch_text(&converted(&Type::Int))),
         other => unreachable!("`{}` is compiled to a node of its own", other.name()),
     }
@@ -313,40 +343,53 @@ fn length(array: &ArrayRef) -> Int64Array {
     (0..array.len()).map(|row| Some(if array.is_valid(row) { count(row) as i64 } else { 0 })).collect()
 }
 
-fn date_text(array: &ArrayRef) -> StringArray {
+/// The days as texts, and the rows whose text is no day and stays as it is.
+fn date_text(array: &ArrayRef) -> (StringArray, Vec<u32>) {
     match array.data_type() {
         DataType::Utf8 => {
             let array = array.as_string::<i32>();
             let mut builder = TextBuilder::new(array.len(), array.value_data().len());
-            for text in texts(array) {
+            let mut kept = Vec::new();
+            for (row, text) in texts(array).enumerate() {
                 match instant::lenient_date(text) {
                     Some(days) => format::date(builder.bytes(), days),
-                    None => builder.push(text),
+                    None => {
+                        kept.push(row as u32);
+                        builder.push(text);
+                    }
                 }
                 builder.end();
             }
-            builder.finish(array.nulls().cloned())
+            (builder.finish(array.nulls().cloned()), kept)
         }
         from => {
             let to = convert::output(from, &Type::Date).expect("days and instants become days");
-            to_text(&convert::convert(array, &Type::Date, &to, &Alive::all(array.len())).array).as_string().clone()
+            let days = convert::convert(array, &Type::Date, &to, &Alive::all(array.len())).array;
+            (to_text(&days).as_string().clone(), Vec::new())
         }
     }
 }
 
-fn datetime_text(array: &ArrayRef) -> StringArray {
+/// The times as texts, and the rows whose text is no time and stays as it is.
+fn datetime_text(array: &ArrayRef) -> (StringArray, Vec<u32>) {
+    let all = |texts| (texts, Vec::new());
     match array.data_type() {
         DataType::Utf8 => {
             let array = array.as_string::<i32>();
             let mut builder = TextBuilder::new(array.len(), array.value_data().len());
-            for text in texts(array) {
+            let mut kept = Vec::new();
+            for (row, text) in texts(array).enumerate() {
                 match instant::datetime(text) {
                     Some(instant::Written { clock, offset: None }) => format::timestamp(builder.bytes(), clock, Zone::None),
-                    _ => builder.push(text),
+                    Some(_) => builder.push(text),
+                    None => {
+                        kept.push(row as u32);
+                        builder.push(text);
+                    }
                 }
                 builder.end();
             }
-            builder.finish(array.nulls().cloned())
+            (builder.finish(array.nulls().cloned()), kept)
         }
         DataType::Date32 => {
             let days = array.as_primitive::<Date32Type>();
@@ -355,9 +398,9 @@ fn datetime_text(array: &ArrayRef) -> StringArray {
                 format::timestamp(builder.bytes(), i64::from(*day) * 86_400_000_000, Zone::None);
                 builder.end();
             }
-            builder.finish(days.nulls().cloned())
+            all(builder.finish(days.nulls().cloned()))
         }
-        _ => to_text(array).as_string().clone(),
+        _ => all(to_text(array).as_string().clone()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::alive::Alive;
 use crate::chain::{Chain, Conversion, Instruction};
 use crate::column::{pick, take, to_text};
 use crate::convert::{self, Converted};
-use crate::eval::{Frame, evaluate};
+use crate::eval::{Frame, Unread, evaluate};
 use crate::scope::Register;
 use crate::{ColumnOp, Context, Derived, Emitted, Output, Problem, Rejection};
 
@@ -60,9 +60,16 @@ fn mismatch(message: String) -> Problem {
 impl Run<'_> {
     fn step(&mut self, instruction: &Instruction) {
         match instruction {
-            Instruction::Assign { to, node } => {
-                let frame = Frame { registers: &self.registers, rows: self.rows, origins: self.origins.as_deref(), context: self.context };
+            Instruction::Assign { to, name, node } => {
+                let unread = Unread::default();
+                let (registers, origins, alive) = (&self.registers, self.origins.as_deref(), &self.alive);
+                let frame = Frame { registers, rows: self.rows, origins, alive, context: self.context, unread: &unread };
                 self.registers[*to] = Some(evaluate(node, &frame));
+                for (what, count) in [("converted_to_null", unread.nulled.get()), ("kept_unconverted", unread.kept.get())] {
+                    if count > 0 {
+                        self.counters.push((format!("{what}.{name}"), count));
+                    }
+                }
             }
             Instruction::Convert(conversion) => self.convert(conversion),
             Instruction::Filter { from, test } => {

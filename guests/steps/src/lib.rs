@@ -46,6 +46,8 @@ pub enum Step {
     Defaults(Vec<(String, Value)>),
     /// Column, literal or expression (a string, see [`expr`]); in order, each sees the earlier ones.
     Add(Vec<(String, Value)>),
+    /// Column, the value that every row has in it, whatever it had; a text is no expression.
+    Set(Vec<(String, Value)>),
     /// Columns to keep, in this order. An absent one is a mistake, unless the source is empty and has no columns.
     Select(Vec<String>),
     /// Columns to drop; absent ones are ignored.
@@ -58,13 +60,19 @@ pub enum Step {
         field: String,
         /// Value as text, replacement.
         mapping: Vec<(String, Value)>,
-        /// For values that are not in the mapping; absent = the value stays.
+        /// For values that are not in the mapping, null among them; absent = the value stays.
+        #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
         default: Option<Value>,
     },
     /// One row an item of the list in this column.
     Unnest(String),
     /// Columns to fill where null; `@now`, `@utcnow`, `@week_start`, `@week_end` stand for dates of the run's start.
     FillNull(Vec<(String, Value)>),
+}
+
+/// Keeps a null apart from what is absent.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What becomes of a value that does not convert.
@@ -123,4 +131,18 @@ pub enum Operator {
     IsNull,
     /// Neither null nor absent.
     IsNotNull,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_of_null_is_another_than_none() {
+        for default in [None, Some(Value::Null), Some(Value::from(3))] {
+            let step = Step::Map { field: "n".into(), mapping: Vec::new(), default };
+            let text = serde_json::to_string(&step).unwrap();
+            assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step, "{text}");
+        }
+    }
 }

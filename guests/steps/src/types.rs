@@ -13,7 +13,7 @@ pub enum Type {
     String,
     /// `int`, `integer`: 64-bit signed.
     Int,
-    /// `float`, `number`, `numeric`: 64-bit.
+    /// `float`, `double`, `number`, `numeric`: 64-bit.
     Float,
     /// `bool`, `boolean`.
     Bool,
@@ -51,12 +51,13 @@ impl std::error::Error for ParseTypeError {}
 
 impl Type {
     /// Names that a user may write, for messages.
-    pub const NAMES: [&str; 15] = [
+    pub const NAMES: [&str; 16] = [
         "str",
         "string",
         "int",
         "integer",
         "float",
+        "double",
         "number",
         "numeric",
         "bool",
@@ -85,7 +86,7 @@ impl FromStr for Type {
         let parsed = match (name.to_ascii_lowercase().as_str(), argument) {
             ("str" | "string", None) => Self::String,
             ("int" | "integer", None) => Self::Int,
-            ("float" | "number" | "numeric", None) => Self::Float,
+            ("float" | "double" | "number" | "numeric", None) => Self::Float,
             ("bool" | "boolean", None) => Self::Bool,
             ("datetime", None) => Self::Datetime,
             ("date", None) => Self::Date,

@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
+use crate::artifact::build;
 use crate::config::Problem;
 use crate::error::{Context, Error};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, Planned};
 use crate::{sink, source};
 
 /// Arguments of `check`.
@@ -41,11 +42,17 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
             limit: None,
         };
         let (errors, notes) = match contract::typed(&contract) {
-            Ok(Ok(contract)) => {
+            Ok(Ok(mut contract)) => {
+                // The rules of a store that is out of reach from here are told as a note, the rest is looked at.
+                let left_out = std::mem::take(&mut contract.left_out);
+                if let Some(validation) = contract.pipeline.load.validation.as_mut().filter(|_| !left_out.is_empty()) {
+                    validation.unread = None;
+                }
                 let not_built: Vec<Error> = contract.pipeline.not_built().iter().cloned().map(Error::from).collect();
                 // Parameters belong to a run, what is not built yet is told as a note.
-                let errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
-                (errors, not_built)
+                let mut errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
+                errors.extend(build::check(&contract.root, &contract.pipeline));
+                (errors, not_built.into_iter().chain(left_out).collect())
             }
             Ok(Err(problems)) => {
                 // A variable may be set where the pipeline runs, and seldom where it is checked.
@@ -86,11 +93,21 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 /// What only shows once the whole is planned; parameters that are missing are no mistake of the files.
 fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     let overrides = Overrides::without_params(&contract.pipeline);
-    match Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
-        Ok(plan) => {
-            [source::check(&plan.source, &plan.root), sink::check(&plan.sink, &plan.root)].into_iter().filter_map(Result::err).collect()
+    match Planned::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
+        Ok(planned) => {
+            let plan = planned.common();
+            let sinks = planned.plans().iter().map(|plan| sink::check(&plan.sink, &plan.root).map_err(|error| of_transformer(plan, error)));
+            std::iter::once(source::check(&plan.source, &plan.root)).chain(sinks).filter_map(Result::err).collect()
         }
         Err(errors) => errors,
+    }
+}
+
+/// Says which of several transformers an error is about.
+pub(super) fn of_transformer(plan: &Plan, error: Error) -> Error {
+    match plan.lane() {
+        None => error,
+        Some(name) => error.while_doing(format!("transformer `{name}`")),
     }
 }
 

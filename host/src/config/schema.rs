@@ -22,6 +22,9 @@ use super::settings::{Limits, Settings};
 use super::steps::{WrittenFilter, WrittenMap};
 use super::transform::{Jsonata, WrittenCustomFunction};
 
+#[cfg(test)]
+mod tests;
+
 /// A kind of configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -172,7 +175,7 @@ fn older(schema: &mut Value, names: Names) {
 }
 
 fn optional(schema: &mut Value, name: &str) {
-    if let Some(required) = schema["required"].as_array_mut() {
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|key| key != name);
     }
 }
@@ -379,7 +382,28 @@ fn transform() -> Value {
         properties(&mut file).insert(name.into(), mapping["properties"][name].clone());
     }
     let top = object(vec![information(), mapping]);
-    json!({ "anyOf": [file, top, list] })
+    let several = object(vec![information(), json!({ "properties": { "transformers": transformers() }, "required": ["transformers"] })]);
+    json!({ "anyOf": [file, top, list, several] })
+}
+
+/// Several transforms over one extract, by name.
+fn transformers() -> Value {
+    let body = body();
+    let mut lane = object(vec![information(), body["anyOf"][0].clone(), json!({ "properties": { "transform": body } })]);
+    let mut load = load();
+    // What all have in common stands in `load.yaml`.
+    for kind in load["anyOf"].as_array_mut().into_iter().flatten() {
+        kind["required"] = json!([]);
+    }
+    load["description"] = json!("Where its rows go to: laid over `load.yaml` key by key. Default: `load.yaml` itself.");
+    properties(&mut lane).insert("load".into(), load);
+    json!({
+        "type": "object",
+        "description": "Several transforms over one extract, by name: the input is read once, each has a load of its own, and one that fails leaves the others alone.",
+        "minProperties": 1,
+        "propertyNames": { "pattern": "^[A-Za-z0-9_-]{1,30}$" },
+        "additionalProperties": lane,
+    })
 }
 
 fn pipeline() -> Value {
@@ -391,6 +415,7 @@ fn pipeline() -> Value {
             "name": { "type": "string", "description": "Name of the pipeline. Default: the name of its directory." },
             "extract": extract(),
             "transform": body,
+            "transformers": transformers(),
             "jsonata": operations["jsonata"],
             "custom_function": operations["custom_function"],
             "load": load(),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::component::{Component, Misnamed, without_user};
+use super::component::{Component, Misnamed, misnamed_module, without_user};
 use super::de::typed;
 use super::grants::grants;
 use super::lower::{Lowering, is_by_field};
@@ -140,6 +140,12 @@ impl Lowering<'_> {
         for (key, value) in self.pairs("fill_null", node, "column: value")? {
             // The oldest dialect has `{default: value}`.
             let value = value.get("default").filter(|_| value.entries().len() == 1).unwrap_or(value);
+            if let Some(word) = value.text().filter(|word| word.starts_with('@') && !MOMENTS.contains(word)) {
+                let message = format!("`{}` is no moment that `fill_null` knows; these are {}", shorten(word), list(MOMENTS));
+                let near = did_you_mean(word, MOMENTS).map(|near| format!("did you mean `{near}`?"));
+                self.findings.wrong(value, message).hint = near.or_else(|| Some("for a text that starts so, use `defaults`".into()));
+                continue;
+            }
             if let Some(json) = self.json(value) {
                 values.push((key.name.clone(), json));
             }
@@ -150,7 +156,10 @@ impl Lowering<'_> {
     fn add(&mut self, node: &Node) -> Option<Vec<(String, Json)>> {
         let values = self.values("add", node)?;
         for (_, value) in node.entries() {
-            let Value::Text(text) = &value.value else { continue };
+            let Value::Text(text) = &value.value else {
+                self.literal(value);
+                continue;
+            };
             if let Err(error) = etl_steps::expr::parse(text) {
                 let mut place = self.findings.place(value);
                 if !text.contains('\n') {
@@ -160,6 +169,29 @@ impl Lowering<'_> {
             }
         }
         Some(values)
+    }
+
+    /// Holds a list or an object of `add` to what a column can hold as it is written.
+    fn literal(&mut self, node: &Node) {
+        let hint = || Some("a `jsonata` step makes such a value".into());
+        let items: Vec<&Node> = match &node.value {
+            Value::List(items) => items.iter().collect(),
+            Value::Map(entries) => entries.iter().map(|(_, item)| item).collect(),
+            Value::Text(text) if text.contains("${") => {
+                let message = format!("`{}` stands in a list or an object, in which a text is only a text", shorten(text));
+                self.findings.wrong(node, message).hint = hint();
+                return;
+            }
+            _ => return,
+        };
+        if let (Value::List(_), Ok(json)) = (&node.value, node.json())
+            && let Some(mixed) = json.as_array().and_then(|items| unlike(items))
+        {
+            let message = format!("the list has {} and {} in it, but the items of a list are of one type", mixed.0, mixed.1);
+            self.findings.wrong(node, message).hint = hint();
+            return;
+        }
+        items.into_iter().for_each(|item| self.literal(item));
     }
 
     pub(super) fn columns(&mut self, name: &str, node: &Node) -> Option<Vec<String>> {
@@ -194,11 +226,13 @@ impl Lowering<'_> {
             (None, Some(field)) => {
                 let name = operator_name(operator);
                 let wrong = match (operator, &value) {
-                    (Operator::In | Operator::NotIn, Json::Array(_)) => None,
+                    // One value is a list of it.
+                    (Operator::In | Operator::NotIn, Json::Array(_) | Json::String(_) | Json::Number(_) | Json::Bool(_)) => None,
                     (Operator::In | Operator::NotIn, _) => {
                         Some(format!("`{name}` compares with a list, but `value` is {}", describe(node)))
                     }
-                    (Operator::IsNull | Operator::IsNotNull, Json::Null) => None,
+                    // What says that it is so says nothing more.
+                    (Operator::IsNull | Operator::IsNotNull, Json::Null | Json::Bool(true)) => None,
                     (Operator::IsNull | Operator::IsNotNull, _) => {
                         Some(format!("`{name}` compares with nothing, but `value` is {}", describe(node)))
                     }
@@ -219,7 +253,14 @@ impl Lowering<'_> {
                 };
                 match wrong {
                     Some(message) => self.findings.wrong(value_node, message).hint = hint.map(str::to_owned),
-                    None => return Some(Filtering::Comparison(Filter { field, operator, value })),
+                    None => {
+                        let value = match operator {
+                            Operator::In | Operator::NotIn if !value.is_array() => Json::Array(vec![value]),
+                            Operator::IsNull | Operator::IsNotNull => Json::Null,
+                            _ => value,
+                        };
+                        return Some(Filtering::Comparison(Filter { field, operator, value }));
+                    }
                 }
             }
         }
@@ -309,6 +350,13 @@ impl Lowering<'_> {
             (None, None, None, None) => return self.wrong_target(node, "`custom_function` does not say what runs"),
             _ => return self.wrong_target(node, "`custom_function` says more than once what runs"),
         };
+        if let Target::Module { module, .. } = &target
+            && let Some(Misnamed { message, hint }) = misnamed_module(module)
+        {
+            let at = node.get("module").or_else(|| node.get("callable")).unwrap_or(node);
+            self.findings.wrong(at, format!("`{}` {message}", shorten(module))).hint = hint;
+            return None;
+        }
         Some(CustomFunction { target, mode, kwargs, limits, grants, on_error, on_trap, max_error_ratio })
     }
 
@@ -328,6 +376,9 @@ impl Lowering<'_> {
         None
     }
 }
+
+/// Words that stand for a moment in `fill_null`.
+const MOMENTS: [&str; 4] = ["@now", "@utcnow", "@week_start", "@week_end"];
 
 /// What a `filter` keeps.
 enum Filtering {
@@ -370,12 +421,38 @@ pub(super) struct WrittenMap {
     default: Option<Json>,
 }
 
+/// Two kinds of value that items of a list have, where a list cannot hold both.
+fn unlike(items: &[Json]) -> Option<(&'static str, &'static str)> {
+    let kind = |item: &Json| match item {
+        Json::Null => None,
+        Json::Bool(_) => Some("true or false"),
+        Json::Number(_) => Some("numbers"),
+        Json::String(_) => Some("texts"),
+        Json::Array(_) => Some("lists"),
+        Json::Object(_) => Some("objects"),
+    };
+    let mut kinds = items.iter().filter_map(kind);
+    let first = kinds.next()?;
+    if let Some(other) = kinds.find(|other| *other != first) {
+        return Some((first, other));
+    }
+    match first {
+        "lists" => unlike(&items.iter().filter_map(Json::as_array).flatten().cloned().collect::<Vec<_>>()),
+        "objects" => {
+            let names: std::collections::BTreeSet<&String> =
+                items.iter().filter_map(Json::as_object).flat_map(|item| item.keys()).collect();
+            names.into_iter().find_map(|name| unlike(&items.iter().filter_map(|item| item.get(name)).cloned().collect::<Vec<_>>()))
+        }
+        _ => None,
+    }
+}
+
 /// Whether a step does nothing.
 fn is_idle(step: &Simple) -> bool {
     match step {
         Simple::Rename(pairs) => pairs.is_empty(),
         Simple::Convert { fields, .. } => fields.is_empty(),
-        Simple::Defaults(values) | Simple::Add(values) | Simple::FillNull(values) => values.is_empty(),
+        Simple::Defaults(values) | Simple::Add(values) | Simple::Set(values) | Simple::FillNull(values) => values.is_empty(),
         // The original selects all where the list is empty.
         Simple::Select(columns) | Simple::Drop(columns) => columns.is_empty(),
         Simple::Filter(_) | Simple::Map { .. } | Simple::Unnest(_) => false,

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::database::{password, password_options, percent_decoded};
 use super::http::lone_user;
+use super::odbc;
 use super::problem::Findings;
 use super::scalar::resolve;
 use super::yaml::{Node, Value};
@@ -141,6 +142,7 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
         // As the other end would quote it.
         secrets.add(&percent_decoded(password));
     }
+    odbc::secrets(text).iter().for_each(|secret| secrets.add(secret));
     if node.path.ends_with("auth.api_key.value") {
         secrets.add(text);
     } else if passwords.is_empty() && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {

@@ -24,6 +24,30 @@ const PARAMS: &str = "@params";
 /// Memory of a step that holds rows or groups, where the user does not say.
 const GATHER_MEMORY_BYTES: usize = 512 << 20;
 
+/// Makes parameters columns of every row, whatever it has in them, under the names that `rename` gives them: as the oldest dialect does, behind
+/// `rename` and `flatten` and before anything else.
+fn set_params(params: &BTreeMap<String, Value>, steps: &mut Vec<(Step, Place)>) {
+    use etl_steps::Step as Simple;
+    let place = steps.first().map(|(_, place)| place.clone()).unwrap_or_default();
+    let is_shape = |(step, _): &(Step, Place)| matches!(step, Step::Simple(Simple::Rename(_)) | Step::Flatten(_));
+    let behind = steps.iter().position(|step| !is_shape(step)).unwrap_or(steps.len());
+    let renamed: Vec<&(String, String)> = steps[..behind]
+        .iter()
+        .filter_map(|(step, _)| if let Step::Simple(Simple::Rename(pairs)) = step { Some(pairs) } else { None })
+        .flatten()
+        .collect();
+    let name_of = |name: &String| renamed.iter().find(|(old, _)| old == name).map_or(name, |(_, new)| new).clone();
+    // Not `add`, in which a text would be an expression.
+    let columns = params.iter().map(|(name, value)| (name_of(name), value.clone())).collect();
+    // What is renamed is there, whether the source has it or not.
+    let there =
+        params.iter().filter(|(name, _)| name_of(name) != **name).map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>();
+    steps.insert(behind, (Step::Simple(Simple::Set(columns)), place.clone()));
+    if !there.is_empty() {
+        steps.insert(0, (Step::Simple(Simple::Defaults(there)), place));
+    }
+}
+
 /// Fuses neighbouring simple operations and lowers every step to a stage.
 pub(super) fn stages(
     pipeline: &Pipeline,
@@ -38,10 +62,7 @@ pub(super) fn stages(
     let grants = Grants::new(&transform.grants, env);
     let mut steps: Vec<(Step, Place)> = transform.steps.iter().map(|placed| (placed.step.clone(), placed.place.clone())).collect();
     if transform.params_become_columns && !params.is_empty() {
-        // Not `add`, in which a text would be an expression.
-        let columns = params.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let place = steps.first().map(|(_, place)| place.clone()).unwrap_or_default();
-        steps.insert(0, (Step::Simple(etl_steps::Step::Defaults(columns)), place));
+        set_params(params, &mut steps);
     }
     let mut stages: Vec<StagePlan> = Vec::new();
     if let Some(validation) = &pipeline.extract.validation {
@@ -309,6 +330,7 @@ fn describe(step: &etl_steps::Step) -> String {
         Step::Convert { fields, .. } => format!("convert {}", fields.len()),
         Step::Defaults(pairs) => format!("defaults {}", pairs.len()),
         Step::Add(pairs) => format!("add {}", pairs.len()),
+        Step::Set(pairs) => format!("parameters {}", pairs.len()),
         Step::Select(names) => format!("select {}", names.len()),
         Step::Drop(names) => format!("drop {}", names.len()),
         Step::Filter(filter) => format!("filter {}", filter.field),

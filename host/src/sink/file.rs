@@ -105,7 +105,7 @@ impl Sink for FileOutput {
     }
 
     fn names_columns(&self) -> bool {
-        // A line of JSON names its own.
+        // A line of JSON names its own, and so does an element.
         let csv = |format: &TextFormat| matches!(format.syntax, Syntax::Csv(_));
         !matches!((&self.output.kind, &self.output.layout), (Kind::Text(format), Layout::One) if !csv(format))
     }
@@ -114,6 +114,12 @@ impl Sink for FileOutput {
         *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema.clone();
         if let Layout::Hive { partition, .. } = &self.output.layout {
             partition.check(&schema)?;
+        }
+        if let Kind::Text(format) = &self.output.kind {
+            match &self.output.layout {
+                Layout::Hive { partition, .. } => format.check(&partition.strip_schema(&schema)?)?,
+                _ => format.check(&schema)?,
+            }
         }
         let target = self.output.target(&self.run, split, "", 1);
         let dir = if from.is_some() { self.workspace.split(split) } else { self.workspace.fresh_split(split)? };
@@ -125,19 +131,20 @@ impl Sink for FileOutput {
                 let conform = matches!(format.syntax, Syntax::Csv(_)).then(|| Conform::by_name(schema.clone()));
                 let encode = Arc::new(TextEncode { format: format.clone(), conform });
                 let opens = split == 0 && self.old_text.is_none();
-                let paths = [dir.join("part"), target];
+                let (paths, retries) = ([dir.join("part"), target], self.run.max_retries);
                 match from {
-                    Some(from) => TextLoad::resume(split, paths, schema, encode, from, opens),
+                    Some(from) => TextLoad::resume(split, paths, schema, encode, (from, retries), opens),
                     None => {
                         let opening = if opens { Some(format.packing.pack(format.opening(&schema)?)?) } else { None };
-                        TextLoad::begin(split, paths, schema, encode, opening.as_deref())
+                        TextLoad::begin(split, paths, schema, encode, opening.as_deref(), retries)
                     }
                 }
             }
             (Kind::Parquet(compression), Layout::One) => {
                 let settled = self.parquet_schema(&schema, &target)?;
                 let format = ParquetFormat::new(settled.clone(), *compression)?;
-                ParquetLoad::begin(split, [dir, target], schema, ParquetEncode { format, conform: Conform::by_type(settled) }, from)
+                let encode = ParquetEncode { format, conform: Conform::by_type(settled) };
+                ParquetLoad::begin(split, [dir, target], schema, encode, from, self.run.max_retries)
             }
             (kind, _) => {
                 let conform = match kind {
@@ -165,13 +172,17 @@ impl Sink for FileOutput {
             return Err(Error::bug("the output of split 0, which starts the file, was not staged"));
         }
         let rows = staged.values().map(|staged| staged.rows).sum();
-        let parts: Vec<StagedPart> = staged.into_values().flat_map(|staged| staged.parts).collect();
+        let mut parts: Vec<StagedPart> = staged.into_values().flat_map(|staged| staged.parts).collect();
         let (moves, removals) = match self.output.layout {
             Layout::One => (vec![self.join(&parts)?], Vec::new()),
-            Layout::Numbered { .. } => self.number(parts)?,
-            Layout::Hive { .. } => {
+            Layout::Numbered { .. } | Layout::Hive { .. } => {
+                let existing = self.existing()?;
+                // The first split leaves an empty file where it had no rows; it is wanted only where nothing else is.
+                if self.output.append && !existing.is_empty() || parts.iter().any(|part| part.rows > 0) {
+                    parts.retain(|part| part.rows > 0);
+                }
                 let moves = parts.into_iter().map(|part| Move { staged: part.staged, target: part.target }).collect();
-                (moves, if self.output.append { Vec::new() } else { self.existing()? })
+                (moves, if self.output.append { Vec::new() } else { existing })
             }
         };
         let mark = self.mark.as_ref().map(|mark| mark.stage(&self.workspace)).transpose()?;
@@ -307,7 +318,7 @@ impl FileOutput {
             any |= part.rows > 0;
         }
         let is_empty = file.metadata().map_err(failed)?.len() == 0;
-        let closing = format.closing(any).to_vec();
+        let closing = format.closing(any);
         let closing = if is_empty { format.packing.pack_all(closing)? } else { format.packing.pack(closing)? };
         written |= !closing.is_empty();
         file.write_all(&closing).map_err(failed)?;
@@ -340,39 +351,26 @@ impl FileOutput {
         parquet_file::close(writer, &joined)?.sync_all().map_err(|error| cannot("sync", &joined, error))?;
         Ok(joined)
     }
-
-    /// Numbers the files of all splits in one row.
-    fn number(&self, mut parts: Vec<StagedPart>) -> Result<(Vec<Move>, Vec<PathBuf>)> {
-        let existing = self.existing()?;
-        let (before, removals) = if self.output.append {
-            let number = |path: &PathBuf| self.output.number_of(&path.file_name()?.to_string_lossy());
-            (existing.iter().filter_map(number).max().unwrap_or(0), Vec::new())
-        } else {
-            (0, existing)
-        };
-        // The first split leaves an empty file where it had no rows; it is wanted only where nothing else is.
-        if before > 0 || parts.iter().any(|part| part.rows > 0) {
-            parts.retain(|part| part.rows > 0);
-        }
-        let numbered = |(number, part): (u64, StagedPart)| Move {
-            staged: part.staged,
-            target: self.output.target(&self.run, 0, "", usize::try_from(number).unwrap_or(usize::MAX)),
-        };
-        Ok(((before + 1..).zip(parts).map(numbered).collect(), removals))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::batch::{Batch, Origin, Reject, RowNumbers};
 
     fn write(sink: &str, root: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<Vec<Reject>> {
         let sink: FileSink = serde_yaml::from_str(sink).unwrap();
-        let run =
-            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
+        let run = RunName {
+            run_id: "r1".into(),
+            started: "2024-06-19T01:58:32Z".parse().unwrap(),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        };
         let sink = open(&sink, root, &run, None)?;
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
         let mut load = sink.begin(0, rows.schema(), None)?;
@@ -475,16 +473,24 @@ mod tests {
     }
 
     #[test]
-    fn files_have_at_most_so_many_rows_and_overwriting_takes_the_surplus_away() {
+    fn files_have_at_most_so_many_rows_and_overwriting_takes_those_of_earlier_runs_away_and_no_others() {
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("a_1.jsonl"), "not ours").unwrap();
+        let others = ["a_00001.jsonl", "a_1.jsonl", "a_20240101.jsonl", "a_20240619T015832Z_report.jsonl"];
+        others.iter().for_each(|name| fs::write(root.path().join(name), "not ours").unwrap());
+        fs::write(root.path().join("a_20200101T000000Z_00000000-00000-00003.jsonl"), "of an earlier run").unwrap();
         let ids = |count| vec![("id", ints((1..=count).map(Some).collect()))];
+        let names = || {
+            let mut names: Vec<String> =
+                fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.retain(|name| !others.contains(&&**name));
+            names
+        };
+        let part = |number: usize| format!("a_20240619T015832Z_82f3e9c6-00000-{number:05}.jsonl");
         write("{path: a.jsonl, max_rows_per_file: 2}", root.path(), ids(5)).unwrap();
-        assert_eq!(text(root.path(), "a_00003.jsonl"), "{\"id\":5}\n");
+        assert_eq!(text(root.path(), &part(3)), "{\"id\":5}\n");
         write("{path: a.jsonl, max_rows_per_file: 2}", root.path(), ids(3)).unwrap();
-        let mut names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["a_00001.jsonl", "a_00002.jsonl", "a_1.jsonl"]);
+        assert_eq!(names().iter().collect::<BTreeSet<_>>(), [part(1), part(2)].iter().collect());
+        assert!(others.iter().all(|name| text(root.path(), name) == "not ours"));
     }
 
     #[test]

@@ -21,9 +21,11 @@ mod parquet;
 mod part_file;
 mod partition;
 mod parts;
+mod patient;
 mod single;
 mod text;
 mod workspace;
+mod xml;
 
 #[cfg(test)]
 mod conformance;
@@ -55,7 +57,9 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
-    /// How often a request to another machine is tried again.
+    /// Which of several transformers it is.
+    pub transformer: Option<String>,
+    /// How often a request to another machine, or a write to a full disk, is tried again.
     pub max_retries: u32,
 }
 
@@ -99,6 +103,24 @@ pub fn check(sink: &SinkConfig, root: &Path) -> Result<()> {
         }
         SinkConfig::Database(sink) => database::check(sink),
     }
+}
+
+/// What tells whether a file, or an object of the sink's bucket, by its whole path, is output of the sink: of this run, or left by an
+/// earlier one.
+///
+/// # Errors
+/// As [`check`].
+pub fn owner(sink: &SinkConfig, root: &Path) -> Result<impl Fn(&Path) -> bool + use<>> {
+    let output = match sink {
+        SinkConfig::File(sink) => {
+            let mut output = output::Output::new(sink, root)?;
+            output.folder = output.folder.canonicalize().unwrap_or(output.folder);
+            Some(output)
+        }
+        SinkConfig::CloudStorage(sink) => Some(output::Output::of_objects(sink)?),
+        SinkConfig::Database(_) => None,
+    };
+    Ok(move |path: &Path| output.as_ref().is_some_and(|output| output.owns(path)))
 }
 
 /// A place that rows go to. Nothing of a run is visible there before [`Sink::commit`].

@@ -2,10 +2,12 @@
 //!
 //! What a run shows at commit:
 //! - one file: it takes the place of the old one in one rename; with `append`, the old rows stand before the new ones;
-//! - `max_rows_per_file`: `orders_00001.jsonl`, `orders_00002.jsonl` …; `overwrite` removes all files of that pattern that are left
-//!   over, `append` counts on;
-//! - `partition_by`: `country=DE/part_20240619T015832Z_<id>.parquet`; `overwrite` removes all files of that pattern in all folders
-//!   `k=v` below the target, so that the output is that of this run; `append` adds files. Files of other names stay in both cases.
+//! - `max_rows_per_file`: `orders_20240619T015832Z_<id>-00000-00001.jsonl`: when the run started, an id made of the run's, the split and the
+//!   number of the file, so that they sort as the rows do and no name is one that somebody else would give. `overwrite` removes all files
+//!   of that pattern, so that the output is that of this run; `append` adds files;
+//! - `partition_by`: `country=DE/part_20240619T015832Z_<id>-00000-00001.parquet`, in all folders `k=v` below the target the same.
+//!
+//! Files of other names stay in all cases.
 
 use std::fs;
 use std::io;
@@ -72,18 +74,12 @@ impl Output {
         format!("{}{}", self.stem, self.extension)
     }
 
-    /// Whether an earlier run has left something there: the file, or files or folders named as parts are.
+    /// Whether an earlier run has left something there.
     pub(super) fn is_there(&self) -> bool {
-        let is_part = |entry: std::fs::DirEntry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            match self.layout {
-                Layout::Hive { .. } => name.contains('='),
-                Layout::One | Layout::Numbered { .. } => name.starts_with(&self.stem),
-            }
-        };
         match self.layout {
             Layout::One => self.folder.join(self.name()).exists(),
-            _ => std::fs::read_dir(&self.folder).is_ok_and(|entries| entries.flatten().any(is_part)),
+            // Where it cannot be told, nothing is replaced.
+            _ => self.existing().map_or(true, |existing| !existing.is_empty()),
         }
     }
 
@@ -124,8 +120,18 @@ impl Output {
     }
 
     fn at(sink: &FileSink, target: PathBuf, on_disk: bool) -> Result<Self> {
-        let FileSink { path, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
-            sink;
+        let FileSink {
+            path,
+            format,
+            write_mode,
+            csv_options,
+            json_options,
+            excel_options,
+            xml_options,
+            compression,
+            partition_by,
+            max_rows_per_file,
+        } = sink;
         let layout = match (partition_by.is_empty(), *max_rows_per_file) {
             (true, None) => Layout::One,
             (true, Some(max)) => Layout::Numbered { max },
@@ -143,13 +149,13 @@ impl Output {
         }
         let format = format.or(named.format).ok_or_else(|| {
             Error::config(format!("`format` is missing, and the name `{path}` does not tell it"))
-                .hint("formats are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`")
+                .hint("formats are `csv`, `tsv`, `json`, `jsonl`, `xml`, `parquet` and `excel`")
         })?;
         let packing = packing(format, *compression, named.packing)?;
         let append = matches!(write_mode, WriteMode::Append);
         let kind = match format {
-            Format::Csv | Format::Tsv | Format::Json | Format::Jsonl => {
-                Kind::Text(Arc::new(TextFormat::new(format, csv_options, json_options, packing)?))
+            Format::Csv | Format::Tsv | Format::Json | Format::Jsonl | Format::Xml => {
+                Kind::Text(Arc::new(TextFormat::new(format, csv_options, json_options, xml_options, packing)?))
             }
             Format::Parquet => Kind::Parquet(*compression),
             Format::Excel if append && matches!(layout, Layout::One) => {
@@ -157,10 +163,6 @@ impl Output {
                     .hint("write `csv` or `parquet`, or give each run a file of its own by `max_rows_per_file`"));
             }
             Format::Excel => Kind::Excel { sheet: excel_options.sheet.clone().unwrap_or_else(|| "Sheet1".into()) },
-            Format::Xml => {
-                return Err(Error::config("`format` is `xml`, which can be read but not written yet")
-                    .hint("formats to write are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`"));
-            }
         };
         let of_parts = is_folder || (!matches!(layout, Layout::One) && named.format.is_none() && named.extension.is_empty());
         if of_parts {
@@ -180,29 +182,29 @@ impl Output {
 
     /// Where a file goes: of the `number`-th file of a folder that a split wrote, from 1.
     pub(super) fn target(&self, run: &RunName, split: usize, folder: &str, number: usize) -> PathBuf {
-        match self.layout {
-            Layout::One => self.folder.join(self.name()),
-            Layout::Numbered { .. } => self.folder.join(format!("{}_{number:05}{}", self.stem, self.extension)),
-            Layout::Hive { .. } => {
-                let time = run.started.format("%Y%m%dT%H%M%SZ");
-                let digest = Sha256::digest(&run.run_id);
-                let id = hex(&digest[..4]);
-                self.folder.join(folder).join(format!("{}_{time}_{id}-{split:05}-{number:05}{}", self.stem, self.extension))
-            }
+        if matches!(self.layout, Layout::One) {
+            return self.folder.join(self.name());
         }
-    }
-
-    /// The number of a file of ours.
-    pub(super) fn number_of(&self, name: &str) -> Option<u64> {
-        let digits = name.strip_prefix(&self.stem)?.strip_prefix('_')?.strip_suffix(&self.extension)?;
-        if digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+        let time = run.started.format("%Y%m%dT%H%M%SZ");
+        let digest = Sha256::digest(&run.run_id);
+        let id = hex(&digest[..4]);
+        self.folder.join(folder).join(format!("{}_{time}_{id}-{split:05}-{number:05}{}", self.stem, self.extension))
     }
 
     /// Whether a name is that of a part of ours, of whatever run and format.
     fn is_part(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(&self.stem).and_then(|rest| rest.strip_prefix('_')) else { return false };
-        let shape: Vec<u8> = rest.bytes().take(17).map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
-        shape == *b"00000000T000000Z_"
+        let (made, extension) = rest.split_once('.').map_or((rest, ""), |(made, extension)| (made, extension));
+        let [run, split, number] = made.split('-').collect::<Vec<_>>()[..] else { return false };
+        let shape: Vec<u8> = run.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }).collect();
+        let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        shape.len() == 25
+            && shape.starts_with(b"00000000T000000Z_")
+            && is_hex(&run[17..])
+            && is_number(split)
+            && is_number(number)
+            && extension.is_empty() == self.extension.is_empty()
     }
 
     /// Whether what stands at a path below the folder is of ours.
@@ -210,12 +212,18 @@ impl Output {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
         match &self.layout {
             Layout::One => folders.is_empty() && name == self.name(),
-            Layout::Numbered { .. } => folders.is_empty() && self.number_of(name).is_some(),
+            // Files of one name in two formats may be the output of two pipelines.
+            Layout::Numbered { .. } => folders.is_empty() && self.is_part(name) && name.ends_with(&self.extension),
             Layout::Hive { partition, .. } => {
                 let own = if partition.0.is_empty() { folders.is_empty() } else { folders.split('/').all(|folder| folder.contains('=')) };
                 own && self.is_part(name)
             }
         }
+    }
+
+    /// Whether a file or an object, by its whole path, is of ours.
+    pub(super) fn owns(&self, path: &Path) -> bool {
+        path.strip_prefix(&self.folder).is_ok_and(|below| self.is_ours(&below.to_string_lossy()))
     }
 
     /// Files of ours that are there.
@@ -225,7 +233,7 @@ impl Output {
             Layout::One => {}
             Layout::Numbered { .. } => {
                 for (path, name, is_folder) in list(&self.folder)? {
-                    if !is_folder && self.number_of(&name).is_some() {
+                    if !is_folder && self.is_ours(&name) {
                         found.push(path);
                     }
                 }
@@ -299,7 +307,7 @@ impl Name {
 
 /// How text is compressed, from the option and the name.
 fn packing(format: Format, compression: Option<Compression>, named: Option<Packing>) -> Result<Packing> {
-    let is_text = matches!(format, Format::Csv | Format::Tsv | Format::Json | Format::Jsonl);
+    let is_text = matches!(format, Format::Csv | Format::Tsv | Format::Json | Format::Jsonl | Format::Xml);
     match (compression, named) {
         (_, Some(_)) if !is_text => Err(Error::config("`path` ends in `.gz` or `.zst`, but Parquet and Excel files are compressed inside")
             .hint("leave that ending out; for Parquet, `compression` says how")),
@@ -333,7 +341,8 @@ fn extension(kind: &Kind, format: Format) -> String {
         Format::Tsv => "tsv",
         Format::Parquet => "parquet",
         Format::Excel => "xlsx",
-        Format::Json | Format::Jsonl | Format::Xml => match kind {
+        Format::Xml => "xml",
+        Format::Json | Format::Jsonl => match kind {
             Kind::Text(text) if matches!(text.syntax, Syntax::Lines) => "jsonl",
             _ => "json",
         },
@@ -363,11 +372,12 @@ mod tests {
             ("{path: out/}", "`path` is `out/`, which is a folder, but must name a file; hint: write for example `path: out/output.jsonl`"),
             (
                 "{path: a.dat}",
-                "`format` is missing, and the name `a.dat` does not tell it; hint: formats are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`",
+                "`format` is missing, and the name `a.dat` does not tell it; hint: formats are `csv`, `tsv`, `json`, `jsonl`, `xml`, `parquet` and `excel`",
             ),
             (
-                "{path: a.xml}",
-                "`format` is `xml`, which can be read but not written yet; hint: formats to write are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`",
+                "{path: a.xml, xml_options: {record_tag: 1st}}",
+                "`xml_options.record_tag` is `1st`, but `1st` is no name of XML, which starts with a letter or `_` and goes on with letters, digits, `_`, `-` and \
+                 `.`; hint: write for example `xml_options: {root_tag: orders, record_tag: order}`",
             ),
             (
                 "{path: a.xlsx, write_mode: append}",
@@ -399,12 +409,20 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_path() {
-        let run =
-            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
+        let run = RunName {
+            run_id: "r1".into(),
+            started: "2024-06-19T01:58:32Z".parse().unwrap(),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        };
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
-            ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_00012.csv.gz"),
-            ("{path: out, format: jsonl, compression: zstd, max_rows_per_file: 5}", "out/part_00012.jsonl.zst"),
+            ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_20240619T015832Z_82f3e9c6-00003-00012.csv.gz"),
+            (
+                "{path: out, format: jsonl, compression: zstd, max_rows_per_file: 5}",
+                "out/part_20240619T015832Z_82f3e9c6-00003-00012.jsonl.zst",
+            ),
             ("{path: out/a.parquet, partition_by: [k]}", "out/k=v/a_20240619T015832Z_82f3e9c6-00003-00012.parquet"),
             ("{path: out/, format: json, partition_by: [k]}", "out/k=v/part_20240619T015832Z_82f3e9c6-00003-00012.json"),
         ];

@@ -67,7 +67,7 @@ impl Excel {
                 members.add_new(object(fresh));
             }
         }
-        Ok(object(seen))
+        Ok(object(seen).seen_whole(left > 0))
     }
 
     /// Cuts a workbook from a position on.
@@ -182,6 +182,7 @@ impl Cutter for SheetCutter {
 }
 
 /// Some rows of a worksheet.
+#[derive(Clone)]
 struct SheetRows {
     sheet: Arc<Sheet>,
     first: usize,

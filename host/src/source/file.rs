@@ -18,7 +18,7 @@ use super::parquet::Footer;
 use super::paths::Found;
 use super::target::Members;
 use super::xml::Xml;
-use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, parquet, paths};
+use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, View, parquet, paths};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Format, Reading};
 use crate::error::{Error, Result};
@@ -82,6 +82,7 @@ impl Files {
             Some(Format::Parquet) => {
                 let footers = inputs.iter().map(|input| parquet::footer(input).map(Arc::new)).collect::<Result<Vec<_>>>()?;
                 let layout = Layout::of_targets(parquet::declared(&footers), source, reading, options)?;
+                parquet::check(&inputs, &footers, &layout)?;
                 (Reader::Parquet(footers), layout)
             }
             Some(Format::Excel) => {
@@ -137,6 +138,10 @@ impl Source for Files {
         // Members of one archive come one after the other.
         assets.dedup();
         assets
+    }
+
+    fn view(&self, as_text: &[String], converted: &[String]) -> View {
+        View(Arc::new(self.shared.layout.asked_for(as_text, converted)))
     }
 
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {

@@ -8,7 +8,7 @@ use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Int64Type, Tim
 use arrow_array::{ArrayRef, ListArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 
-use super::layout::Layout;
+use super::layout::{Layout, nothing};
 use super::refuse::Bad;
 use super::scalar;
 use super::tape::{Node, Tape};
@@ -56,6 +56,7 @@ impl Names {
 
 /// A column as it grows.
 enum Builder {
+    Nothing { values: StringBuilder, scratch: String },
     Bool { values: BooleanBuilder, pinned: bool },
     Int { values: PrimitiveBuilder<Int64Type>, pinned: bool },
     Float { values: PrimitiveBuilder<Float64Type>, pinned: bool },
@@ -128,6 +129,7 @@ impl Builder {
     fn new(target: &Target, pinned: bool, rows: usize) -> Self {
         let text = || StringBuilder::with_capacity(rows, rows * 8);
         match target {
+            Target::Nothing => Self::Nothing { values: StringBuilder::new(), scratch: String::new() },
             Target::Bool => Self::Bool { values: BooleanBuilder::with_capacity(rows), pinned },
             Target::Int => Self::Int { values: PrimitiveBuilder::with_capacity(rows), pinned },
             Target::Float => Self::Float { values: PrimitiveBuilder::with_capacity(rows), pinned },
@@ -212,7 +214,7 @@ impl Builder {
                 values.append_option(value);
                 fits(value.is_some(), tape, at, || Target::Float)
             }
-            Self::Text { values, scratch } => {
+            Self::Nothing { values, scratch } | Self::Text { values, scratch } => {
                 match node {
                     Node::Text(text) | Node::Loose(text) => values.append_value(text),
                     Node::Number(text) => values.append_value(text),
@@ -317,7 +319,7 @@ impl Builder {
             Self::Bool { values, .. } => values.append_null(),
             Self::Int { values, .. } => values.append_null(),
             Self::Float { values, .. } => values.append_null(),
-            Self::Text { values, .. } | Self::Json { values, .. } => values.append_null(),
+            Self::Nothing { values, .. } | Self::Text { values, .. } | Self::Json { values, .. } => values.append_null(),
             Self::Decimal { values, .. } => values.append_null(),
             Self::Date(values) => values.append_null(),
             Self::Timestamp { values, .. } => values.append_null(),
@@ -338,6 +340,7 @@ impl Builder {
             Self::Bool { mut values, .. } => Arc::new(values.finish()),
             Self::Int { mut values, .. } => Arc::new(values.finish()),
             Self::Float { mut values, .. } => Arc::new(values.finish()),
+            Self::Nothing { mut values, .. } => nothing(Arc::new(values.finish())),
             Self::Text { mut values, .. } | Self::Json { mut values, .. } => Arc::new(values.finish()),
             Self::Decimal { mut values, .. } => Arc::new(values.finish()),
             Self::Date(mut values) => Arc::new(values.finish()),

@@ -1,28 +1,36 @@
 //! Parquet: row groups, decoded on the thread that wants them.
 //!
-//! Types are those of the file; dictionaries, views and large texts come as plain text. Files whose types differ are brought to one: integers to int64, numbers to
-//! float64, everything else to text.
+//! Types are those of the file; dictionaries, views and large texts come as plain text. Files whose types differ are brought to one, see `types`;
+//! a value that is not the same as that type is refused with its row.
+
+mod types;
+mod values;
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
-use arrow_cast::{CastOptions, cast_with_options};
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use serde_json::Value;
 
+use self::types::{common, plain};
 use super::cut::{BATCH_LIMIT, Cutter, Sizes};
 use super::input::Input;
 use super::layout::{Layout, Part, numbers, without};
 use super::positioned::{Fetch, Positioned, ours};
 use super::refuse::At;
 use super::target::Target;
-use super::{Chunk, Decoded};
+use super::{Chunk, Decoded, View};
 use crate::batch::Position;
 use crate::error::{Context, Error, Result};
+use crate::exact;
 
 /// Uncompressed bytes of rows that one chunk has at least, so that row groups are not opened too often.
 const CHUNK: usize = 8 << 20;
@@ -69,26 +77,26 @@ pub(super) fn declared(footers: &[Arc<Footer>]) -> Vec<(String, Target)> {
     columns.into_iter().map(|(name, declared)| (name, Target::Declared(declared))).collect()
 }
 
-fn plain(declared: &DataType) -> DataType {
-    match declared {
-        DataType::Dictionary(_, values) => plain(values),
-        DataType::RunEndEncoded(_, values) => plain(values.data_type()),
-        DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => DataType::Utf8,
-        DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
-        other => other.clone(),
+/// Refuses pins that the types of files do not bear.
+///
+/// # Errors
+/// Config.
+pub(super) fn check(inputs: &[Input], footers: &[Arc<Footer>], layout: &Layout) -> Result<()> {
+    for (input, footer) in inputs.iter().zip(footers) {
+        for column in layout.columns.iter().filter(|column| column.pinned) {
+            let Ok(field) = footer.metadata.schema().field_with_name(&column.name) else { continue };
+            if !values::tells(field.data_type(), &column.target) {
+                let (name, wanted) = (&column.name, column.target.describe());
+                return Err(Error::config(format!(
+                    "`schema` reads `{name}` as {wanted}, but in `{}` it is {}, and numbers do not say their unit",
+                    input.name,
+                    field.data_type()
+                ))
+                .hint("leave it out of `schema`; `add` with `epoch_ms_to_iso(…)` makes a text from milliseconds, `convert` a datetime of that"));
+            }
+        }
     }
-}
-
-fn common(one: &DataType, other: &DataType) -> DataType {
-    if one == other {
-        one.clone()
-    } else if one.is_integer() && other.is_integer() {
-        DataType::Int64
-    } else if one.is_numeric() && other.is_numeric() {
-        DataType::Float64
-    } else {
-        DataType::Utf8
-    }
+    Ok(())
 }
 
 /// Cuts a file from a position on.
@@ -223,6 +231,7 @@ impl GroupCutter {
 }
 
 /// A range of rows.
+#[derive(Clone)]
 struct Groups {
     file: Positioned,
     footer: Arc<Footer>,
@@ -238,6 +247,10 @@ struct Groups {
 impl Chunk for Groups {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { layout: view.0.clone(), ..self.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
@@ -309,19 +322,16 @@ impl Groups {
                 continue;
             };
             let array = column_named(batch, schema, *position)?;
-            let mut cast = to(&array, &target, &self.source)?;
-            let lost = |cast: &ArrayRef| cast.null_count() > array.null_count();
-            if lost(&cast) && column.converted {
-                cast = to(&array, &DataType::Utf8, &self.source)?;
+            let (mut read, mut unfit) = values::read(&array, &column.target)?;
+            let any = |unfit: &Option<BooleanBuffer>| unfit.as_ref().is_some_and(|unfit| unfit.count_set_bits() > 0);
+            if any(&unfit) && column.converted {
+                (read, unfit) = values::read(&array, &Target::Text)?;
             }
-            if lost(&cast) {
-                let shown = to(&array, &DataType::Utf8, &self.source)?;
-                for row in (0..rows).filter(|&row| cast.is_null(row) && !array.is_null(row)) {
-                    let value = arrow_cast::display::array_value_to_string(&shown, row).unwrap_or_default();
-                    bad.entry(row as u32).or_insert_with(|| layout.mismatch(number, "", &value, &column.target));
-                }
+            for row in unfit.iter().flat_map(BooleanBuffer::set_indices) {
+                let value = exact::short(&array, row);
+                bad.entry(row as u32).or_insert_with(|| layout.mismatch(number, "", &value, &column.target));
             }
-            columns.push(cast);
+            columns.push(read);
         }
         let first = self.first.row + done + 1;
         let mut refusals = layout.refusals(&self.source, sequence);
@@ -343,15 +353,6 @@ impl Groups {
 fn column_named(batch: &RecordBatch, schema: &SchemaRef, position: usize) -> Result<ArrayRef> {
     let name = schema.field(position).name();
     batch.column_by_name(name).cloned().ok_or_else(|| Error::bug(format!("column `{name}` was not read")))
-}
-
-fn to(array: &ArrayRef, target: &DataType, source: &Arc<str>) -> Result<ArrayRef> {
-    if array.data_type() == target {
-        return Ok(array.clone());
-    }
-    let options = CastOptions { safe: true, ..CastOptions::default() };
-    cast_with_options(array, target, &options)
-        .data(|| format!("a column of `{source}` is {} and cannot become {target}", array.data_type()))
 }
 
 /// A row as JSON, for a reject.

@@ -1,6 +1,6 @@
 //! What columns are: the lattice by which types are inferred, and the type that each column is read as.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
@@ -43,10 +43,25 @@ pub(super) enum Kind {
 
 /// The members of objects, in the order in which they were first seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<(String, Kind)>", into = "Vec<(String, Kind)>")]
+#[serde(from = "Written", into = "Written")]
 pub(super) struct Members {
     list: Vec<(String, Kind)>,
     by_name: HashMap<String, usize>,
+    /// Those that were null somewhere, where the format tells null from nothing.
+    nulls: BTreeSet<String>,
+    /// Whether the format has rows without some of the members.
+    optional: bool,
+    /// Whether all rows there are were looked at, so that a column without values has none.
+    whole: bool,
+}
+
+/// Members as they are kept.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    members: Vec<(String, Kind)>,
+    nulls: BTreeSet<String>,
+    optional: bool,
+    whole: bool,
 }
 
 impl PartialEq for Members {
@@ -69,9 +84,44 @@ impl Members {
         &mut self.list[index].1
     }
 
+    /// Notes that a member was null.
+    pub(super) fn was_null(&mut self, name: &str) {
+        if !self.nulls.contains(name) {
+            self.nulls.insert(name.to_owned());
+        }
+    }
+
+    /// Notes that rows may lack members.
+    pub(super) fn with_optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// What tells of a name whether rows that have no value of it lack it, since it never was null.
+    pub(super) fn lacking(&self) -> impl Fn(&str) -> bool + use<> {
+        let (optional, nulls) = (self.optional, self.nulls.clone());
+        move |name| optional && !nulls.contains(name)
+    }
+
     /// Whether there is a member of this name.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// Notes whether all rows there are were looked at.
+    pub(super) fn seen_whole(mut self, whole: bool) -> Self {
+        self.whole = whole;
+        self
+    }
+
+    /// What each is read as, where they are the columns of a source.
+    pub(super) fn targets(self) -> Vec<(String, Target)> {
+        let whole = self.whole;
+        let target = |(name, kind): (String, Kind)| match kind {
+            Kind::Null if whole => (name, Target::Nothing),
+            kind => (name, kind.target()),
+        };
+        self.list.into_iter().map(target).collect()
     }
 
     /// How many there are.
@@ -81,6 +131,7 @@ impl Members {
 
     /// Adds those members of `other` that are new.
     pub(super) fn add_new(&mut self, other: Members) {
+        self.nulls.extend(other.nulls);
         for (name, kind) in other.list {
             if !self.contains(&name) {
                 *self.entry(&name) = kind;
@@ -89,9 +140,9 @@ impl Members {
     }
 }
 
-impl From<Vec<(String, Kind)>> for Members {
-    fn from(list: Vec<(String, Kind)>) -> Self {
-        let mut members = Self::default();
+impl From<Written> for Members {
+    fn from(Written { members: list, nulls, optional, whole }: Written) -> Self {
+        let mut members = Self { nulls, optional, whole, ..Self::default() };
         for (name, kind) in list {
             *members.entry(&name) = kind;
         }
@@ -99,9 +150,9 @@ impl From<Vec<(String, Kind)>> for Members {
     }
 }
 
-impl From<Members> for Vec<(String, Kind)> {
-    fn from(members: Members) -> Self {
-        members.list
+impl From<Members> for Written {
+    fn from(Members { list, nulls, optional, whole, .. }: Members) -> Self {
+        Self { members: list, nulls, optional, whole }
     }
 }
 
@@ -184,6 +235,8 @@ impl Kind {
 /// The type that a column is read as.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Target {
+    /// Nulls; should a value turn up after all, it is text.
+    Nothing,
     /// Truth values.
     Bool,
     /// 64-bit integers.
@@ -212,6 +265,7 @@ impl Target {
     /// The Arrow type.
     pub(super) fn data_type(&self) -> DataType {
         match self {
+            Self::Nothing => DataType::Null,
             Self::Bool => DataType::Boolean,
             Self::Int => DataType::Int64,
             Self::Float => DataType::Float64,
@@ -238,6 +292,7 @@ impl Target {
     /// What a value should have been, for a message.
     pub(super) fn describe(&self) -> String {
         match self {
+            Self::Nothing => "null".into(),
             Self::Bool => "a bool".into(),
             Self::Int => "an int64".into(),
             Self::Float => "a float64".into(),

@@ -10,6 +10,7 @@ use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use super::dialect::Dialect;
 use super::index::Index;
 use crate::error::{Context, Error, Result};
+use crate::source::layout::nothing;
 use crate::source::scalar;
 use crate::source::target::{Kind, Target};
 
@@ -43,6 +44,7 @@ impl Fields<'_> {
             Target::Int if !pinned => self.primitive::<Int64Type>(scalar::int),
             Target::Float if !pinned => self.primitive::<Float64Type>(scalar::float),
             Target::Bool if !pinned => self.bools(scalar::bool),
+            Target::Nothing => Parsed { array: nothing(self.text()?), bad: Vec::new() },
             Target::Text | Target::List(_) | Target::Object(_) | Target::Declared(_) => Parsed { array: self.text()?, bad: Vec::new() },
             Target::Json => {
                 let array = self.text()?;

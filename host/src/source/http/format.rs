@@ -156,7 +156,7 @@ impl Format {
             }
         }
         let Some(first) = pages.first() else { return Ok(Members::default()) };
-        match self.kind {
+        let seen = match self.kind {
             ResponseFormat::Csv => {
                 let csv = self.csv(first);
                 let heads = inputs.iter().map(|input| csv.head(input)).collect::<Result<Vec<Head>>>()?;
@@ -165,7 +165,9 @@ impl Format {
             }
             ResponseFormat::Json | ResponseFormat::Ndjson | ResponseFormat::Text => self.json(first).infer(&inputs, infer_rows),
             ResponseFormat::Xml => self.xml().infer(&inputs, infer_rows),
-        }
+        };
+        // There may be more pages.
+        Ok(seen?.seen_whole(false))
     }
 
     /// Cuts a page from a position on; none where it has no records.

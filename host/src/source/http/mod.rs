@@ -31,7 +31,7 @@ use self::send::{Caller, Hold};
 pub(super) use self::send::{Download, download};
 use super::layout::Layout;
 use super::target::Members;
-use super::{Chunks, ReadOptions, Source, Split, Surroundings};
+use super::{Chunks, ReadOptions, Source, Split, Surroundings, View};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Reading};
 use crate::config::http::HttpSource;
@@ -126,6 +126,10 @@ impl Source for Http {
     fn splits(&self, _: NonZeroUsize) -> Result<Vec<Split>> {
         // What comes next is known once a page is there.
         Ok(vec![Split { index: 0, files: vec![self.shared.caller.title()] }])
+    }
+
+    fn view(&self, as_text: &[String], converted: &[String]) -> View {
+        View(Arc::new(self.shared.layout.asked_for(as_text, converted)))
     }
 
     fn learned(&self) -> Option<String> {

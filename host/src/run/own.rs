@@ -1,0 +1,74 @@
+//! Keeps a pipeline from eating itself: its output is not its input, and neither output nor dead letters are its own files.
+
+use std::path::{Path, PathBuf};
+
+use crate::artifact::LOCK_FILE;
+use crate::config::extract::Source as SourceConfig;
+use crate::config::load::Sink as SinkConfig;
+use crate::error::{Error, Result};
+use crate::plan::{ComponentName, DeadLetters, Plan};
+use crate::sink;
+use crate::source::{Asset, Source};
+
+/// Names of the files of a contract directory, without their endings.
+const CONTRACT: [&str; 8] = ["extract", "transform", "load", "settings", "pipeline", "schema", "coercion_rules", "validation_rules"];
+
+/// Refuses a pipeline that reads what it writes: the input would be gone, or the next run would read this one's output.
+pub(super) fn refuse_output(plan: &Plan, source: &dyn Source) -> Result<()> {
+    let is_own = sink::owner(&plan.sink, &plan.root)?;
+    let read = source.inputs().into_iter().find_map(|input| match (&plan.source, &plan.sink, input) {
+        (SourceConfig::CloudStorage(from), SinkConfig::CloudStorage(to), Asset::Object { url, .. })
+            if from.storage.is_same_bucket(&to.storage) =>
+        {
+            let key = url.split_once("://").map_or(&*url, |(_, rest)| rest).split_once('/').map_or("", |(_, key)| key);
+            is_own(Path::new(key)).then(|| (url.clone(), "object"))
+        }
+        (_, SinkConfig::File(_), Asset::File(path)) => {
+            let is_own = plan.root.join(&path).canonicalize().is_ok_and(|path| is_own(&path));
+            let shown = || path.strip_prefix(&plan.root).unwrap_or(&path).display().to_string();
+            is_own.then(|| (shown(), "file"))
+        }
+        _ => None,
+    });
+    let Some((name, kind)) = read else { return Ok(()) };
+    // Of parts there are others.
+    let article =
+        if plan.sink.files().is_some_and(|to| !to.partition_by.is_empty() || to.max_rows_per_file.is_some()) { "a" } else { "the" };
+    Err(Error::config(format!("the pipeline would read `{name}`, which is {article} {kind} that it writes"))
+        .hint("write to another folder, or narrow the pattern of `extract.yaml`"))
+}
+
+/// Refuses output and dead letters that would take the place of what the pipeline is made of.
+pub(super) fn refuse_files(plan: &Plan) -> Result<()> {
+    let output = match &plan.sink {
+        SinkConfig::File(file) => Some((plan.root.join(&file.path), "output")),
+        SinkConfig::CloudStorage(_) | SinkConfig::Database(_) => None,
+    };
+    let own_letters = plan.stages.iter().filter_map(|stage| stage.validation.as_ref()?.dead_letters.as_ref());
+    let letters = std::iter::once(&plan.dead_letters).chain(own_letters).filter_map(|letters| match letters {
+        DeadLetters::File(path) => Some((path.clone(), "dead letters")),
+        DeadLetters::Table { .. } | DeadLetters::Memory | DeadLetters::Off => None,
+    });
+    let parts = files(plan);
+    for (path, what) in output.into_iter().chain(letters) {
+        let Ok(there) = path.canonicalize() else { continue };
+        if let Some(part) = parts.iter().find(|part| part.canonicalize().is_ok_and(|part| part == there)) {
+            let name = part.strip_prefix(&plan.root).unwrap_or(part).display();
+            return Err(Error::config(format!("the {what} would take the place of `{name}`, which the pipeline is made of"))
+                .hint("give them a `path` of their own"));
+        }
+    }
+    Ok(())
+}
+
+/// Files that the pipeline is made of, as far as they are there.
+fn files(plan: &Plan) -> Vec<PathBuf> {
+    let contract = CONTRACT.iter().flat_map(|name| ["yaml", "yml", "json"].map(|ending| plan.root.join(format!("{name}.{ending}"))));
+    let lock = plan.root.join(LOCK_FILE);
+    let components = plan.stages.iter().filter_map(|stage| match &stage.component {
+        ComponentName::File(path) => Some(plan.root.join(path)),
+        _ => None,
+    });
+    let named = plan.stages.iter().map(|stage| PathBuf::from(&stage.place.file));
+    contract.chain([lock]).chain(components).chain(named).filter(|path| path.is_file()).collect()
+}

@@ -1,0 +1,3 @@
+//! What a hostile reader of the contract format found, each held by a test.
+
+mod own;
