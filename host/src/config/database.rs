@@ -341,7 +341,7 @@ pub fn percent_decoded(text: &str) -> String {
 /// The passwords among the options of a URL, however they are spelled: `password`, `sslpassword`, `Pwd`.
 pub(super) fn password_options(url: &str) -> Vec<&str> {
     let Some((_, query)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('?')) else { return Vec::new() };
-    let options = query.split(['&', ';']).filter_map(|option| option.split_once('='));
+    let options = query.split('&').filter_map(|option| option.split_once('='));
     let is_password = |name: &str| {
         let name = name.to_ascii_lowercase();
         ["pass", "pwd", "secret", "token"].iter().any(|word| name.contains(word))
