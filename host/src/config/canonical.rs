@@ -206,7 +206,13 @@ pub(super) fn http(node: &mut Node, findings: &mut Findings) {
 pub(super) fn database(node: &mut Node, findings: &mut Findings) -> Option<Node> {
     lift(node, "database", "url", "connection_string", findings);
     lift(node, "database", "ssh_tunnel", "ssh_tunnel", findings);
-    within(node, "ssh_tunnel", |tunnel| rename(tunnel, SSH_TUNNEL, findings));
+    within(node, "ssh_tunnel", |tunnel| {
+        rename(tunnel, SSH_TUNNEL, findings);
+        if tunnel.given("enabled").is_none() && !tunnel.entries().is_empty() {
+            findings.wrong(tunnel, "`ssh_tunnel` says which machine is in between, but not that it is used").hint =
+                Some("add `enabled: true`; `enabled: false` asks the database directly".into());
+        }
+    });
     let mut kind = None;
     within(node, "database", |inner| kind = inner.take_given("type").map(|(_, value)| value));
     if let Some((key, value)) = node.take_given("database") {

@@ -302,8 +302,8 @@ fn without_password(url: &str) -> String {
     if let Some(raw) = odbc::option(&masked) {
         masked = masked.replacen(raw, &odbc::masked(raw), 1);
     }
-    if let Some(password) = password_option(url) {
-        masked = masked.replace(&format!("password={password}"), "password=***");
+    for password in password_options(url) {
+        masked = masked.replace(&format!("={password}"), "=***");
     }
     masked
 }
@@ -338,11 +338,15 @@ pub fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The password among the options of a URL.
-pub(super) fn password_option(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let (_, query) = rest.split_once('?')?;
-    query.split('&').find_map(|option| option.strip_prefix("password=")).filter(|password| !password.is_empty())
+/// The passwords among the options of a URL, however they are spelled: `password`, `sslpassword`, `Pwd`.
+pub(super) fn password_options(url: &str) -> Vec<&str> {
+    let Some((_, query)) = url.split_once("://").and_then(|(_, rest)| rest.split_once('?')) else { return Vec::new() };
+    let options = query.split('&').filter_map(|option| option.split_once('='));
+    let is_password = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["pass", "pwd", "secret", "token"].iter().any(|word| name.contains(word))
+    };
+    options.filter(|(name, value)| is_password(name) && !value.is_empty()).map(|(_, value)| value).collect()
 }
 
 /// Names: a text is a list of one.
@@ -386,5 +390,18 @@ impl<'de> Deserialize<'de> for OneOrMany {
             }
         }
         deserializer.deserialize_any(Names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Connection;
+
+    #[test]
+    fn no_password_of_a_url_is_shown_however_it_is_spelled() {
+        for name in ["password", "PASSWORD", "passwd", "sslpassword", "Pwd"] {
+            let connection = Connection::try_from(format!("postgresql://ada:s3cr3t1@h/d?sslmode=require&{name}=s3cr3t2")).unwrap();
+            assert_eq!(connection.to_string(), format!("postgresql://ada:***@h/d?sslmode=require&{name}=***"));
+        }
     }
 }

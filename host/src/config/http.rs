@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::extract::CsvOptions;
 use super::pagination::Pagination;
 use super::settings::Secret;
-use super::variables::is_secret;
+use super::variables::is_secret_parameter;
 
 /// Asks an HTTP interface.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -139,15 +139,23 @@ fn places_in(body: &Value, found: &mut impl FnMut(&str)) {
     }
 }
 
+/// The user within a URL of HTTP that has no password: some interfaces take a token there.
+pub(super) fn lone_user(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let (user, _) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;
+    Some(user.trim_end_matches(':')).filter(|user| !user.is_empty() && !user.contains(':'))
+}
+
 /// A URL with `***` for its password and for parameters whose names say that they are secret.
 pub fn shown(url: &str) -> String {
-    let mut shown = match super::database::password(url) {
-        Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
-        None => url.to_owned(),
+    let mut shown = match (super::database::password(url), lone_user(url)) {
+        (Some(password), _) => url.replacen(&format!(":{password}@"), ":***@", 1),
+        (None, Some(user)) => url.replacen(&format!("://{user}"), "://***", 1),
+        (None, None) => url.to_owned(),
     };
     if let Some((before, query)) = shown.split_once('?') {
         let parameter = |pair: &str| match pair.split_once('=') {
-            Some((name, value)) if !value.is_empty() && is_secret(name) => format!("{name}=***"),
+            Some((name, value)) if !value.is_empty() && is_secret_parameter(name) => format!("{name}=***"),
             _ => pair.to_owned(),
         };
         shown = format!("{before}?{}", query.split('&').map(parameter).collect::<Vec<_>>().join("&"));

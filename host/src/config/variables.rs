@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::database::{password, password_option, percent_decoded};
+use super::database::{password, password_options, percent_decoded};
+use super::http::lone_user;
 use super::odbc;
 use super::problem::Findings;
 use super::scalar::resolve;
@@ -23,6 +24,9 @@ impl Secrets {
     pub fn add(&mut self, value: &str) {
         if value.chars().count() >= 4 {
             self.0.insert(value.to_owned());
+            // As a document in JSON would quote it.
+            let quoted = serde_json::Value::from(value).to_string();
+            self.0.insert(quoted[1..quoted.len() - 1].to_owned());
         }
     }
 
@@ -132,8 +136,8 @@ fn note_headers(http: &Node, secrets: &mut Secrets) {
 /// Notes a value whose key says that it is secret, and the password within a URL.
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
-    let passwords = [password(text), password_option(text)];
-    for password in passwords.into_iter().flatten() {
+    let passwords: Vec<&str> = password(text).into_iter().chain(lone_user(text)).chain(password_options(text)).collect();
+    for password in &passwords {
         secrets.add(password);
         // As the other end would quote it.
         secrets.add(&percent_decoded(password));
@@ -141,7 +145,7 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
     odbc::secrets(text).iter().for_each(|secret| secrets.add(secret));
     if node.path.ends_with("auth.api_key.value") {
         secrets.add(text);
-    } else if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
+    } else if passwords.is_empty() && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {
         // Of `Bearer abc` the last word is the secret.
         secrets.add(text.rsplit(' ').next().unwrap_or(text));
     }
@@ -158,9 +162,20 @@ pub(crate) fn is_secret(name: &str) -> bool {
         && ["api", "access", "account", "private", "secret", "storage", "master", "auth", "client", "encryption", "signing", "sas"]
             .iter()
             .any(|word| has(word));
-    key || ["password", "passwd", "pwd", "token", "secret", "credential", "apikey", "authorization", "passphrase"]
+    key || ["password", "passwd", "pwd", "pass", "pgpass", "pin", "token", "secret", "credential", "apikey", "authorization", "passphrase"]
         .iter()
         .any(|word| has(word))
+        || ["sig", "signature"].iter().any(|word| has(word))
+}
+
+/// Whether a parameter of this name in the query of a URL holds something that must not be printed: there a key goes by short names, too.
+pub(crate) fn is_secret_parameter(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase().replace('-', "_");
+    is_secret(name)
+        || lower.starts_with("x_amz_")
+        || lower.starts_with("x_goog_")
+        || matches!(lower.as_str(), "key" | "code" | "auth" | "sslpassword")
+        || lower.ends_with("_key")
 }
 
 struct Wrong {

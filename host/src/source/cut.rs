@@ -43,6 +43,8 @@ pub(super) enum Found {
     Nothing { next: usize },
     /// More bytes are needed.
     More,
+    /// No row follows, but what does is to be looked at: with the next call, from the same byte on. A chunk ends before it.
+    Over,
     /// There are no more rows.
     End,
 }
@@ -171,7 +173,7 @@ impl<S: Scan> TextCutter<S> {
             let long = match found {
                 Found::Row { start, end, .. } => end - start > ROW_LIMIT,
                 Found::More => !self.ended && self.buffer.len() - at > ROW_LIMIT,
-                Found::Nothing { .. } | Found::End => false,
+                Found::Nothing { .. } | Found::Over | Found::End => false,
             };
             if long {
                 left_out += self.cut_short(at, left_out)?;
@@ -201,6 +203,8 @@ impl<S: Scan> TextCutter<S> {
                         at = 0;
                     }
                 }
+                Found::Over if rows > 0 => break,
+                Found::Over => {}
                 Found::End => self.done = true,
                 Found::More if self.ended => self.done = true,
                 Found::More => {

@@ -64,9 +64,15 @@ impl Json {
         })
     }
 
+    /// Whether a document has a list of records; none where there is nothing at all.
+    pub(super) fn has_list(&self, input: &Input) -> Result<Option<bool>> {
+        let place = self.find_records(input)?;
+        Ok((!place.empty).then_some(place.list))
+    }
+
     fn document(&self, input: &Input, from: Position, sizes: Sizes) -> Result<TextCutter<Elements>> {
         let place = self.find_records(input)?;
-        let scan = Elements { place, read: from.row > 0, name: input.name.clone(), depth: 0, at: 0, text: false };
+        let scan = Elements { place, read: from.row > 0, name: input.name.clone(), depth: 0, at: 0, text: false, behind: None };
         let position = if from.offset < place.offset { Position { offset: place.offset, row: 0, line: place.line, ..from } } else { from };
         Ok(TextCutter::new(input.open(self.encoding, position.offset)?, scan, position, sizes))
     }
@@ -84,18 +90,19 @@ impl Json {
         };
         match &self.response_path {
             Some(path) => {
-                let mut walked = String::new();
+                let (mut walked, mut depth) = (String::new(), 0);
                 for step in path.split('.').filter(|step| !step.is_empty() && *step != "$") {
                     cursor.enter(step, &walked, path)?;
                     if !walked.is_empty() {
                         walked.push('.');
                     }
                     walked.push_str(step);
+                    depth += 1;
                 }
-                cursor.place()
+                Ok(Place { depth, ..cursor.place()? })
             }
             None => {
-                let start = Place { whole: true, ..cursor.place()? };
+                let start = cursor.place()?;
                 if start.list || start.empty || cursor.peek()? != Some(b'{') {
                     return Ok(start);
                 }
@@ -177,8 +184,8 @@ struct Place {
     list: bool,
     /// Whether there is nothing at all.
     empty: bool,
-    /// Whether it is the whole document, so that nothing may follow.
-    whole: bool,
+    /// How many objects and lists are around it, which end behind it.
+    depth: usize,
 }
 
 /// Finds the elements of a list, or the one record.
@@ -191,11 +198,60 @@ struct Elements {
     depth: usize,
     at: usize,
     text: bool,
+    /// Once the records are over, how many values are still to end behind them.
+    behind: Option<usize>,
 }
 
 impl Elements {
     fn wrong(&self, what: &str) -> Error {
         Error::data(format!("`{}` is not a JSON document: {what}", self.name))
+    }
+
+    /// Looks through what stands behind the records: a document that breaks off there, or another one, is none that was read.
+    fn behind(&mut self, bytes: &[u8], mut open: usize, ended: bool) -> Result<Found> {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            if self.text {
+                match memchr::memchr2(b'"', b'\\', &bytes[at..]) {
+                    None => at = bytes.len(),
+                    Some(found) if bytes[at + found] == b'"' => {
+                        self.text = false;
+                        at += found + 1;
+                    }
+                    Some(found) if at + found + 1 >= bytes.len() => {
+                        at += found;
+                        break;
+                    }
+                    Some(found) => at += found + 2,
+                }
+                continue;
+            }
+            match byte {
+                byte if byte.is_ascii_whitespace() => {}
+                b'{' if open == 0 && (self.place.depth > 0 || !self.place.list) => {
+                    return Err(self.wrong("several values follow each other").hint("one object a line is read by `format: jsonl`"));
+                }
+                _ if open == 0 && self.place.depth == 0 && self.place.list => {
+                    return Err(self
+                        .wrong("there is more text behind its list")
+                        .hint("one file holds one list; `format: jsonl` reads one object a line"));
+                }
+                _ if open == 0 => return Err(self.wrong("there is more text behind the value")),
+                b'"' => self.text = true,
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        self.behind = Some(open);
+        if !ended {
+            return Ok(if at > 0 { Found::Nothing { next: at } } else { Found::More });
+        }
+        if open > 0 || self.text {
+            return Err(self.wrong("it ends behind its records, within an object or a list").hint("the file is cut off: fetch it again"));
+        }
+        Ok(Found::End)
     }
 
     /// Looks for the end of the value that starts at `start`.
@@ -255,28 +311,30 @@ impl Scan for Elements {
         if self.place.empty {
             return Ok(Found::End);
         }
+        if let Some(open) = self.behind {
+            return self.behind(bytes, open, ended);
+        }
         let Some(mut start) = bytes.iter().position(|byte| !byte.is_ascii_whitespace()) else {
             if ended && self.place.list {
                 return Err(self.wrong("its list is not closed").hint("the file is cut off: fetch it again"));
+            }
+            if ended && self.place.depth > 0 {
+                return Err(self
+                    .wrong("it ends behind its record, within an object or a list")
+                    .hint("the file is cut off: fetch it again"));
             }
             return Ok(if ended { Found::End } else { more(bytes.len()) });
         };
         if !self.place.list {
             if self.read {
-                return match bytes[start] {
-                    _ if !self.place.whole => Ok(Found::End),
-                    b'{' => Err(self.wrong("several values follow each other").hint("one object a line is read by `format: jsonl`")),
-                    _ => Err(self.wrong("there is more text behind the value")),
-                };
+                self.behind = Some(self.place.depth);
+                return Ok(Found::Over);
             }
         } else {
             if bytes[start] == b']' {
-                if self.place.whole && bytes[start + 1..].iter().any(|byte| !byte.is_ascii_whitespace()) {
-                    return Err(self
-                        .wrong("there is more text behind its list")
-                        .hint("one file holds one list; `format: jsonl` reads one object a line"));
-                }
-                return Ok(if ended || !self.place.whole { Found::End } else { Found::More });
+                // The list itself is one more that ends.
+                self.behind = Some(self.place.depth + 1);
+                return Ok(Found::Over);
             }
             if self.read {
                 if bytes[start] != b',' {
@@ -353,7 +411,7 @@ impl Cursor {
         let first = self.peek()?;
         let list = first == Some(b'[');
         let offset = self.base + self.at as u64;
-        Ok(Place { offset: offset + u64::from(list), line: self.line, list, empty: first.is_none(), whole: false })
+        Ok(Place { offset: offset + u64::from(list), line: self.line, list, empty: first.is_none(), depth: 0 })
     }
 
     /// Goes to the value of a member or to an item.
@@ -409,7 +467,7 @@ impl Cursor {
                 && place.list
                 && found.is_none_or(|(best, _)| rank < best)
             {
-                found = Some((rank, place));
+                found = Some((rank, Place { depth: 1, ..place }));
                 if rank == 0 {
                     break;
                 }

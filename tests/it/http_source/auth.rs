@@ -192,3 +192,25 @@ fn no_secret_is_in_anything_that_is_printed_or_kept() {
         assert!(!line.contains("s3cret") && !line.contains("YWRhOnMzY3JldDA="), "{line}");
     }
 }
+
+#[test]
+fn keys_in_the_query_of_a_url_and_a_user_alone_are_not_shown() {
+    let api = Api::start(|_| Reply::status("404 Not Found"));
+    let query =
+        "X-Amz-Credential=S3CRET1&X-Amz-Signature=S3CRET2&sig=S3CRET3&key=S3CRET4&code=S3CRET5&subscription-key=S3CRET6&auth=S3CRET7&day=1";
+    let user = api.url("/f.csv?day=1").replace("://", "://S3CRET8@");
+    for url in [format!("{}?{query}", api.url("/f.csv")), user] {
+        for extract in [format!("path: {url}\n"), format!("type: http\nurl: {url}\nresponse_format: csv\n")] {
+            let pipeline = pipeline("").with("extract.yaml", extract);
+            for command in ["plan", "run"] {
+                let mut command = pipeline.command(&[command, "--allow-private-network", "127.0.0.1"]);
+                let answer = crate::support::answer(command.env("ETL_HOST_STATE_DIR", pipeline.path("state")));
+                assert!(!format!("{answer:?}").contains("S3CRET") && format!("{answer:?}").contains("day=1"), "{answer:?}");
+            }
+            for name in pipeline.names().iter().filter(|name| name.starts_with("state/")) {
+                let kept = std::fs::read(pipeline.path(name)).unwrap();
+                assert!(!String::from_utf8_lossy(&kept).contains("S3CRET"), "{name}");
+            }
+        }
+    }
+}

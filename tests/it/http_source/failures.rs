@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::api::{Api, Reply, Then};
-use super::{came, ids, pipeline, records, run};
+use super::{came, ids, page, pipeline, records, run};
+use crate::support::Pipeline;
 
 /// stderr of a run that fails with a code.
 fn said(api: &Api, extract: &str, code: i32) -> String {
@@ -207,8 +208,12 @@ fn what_is_packed_is_unpacked_and_a_bomb_is_refused() {
     assert!(bomb.len() < 2 << 20);
     let (packed, zstd) = (gzip(list.as_bytes()), zstd::encode_all(list.as_bytes(), 1).unwrap());
     let brotli = brotli(list.as_bytes());
+    // A file may be several put behind each other.
+    let members = [gzip(b"{\"id\":1}\n{\"id\""), gzip(b":2}\n")].concat();
     let api = Api::start(move |asked| match asked.path.as_str() {
         "/gzip" => Reply::of("application/json", packed.clone()).with("content-encoding", "gzip"),
+        "/members" => Reply::of("application/x-ndjson", members.clone()).with("content-encoding", "gzip"),
+        "/torn" => Reply::of("application/x-ndjson", members[..members.len() - 9].to_vec()).with("content-encoding", "gzip"),
         "/br" => Reply::of("application/json", brotli.clone()).with("content-encoding", "br"),
         "/zstd" => Reply::of("application/json", zstd.clone()).with("content-encoding", "zstd"),
         _ => Reply::of("application/json", bomb.clone()).with("content-encoding", "gzip"),
@@ -216,6 +221,14 @@ fn what_is_packed_is_unpacked_and_a_bomb_is_refused() {
     for path in ["/gzip", "/br", "/zstd"] {
         assert_eq!(ids(&api, &pipeline(&format!("url: {}\n", api.url(path))), &[]), (0..100).collect::<Vec<_>>());
     }
+    let lines = |path: &str| pipeline(&format!("url: {}\nresponse_format: ndjson\nretry: {{max_attempts: 1}}\n", api.url(path)));
+    assert_eq!(ids(&api, &lines("/members"), &[]), [1, 2]);
+    let torn = run(&api, &lines("/torn"), &[]);
+    assert!(torn.code == 3 && torn.stderr.contains("is packed with gzip, and damaged"), "{torn:?}");
+    let file = Pipeline::new()
+        .with("extract.yaml", format!("path: {}\nformat: jsonl\n", api.url("/members")))
+        .with("load.yaml", "path: out.jsonl\n");
+    assert_eq!(ids(&api, &file, &[]), [1, 2]);
     for accepted in api.asked().iter().map(|asked| asked.header("accept-encoding").unwrap()) {
         assert!(["gzip", "br", "zstd"].iter().all(|packing| accepted.contains(packing)), "{accepted}");
     }
@@ -223,4 +236,66 @@ fn what_is_packed_is_unpacked_and_a_bomb_is_refused() {
     error: the answer of `http://HOST/bomb` has more than 64 MiB, unpacked, and must be held whole
       hint: ask for smaller pages, let the server answer in NDJSON or CSV, which are read as they come, or raise `max_response_mb`
     ");
+}
+
+#[test]
+fn what_a_server_repeats_of_headers_is_masked_before_it_is_cut() {
+    let token = "SuperSecretToken1234567890abcdefghij";
+    let api = Api::start(|asked| {
+        let head = |name: &str| asked.header(name).unwrap().to_owned();
+        let (authorization, foo, quoted) = (head("authorization"), head("x-foo"), json!(head("x-quoted")));
+        Reply::status("400 Bad Request").body(format!("{foo} {quoted} {}{authorization}", "x".repeat(150)))
+    });
+    let extract =
+        format!("url: {}\nheaders: {{Authorization: Bearer {token}, X-Foo: sekret-foo, X-Quoted: 'a\"b\\c-word'}}\n", api.url("/"));
+    let told = said(&api, &extract, 2);
+    assert!(["Super", "sekret", "c-word"].iter().all(|secret| !told.contains(secret)), "{told}");
+}
+
+#[test]
+fn a_document_that_breaks_off_or_goes_on_behind_its_list_is_an_error() {
+    for (body, told) in [
+        ("{\"data\":[{\"id\":1}]}{\"data\":[{\"id\":2}]}", "several values follow each other"),
+        ("{\"data\":[{\"id\":1}],\"next\":", "it ends behind its records"),
+        ("{\"data\":[{\"id\":1}], \"a\": \"]}", "it ends behind its records"),
+        ("{\"data\":[{\"id\":1}]} <html>oops", "there is more text behind the value"),
+    ] {
+        for path in ["", "response_path: data\n"] {
+            let api = Api::start(move |_| Reply::of("application/json", body));
+            let failed = run(&api, &pipeline(&format!("url: {}\n{path}", api.url("/"))), &[]);
+            assert!(failed.code == 1 && (failed.stderr.contains(told) || !path.is_empty()), "{body}: {failed:?}");
+            let file = Pipeline::of(("in.json", body), "rename: {}\n", "out.jsonl").with("extract.yaml", format!("path: in.json\n{path}"));
+            let failed = file.answer(&["run"]);
+            assert!(failed.code == 1 && failed.stderr.contains(told), "{body}: {failed:?}");
+        }
+    }
+    // What follows in order is passed over, however much it is.
+    let rest = format!("{{\"id\":2}}], \"note\": \"{}\\\"]\", \"more\": [[{{}}]]}} \n", "n".repeat(20 << 20));
+    let file = Pipeline::of(("in.json", &format!("{{\"data\":[{{\"id\":1}},{rest}")), "rename: {}\n", "out.jsonl");
+    assert_eq!(file.run(0)["rows"]["loaded"], 2);
+}
+
+#[test]
+fn a_later_page_without_a_list_is_an_error_and_no_record() {
+    for (path, last, code) in [
+        ("", "{\"error\":\"rate limited\"}", 3),
+        ("", "{\"message\":\"busy\"}", 3),
+        ("response_path: data\n", "{\"error\":\"rate limited\"}", 3),
+        ("", "{}", 0),
+        ("", "", 0),
+        ("response_path: data\n", "{\"total\":10}", 0),
+    ] {
+        let api = Api::start(move |asked| match asked.number("page").unwrap() {
+            1 => Reply::json(&json!({ "data": page(10, 0, 10) })),
+            _ => Reply::of("application/json", last),
+        });
+        let extract = format!("url: {}\n{path}params: {{limit: 10}}\npagination: {{enabled: true, page_delay: 0}}\n", api.url("/"));
+        let paged = pipeline(&extract);
+        let answer = run(&api, &paged, &[]);
+        assert_eq!(answer.code, code, "{last}: {answer:?}");
+        match code {
+            0 => assert_eq!(came(&paged), (0..10).collect::<Vec<_>>()),
+            _ => assert!(answer.stderr.contains("has no list of records, as the pages before it have: `{"), "{answer:?}"),
+        }
+    }
 }

@@ -162,3 +162,12 @@ fn pages_are_asked_for_over_one_connection_so_that_a_server_may_serve_one_after_
         }
     }
 }
+
+#[test]
+fn a_first_page_that_may_be_all_that_the_server_gives_at_once_is_told_of() {
+    let api = Api::start(|asked| Reply::json(&json!(page(350, asked.number("offset").unwrap_or(0), 100))));
+    let extract = format!("url: {}\npagination: {{enabled: true, strategy: offset, page_size: 500, page_delay: 0}}\n", api.url("/"));
+    let paged = pipeline(&extract);
+    let answer = run(&api, &paged, &[]);
+    assert!(answer.code == 0 && answer.stderr.contains("set `page_size` to that") && answer.stderr.contains("asked=500"), "{answer:?}");
+}

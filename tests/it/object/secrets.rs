@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::{bucket, copy};
+use crate::http_source::api::{Api, Reply};
 use crate::servers::s3::{Bucket, SECRET};
 use crate::support::Pipeline;
 
@@ -55,4 +56,29 @@ fn keys_are_seen_in_no_message_log_plan_history_letter_or_checkpoint() {
         }
     }
     assert!(!bucket.objects().iter().any(|(name, bytes)| name.contains(SECRET) || String::from_utf8_lossy(bytes).contains(SECRET)));
+}
+
+#[test]
+fn a_token_of_the_machine_is_not_sent_to_an_address_that_a_pipeline_names() {
+    let api = Api::start(|asked| Reply::status("403 Forbidden").body(format!("{} {}", asked.query, asked.head)));
+    let tokens =
+        [("AZURE_STORAGE_TOKEN", "HOSTTOKEN1"), ("AZURE_STORAGE_SAS_KEY", "sig=HOSTTOKEN2"), ("GOOGLE_SERVICE_ACCOUNT_KEY", "HOSTTOKEN3")];
+    let run = |provider: &str, more: &str, variables: &[(&str, &str)]| {
+        let storage = format!("{{provider: {provider}, bucket: rows, path: x.csv, credentials: {{endpoint: '{}'{more}}}}}", api.url(""));
+        let pipeline = Pipeline::new()
+            .with("extract.yaml", format!("type: cloud_storage\nstorage: {storage}\n"))
+            .with("load.yaml", "path: out.jsonl\n");
+        let answer = crate::support::answer(pipeline.command(&["run"]).envs(tokens).envs(variables.iter().copied()));
+        assert!(!format!("{answer:?}").contains("HOSTTOKEN"), "{answer:?}");
+        answer
+    };
+    for (provider, more) in [("azure", ", account_name: acc"), ("gcs", "")] {
+        let answer = run(provider, more, &[]);
+        assert!(answer.code == 2 && answer.stderr.contains("names the address of the storage, but no key for it"), "{answer:?}");
+        assert_eq!(api.count(), 0);
+    }
+    // A key that signs is not sent, and what came with it in the environment is not either.
+    run("azure", ", account_name: acc", &[("AZURE_STORAGE_ACCOUNT_KEY", crate::servers::azure::KEY)]);
+    let asked = api.asked();
+    assert!(!asked.is_empty() && !format!("{asked:?}").contains("HOSTTOKEN"), "{asked:?}");
 }

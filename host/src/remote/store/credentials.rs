@@ -15,6 +15,7 @@ use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 
 use super::Client;
 use crate::config::cloud::{Provider, Storage};
+use crate::config::variables::is_secret;
 use crate::error::{Error, Result, did_you_mean};
 
 /// Time for one request with its body, and to connect.
@@ -137,7 +138,45 @@ impl Given {
         }
     }
 
-    /// The values that must not be seen.
+    /// Checks that a storage at an address of the pipeline's own is not sent a token of this machine's: whoever writes a pipeline may name any
+    /// address. What only signs requests shows nothing of itself.
+    ///
+    /// # Errors
+    /// Config.
+    pub(super) fn check_endpoint(&self, provider: Provider) -> Result<()> {
+        let own: &[&str] = match provider {
+            Provider::S3 => return Ok(()),
+            Provider::Gcs => &["service_account", "service_account_key", "application_credentials", "skip_signature"],
+            Provider::Azure => &["account_key", "sas_token", "client_secret", "bearer_token", "skip_signature", "use_emulator"],
+        };
+        if self.has_own_endpoint() && !own.iter().any(|name| self.values.contains_key(name)) && self.signing_keys(provider).is_empty() {
+            let names = own.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            return Err(Error::config("`credentials` names the address of the storage, but no key for it").hint(format!(
+                "a token of this machine is not sent to an address that a pipeline names: give one of {names}, or name the address in the environment"
+            )));
+        }
+        Ok(())
+    }
+
+    fn has_own_endpoint(&self) -> bool {
+        ["endpoint", "base_url"].iter().any(|key| self.values.contains_key(key))
+    }
+
+    /// Keys of the machine that sign requests and are not sent, with the names that the client has for them.
+    fn signing_keys(&self, provider: Provider) -> Vec<(&'static str, String)> {
+        let names: &[(&str, &str)] = match provider {
+            Provider::Azure => &[
+                ("account_name", "AZURE_STORAGE_ACCOUNT_NAME"),
+                ("account_key", "AZURE_STORAGE_ACCOUNT_KEY"),
+                ("account_key", "AZURE_STORAGE_ACCESS_KEY"),
+            ],
+            Provider::S3 | Provider::Gcs => &[],
+        };
+        let found: Vec<_> = names.iter().filter_map(|(key, variable)| Some((*key, std::env::var(variable).ok()?))).collect();
+        if found.iter().any(|(key, _)| *key == "account_key") { found } else { Vec::new() }
+    }
+
+    /// The values that must not be seen, those of this machine's environment among them.
     pub(super) fn secrets(&self) -> Vec<String> {
         const SHOWN: [&str; 11] = [
             "region",
@@ -152,7 +191,11 @@ impl Given {
             "skip_signature",
             "virtual_hosted_style_request",
         ];
-        self.values.iter().filter(|(key, value)| !SHOWN.contains(key) && value.len() > 3).map(|(_, value)| value.clone()).collect()
+        let given = self.values.iter().filter(|(key, _)| !SHOWN.contains(key)).map(|(_, value)| value.clone());
+        let ours = |name: &str| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|start| name.starts_with(start));
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let secret = environment.filter(|(name, _)| ours(name) && (is_secret(name) || name.ends_with("CONNECTION_STRING")));
+        given.chain(secret.map(|(_, value)| value)).filter(|value| value.len() > 3).collect()
     }
 
     /// Makes the client.
@@ -177,7 +220,9 @@ impl Given {
                 Ok(Client::of(Arc::new(builder.build()?)))
             }
             Provider::Gcs => {
-                let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+                let builder =
+                    if self.has_own_endpoint() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
+                let mut builder = builder.with_bucket_name(bucket).with_retry(retry);
                 for (key, value) in defaults {
                     builder = builder.with_config(GoogleConfigKey::Client(key), value);
                 }
@@ -187,7 +232,12 @@ impl Given {
                 Ok(Client::of(Arc::new(builder.build()?)))
             }
             Provider::Azure => {
-                let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+                let own = self.has_own_endpoint();
+                let builder = if own { MicrosoftAzureBuilder::new() } else { MicrosoftAzureBuilder::from_env() };
+                let mut builder = builder.with_container_name(bucket).with_retry(retry);
+                for (key, value) in self.signing_keys(provider).into_iter().filter(|_| own) {
+                    builder = builder.with_config(key.parse()?, value);
+                }
                 for (key, value) in defaults {
                     builder = builder.with_config(AzureConfigKey::Client(key), value);
                 }

@@ -84,6 +84,7 @@ impl Store {
         let title = bare.to_string().trim_end_matches('/').to_owned();
         let given = Given::new(storage, root)?;
         given.find_files()?;
+        given.check_endpoint(storage.provider)?;
         let secrets = given.secrets();
         // Clients look for a reactor when they are made.
         let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries) });

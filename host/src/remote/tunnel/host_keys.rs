@@ -52,6 +52,16 @@ impl HostKeys {
                     known.extend(keys.into_iter().map(|(_, key)| (file.clone(), line_of(&key, &text), key)));
                 }
             }
+            // Nor does it know patterns.
+            let own = name(&tunnel.host, tunnel.port);
+            for (number, line) in text.lines().enumerate() {
+                if let Some(key) = line.split_once(char::is_whitespace).filter(|(names, _)| is_meant(names, &own)).and_then(|(_, key)| {
+                    // A comment may stand behind it.
+                    PublicKey::from_openssh(key.trim()).ok()
+                }) {
+                    known.push((file.clone(), number + 1, key));
+                }
+            }
             let keys = text.lines().filter_map(|line| line.strip_prefix("@revoked ")?.split_whitespace().nth(2));
             revoked.extend(keys.map(ToOwned::to_owned));
         }
@@ -102,6 +112,26 @@ impl HostKeys {
     }
 }
 
+/// Whether patterns, as a line of known machines starts with, mean a machine; names without a sign are somebody else's to compare.
+fn is_meant(patterns: &str, name: &str) -> bool {
+    let matches = |pattern: &str| is_like(pattern.as_bytes(), name.as_bytes());
+    let has_signs = patterns.contains(['*', '?', '!']) && !patterns.starts_with(['#', '@', '|']);
+    has_signs
+        && patterns.split(',').any(|pattern| !pattern.starts_with('!') && matches(pattern))
+        && !patterns.split(',').filter_map(|pattern| pattern.strip_prefix('!')).any(matches)
+}
+
+/// Whether a text is like a pattern, in which `*` stands for any signs and `?` for one.
+fn is_like(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => (0..=text.len()).any(|from| is_like(rest, &text[from..])),
+        ([b'?', rest @ ..], [_, text @ ..]) => is_like(rest, text),
+        ([one, rest @ ..], [other, text @ ..]) => one.eq_ignore_ascii_case(other) && is_like(rest, text),
+        _ => false,
+    }
+}
+
 /// The line of a text, from 1, in which a key stands.
 fn line_of(key: &PublicKey, text: &str) -> usize {
     let key = key.to_openssh().unwrap_or_default();
@@ -118,4 +148,25 @@ fn scan(host: &str, port: u16, file: &Path) -> String {
 /// A server as the file names it.
 fn name(host: &str, port: u16) -> String {
     if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_meant;
+
+    #[test]
+    fn a_pattern_means_the_machines_that_ssh_takes_it_for() {
+        for (patterns, name, meant) in [
+            ("[127.0.0.*]:8822", "[127.0.0.1]:8822", true),
+            ("[127.0.0.*]:8822", "[127.0.0.1]:22", false),
+            ("*.example.com", "DB.example.com", true),
+            ("db?,*.example.com,!db9.example.com", "db9.example.com", false),
+            ("db?,*.example.com,!db9.example.com", "db9", true),
+            ("!db9", "db9", false),
+            ("!db9", "db8", false),
+            ("# *", "#", false),
+        ] {
+            assert_eq!(is_meant(patterns, name), meant, "{patterns} {name}");
+        }
+    }
 }

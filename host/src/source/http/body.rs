@@ -1,12 +1,15 @@
 //! A page: its body, held whole or still on its way, and what its head said.
 
 use std::fmt;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
-use reqwest::{Response, Url};
+use flate2::write::MultiGzDecoder;
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use reqwest::{Response, StatusCode, Url};
 use tokio::sync::watch;
 
 use super::super::input::{Content, Input};
@@ -133,12 +136,62 @@ impl Content for Held {
     }
 }
 
+/// An answer whose body is unpacked as it comes. The client unpacks all but gzip, of which it would leave out all members but the first.
+pub(super) struct Answer {
+    response: Response,
+    gzip: Option<MultiGzDecoder<Vec<u8>>>,
+    /// Bytes that came.
+    bytes: u64,
+}
+
+impl Answer {
+    /// Takes a response whose head is read.
+    pub(super) fn of(response: Response) -> Self {
+        let packing = response.headers().get(CONTENT_ENCODING).and_then(|packing| packing.to_str().ok()).unwrap_or_default();
+        let gzip = ["gzip", "x-gzip"].iter().any(|name| packing.eq_ignore_ascii_case(name)).then(|| MultiGzDecoder::new(Vec::new()));
+        Self { response, gzip, bytes: 0 }
+    }
+
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// Its head.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The next piece of the body, unpacked; none at its end. `name` is what it is called where it breaks off.
+    pub(super) async fn chunk(&mut self, name: &str) -> Result<Option<Bytes>> {
+        loop {
+            let sent = self.response.chunk().await.map_err(|error| failure::broke_off(name, self.bytes, &error))?;
+            self.bytes += sent.as_ref().map_or(0, |piece| piece.len() as u64);
+            let Some(decoder) = &mut self.gzip else { return Ok(sent) };
+            let broken = |error| Error::outside(format!("the answer of `{name}` is packed with gzip, and damaged")).because(error);
+            match &sent {
+                Some(piece) => decoder.write_all(piece).map_err(broken)?,
+                // A body that is not there, as of a 204, has not even a head.
+                None if self.bytes > 0 => decoder.try_finish().map_err(broken)?,
+                None => {}
+            }
+            let unpacked = std::mem::take(decoder.get_mut());
+            if !unpacked.is_empty() {
+                return Ok(Some(unpacked.into()));
+            }
+            if sent.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
 /// Collects a body, up to a limit, and makes it UTF-8.
-pub(super) async fn collect(response: &mut Response, limit: u64, name: &str) -> Result<Vec<u8>> {
+pub(super) async fn collect(response: &mut Answer, limit: u64, name: &str) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        match response.chunk().await {
-            Ok(Some(piece)) => {
+        match response.chunk(name).await? {
+            Some(piece) => {
                 if body.len() as u64 + piece.len() as u64 > limit {
                     let message = format!("the answer of `{name}` has more than {} MiB, unpacked, and must be held whole", limit >> 20);
                     return Err(wrong(message)
@@ -146,8 +199,7 @@ pub(super) async fn collect(response: &mut Response, limit: u64, name: &str) -> 
                 }
                 body.extend_from_slice(&piece);
             }
-            Ok(None) => return Ok(body),
-            Err(error) => return Err(failure::broke_off(name, body.len() as u64, &error)),
+            None => return Ok(body),
         }
     }
 }
@@ -178,13 +230,13 @@ struct State {
     start: u64,
     /// Whether what was read stays.
     keeps: bool,
-    response: Option<Response>,
+    response: Option<Answer>,
     hold: Hold,
 }
 
 impl Live {
     /// Takes a response whose head is read.
-    pub(super) fn new(response: Response, name: &str, stop: &watch::Sender<bool>) -> Arc<Self> {
+    pub(super) fn new(response: Answer, name: &str, stop: &watch::Sender<bool>) -> Arc<Self> {
         let state = State { kept: Vec::new(), start: 0, keeps: true, response: Some(response), hold: Hold::of(stop) };
         Arc::new(Self { state: Mutex::new(state), name: name.into() })
     }
@@ -237,7 +289,7 @@ impl Read for LiveReader {
                 tokio::select! {
                     biased;
                     () = state.hold.over() => Err(Error::outside("the run is over, so the rest of the page is not read").given_up()),
-                    piece = response.chunk() => piece.map_err(|error| failure::broke_off(&self.live.name, self.at, &error)),
+                    piece = response.chunk(&self.live.name) => piece,
                 }
             });
             match piece {

@@ -1,5 +1,6 @@
 //! Finds one value within a JSON document, without keeping the rest.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -46,6 +47,29 @@ pub(super) fn at(document: &[u8], path: &str) -> Result<At, serde_json::Error> {
         None => At::Nothing,
         Some(Presence(false)) => At::Null,
         Some(Presence(true)) => At::Something,
+    })
+}
+
+/// Whether it is anything but an empty object.
+pub(super) fn has_members(document: &[u8]) -> bool {
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(document).map_or(true, |members| !members.is_empty())
+}
+
+/// Whether it is an object that says that something went wrong.
+pub(super) fn tells_of_an_error(document: &[u8]) -> bool {
+    let Ok(members) = serde_json::from_slice::<BTreeMap<String, Value>>(document) else { return false };
+    let is_set = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(true) => true,
+    };
+    members.iter().any(|(name, value)| match name.to_ascii_lowercase().as_str() {
+        "error" | "errors" | "fault" | "exception" => is_set(value),
+        "ok" | "success" => *value == Value::Bool(false),
+        _ => false,
     })
 }
 

@@ -8,6 +8,9 @@ use crate::network::{Prohibited, Unknown, describe};
 /// Bytes of an answer's body that an error shows.
 const SHOWN_BYTES: usize = 200;
 
+/// Bytes of it that are looked through for what must not be shown. A secret that begins where an error ends is no longer than the rest.
+const LOOKED_AT_BYTES: usize = 64 << 10;
+
 /// A request did not get an answer; `opens` is what the operator would allow.
 pub(super) fn no_answer(name: &str, opens: &str, error: &reqwest::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
@@ -62,10 +65,12 @@ pub(super) fn status(name: &str, method: &str, status: StatusCode, body: &str) -
     }
 }
 
-/// The beginning of a body on one line, in back-quotes; empty where there is none.
-pub(super) fn beginning(body: &[u8]) -> String {
-    let cut = body.len() > SHOWN_BYTES;
-    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
+/// The beginning of a body on one line, in back-quotes, as `mask` lets it be seen; empty where there is none.
+pub(super) fn beginning(body: &[u8], mask: impl Fn(&str) -> String) -> String {
+    // Masked before it is cut: half a secret is none that is known.
+    let masked = mask(&String::from_utf8_lossy(&body[..body.len().min(LOOKED_AT_BYTES)]));
+    let cut = masked.len() > SHOWN_BYTES;
+    let text = &masked[..masked.floor_char_boundary(SHOWN_BYTES)];
     let text = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match text.trim_end_matches(char::REPLACEMENT_CHARACTER).replace('`', "'").as_str() {
         "" => String::new(),

@@ -1,6 +1,7 @@
 //! The format of pages: read as files of it are.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -13,11 +14,11 @@ use super::super::layout::Layout;
 use super::super::target::Members;
 use super::super::xml::Xml;
 use super::body::Page;
-use super::document;
+use super::{document, failure};
 use crate::batch::Position;
 use crate::config::extract::{CsvOptions, FileSource, Reading};
 use crate::config::http::{HttpSource, ResponseFormat};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The format of pages.
 pub(super) struct Format {
@@ -26,6 +27,8 @@ pub(super) struct Format {
     csv: Csv,
     /// What rows are read into where they are counted only.
     nothing: Arc<Layout>,
+    /// Whether a page had a list of records.
+    lists: AtomicBool,
 }
 
 /// A body that is of another format.
@@ -45,7 +48,13 @@ impl Format {
         let encoding = super::super::file::encoding("csv_options.encoding", encoding.as_deref())?;
         let csv = Csv { dialect: Dialect::new(&source.csv_options, ',')?, encoding, has_header: *has_header, skip_rows: *skip_rows };
         let nothing = Layout::new(Members::default(), &FileSource::of(""), &Reading::default(), &ReadOptions::default())?;
-        Ok(Self { kind: source.response_format, response_path: source.response_path.clone(), csv, nothing: Arc::new(nothing) })
+        Ok(Self {
+            kind: source.response_format,
+            response_path: source.response_path.clone(),
+            csv,
+            nothing: Arc::new(nothing),
+            lists: AtomicBool::new(false),
+        })
     }
 
     /// As a person calls it.
@@ -105,12 +114,28 @@ impl Format {
         if whole.iter().all(u8::is_ascii_whitespace) {
             return Ok(true);
         }
-        let Some(path) = self.response_path.as_ref().filter(|_| self.kind == ResponseFormat::Json) else { return Ok(false) };
+        if self.kind != ResponseFormat::Json {
+            return Ok(false);
+        }
+        let Some(path) = &self.response_path else {
+            if self.json(page).has_list(&page.input)? == Some(true) {
+                self.lists.store(true, Ordering::Relaxed);
+                return Ok(false);
+            }
+            // Where the other pages have a list, what has none is no record.
+            return match self.lists.load(Ordering::Relaxed) && !first {
+                true if document::has_members(whole) => Err(no_list(page, whole)),
+                nothing => Ok(nothing),
+            };
+        };
         Ok(match document::at(whole, path).map_err(|error| page.broken(error))? {
             document::At::Null => true,
             document::At::Something => false,
             // Of the first page this is a mistake in the path; of a later one it is how some servers say that there is no more.
             document::At::Nothing => {
+                if !first && document::tells_of_an_error(whole) {
+                    return Err(no_list(page, whole));
+                }
                 if !first {
                     tracing::warn!(page = %page.name(), path, "a page has nothing at `response_path`, so it counts as empty");
                 }
@@ -182,6 +207,14 @@ impl Format {
         }
         Ok(rows)
     }
+}
+
+/// A page is something else than those before it.
+fn no_list(page: &Page, body: &[u8]) -> Error {
+    let said = failure::beginning(body, |text| page.mask(text));
+    Error::outside(format!("`{}` has no list of records, as the pages before it have: {said}", page.name()))
+        .hint("the server may tell of an error so; with checkpoints, `--resume` asks for this page again")
+        .given_up()
 }
 
 /// A text as a JSON record with the column `text`.

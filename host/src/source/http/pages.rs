@@ -175,6 +175,16 @@ impl Pages {
         let so_far = Turn { ask: Ask::End, pages: turn.pages + 1, rows: turn.rows + rows, first_page: Some(first_page) };
         for condition in &self.stops {
             if self.holds(condition, &so_far, rows, page)? {
+                if condition.kind == StopKind::FewerRecords && so_far.pages == 1 && rows > 0 && rows.is_multiple_of(10) && next.is_some() {
+                    // It may be all there is. To ask on would be worse: a server that knows no pages gives the same records again and again.
+                    let asked = self.asked.unwrap_or(0);
+                    tracing::warn!(
+                        page = %page.name(),
+                        rows,
+                        asked,
+                        "the first page has fewer records than were asked for, so it counts as the last; where the server gives no more a page than so many, set `page_size` to that"
+                    );
+                }
                 if condition.kind == StopKind::FewerRecords && rows > 0 && self.names_next() && next.is_some() {
                     tracing::warn!(page = %page.name(), rows, "`fewer_records` ends the pages, though the response names a next one");
                 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::super::Surroundings;
 use super::pages::{Ask, Pages};
 use crate::config::http::{Auth, Basic, HttpSource, Method, ResponseFormat, placeholders};
-use crate::config::variables::{Secrets, is_secret};
+use crate::config::variables::{Secrets, is_secret_parameter};
 use crate::error::{Context, Error, Result};
 
 /// A request, all but the page that it asks for.
@@ -70,6 +70,11 @@ impl Request {
             Some(body) => Some(serde_json::to_vec(&put_in(body, &params, &places)).bug(|| "writing a body as JSON".into())?.into()),
             None => None,
         };
+        if base.password().is_none() && !base.username().is_empty() {
+            // Some interfaces take a token there.
+            mask.add(base.username());
+            mask.add(&BASE64_STANDARD.encode(format!("{}:", base.username())));
+        }
         if let Some(password) = base.password() {
             mask.add(password);
             mask.add(&BASE64_STANDARD.encode(format!("{}:{password}", base.username())));
@@ -135,7 +140,7 @@ impl Request {
     /// A URL as it may be shown.
     pub(super) fn shown(&self, url: &Url) -> String {
         let mut shown = url.clone();
-        if shown.password().is_some() && shown.set_password(None).is_ok() {
+        if !(shown.username().is_empty() && shown.password().is_none()) && shown.set_password(None).is_ok() {
             shown.set_username("***").ok();
         }
         let secret = |name: &str, value: &str| hides(name, value, &self.mask) || self.hidden.iter().any(|(hidden, _)| hidden == name);
@@ -220,7 +225,7 @@ pub(super) fn authority(url: &Url) -> String {
 fn hides(name: &str, value: &str, mask: &Secrets) -> bool {
     // A cursor has a name such as `page_token`, and is no secret.
     let is_cursor = ["page", "next", "continuation", "cursor", "sync", "skip"].iter().any(|word| name.to_ascii_lowercase().contains(word));
-    is_secret(name) && !is_cursor || !value.is_empty() && mask.mask(value) == "***"
+    is_secret_parameter(name) && !is_cursor || !value.is_empty() && mask.mask(value) == "***"
 }
 
 /// Puts parameters in the place of `{name}`; what has a meaning in URLs is escaped.
@@ -283,6 +288,9 @@ fn put_in(body: &Value, params: &Map<String, Value>, places: &BTreeSet<String>) 
     }
 }
 
+/// Headers that hold nothing of the user's own.
+const SPOKEN: [&str; 5] = ["accept", "accept-encoding", "accept-language", "content-type", "user-agent"];
+
 fn headers(source: &HttpSource, mask: &mut Secrets) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     let accept = match source.response_format {
@@ -298,7 +306,8 @@ fn headers(source: &HttpSource, mask: &mut Secrets) -> Result<HeaderMap> {
     }
     let given: &BTreeMap<String, String> = &source.headers;
     for (name, value) in given {
-        if is_secret(name) || name.eq_ignore_ascii_case("cookie") {
+        // Whatever the name: servers repeat what they were sent. What every client says is no secret, and would hide half of a message.
+        if !SPOKEN.iter().any(|spoken| name.eq_ignore_ascii_case(spoken)) {
             mask.add(value);
             mask.add(value.rsplit(' ').next().unwrap_or(value));
         }

@@ -13,15 +13,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::Utc;
 use encoding_rs::Encoding;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::super::Surroundings;
 use super::auth::{Proof, Token, basic_header};
-use super::body::{Body, Head, Live, Page, collect, to_utf8};
+use super::body::{Answer, Body, Head, Live, Page, collect, to_utf8};
 use super::failure;
 use super::format::Format;
 pub(super) use super::pace::Hold;
@@ -103,7 +103,8 @@ impl Caller {
         let request = Request::new(source, surroundings)?;
         let proof = Proof::of(source.auth.as_ref())?;
         let Timeout { connect, read, .. } = source.timeout;
-        let clients = |tls| Clients::new(surroundings.network, tls, |builder| builder.connect_timeout(connect).read_timeout(read));
+        let clients =
+            |tls| Clients::new(surroundings.network, tls, |builder| builder.gzip(false).connect_timeout(connect).read_timeout(read));
         // A host that is asked without encryption needs no certificates, unless it redirects to one that does.
         let clients = clients(true).or_else(|error| if request.is_plain() { clients(false) } else { Err(error) })?;
         Ok(Self {
@@ -250,14 +251,14 @@ impl Caller {
                 .hint("raise `timeout.total`, or ask for smaller pages"))
         });
         let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
-        let body = format
-            .whole(body)
-            .map_err(|what| Failure::last(not_of_format(&name, format, what.kind, &self.mask(&failure::beginning(&what.body)))))?;
+        let body = format.whole(body).map_err(|what| {
+            Failure::last(not_of_format(&name, format, what.kind, &failure::beginning(&what.body, |text| self.mask(text))))
+        })?;
         Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
     }
 
     /// Sends the request, and follows redirects; answers the URL that answered, too.
-    async fn send(&self, url: &Url, proof: Option<(HeaderName, HeaderValue)>) -> Result<(Response, Url), Failure> {
+    async fn send(&self, url: &Url, proof: Option<(HeaderName, HeaderValue)>) -> Result<(Answer, Url), Failure> {
         let (mut url, mut method, mut body) = (url.clone(), self.request.method.clone(), self.request.body.clone());
         let mut home = true;
         for _ in 0..=MAX_REDIRECTS {
@@ -302,7 +303,7 @@ impl Caller {
     }
 
     /// Sends one request to one host, where it may be asked.
-    async fn once(&self, name: &str, method: Method, url: &Url, headers: HeaderMap, body: Option<Bytes>) -> Result<Response, Failure> {
+    async fn once(&self, name: &str, method: Method, url: &Url, headers: HeaderMap, body: Option<Bytes>) -> Result<Answer, Failure> {
         let plain = url.scheme() == "http";
         let authority = url.host_str().map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
         let authority = authority.unwrap_or_default();
@@ -315,6 +316,9 @@ impl Caller {
             })
         })?;
         let mut request = client.request(method, url.clone()).headers(headers);
+        if !self.request.headers.contains_key(ACCEPT_ENCODING) {
+            request = request.header(ACCEPT_ENCODING, "gzip, br, zstd");
+        }
         if let Some(body) = body {
             request = request.body(body);
         }
@@ -322,7 +326,7 @@ impl Caller {
         let Timeout { connect, read, write, pool, .. } = self.timeout;
         let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
         match timeout(head, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => Ok(Answer::of(response)),
             Ok(Err(error)) => Err(Failure::passing(failure::no_answer(name, &authority, &error))),
             Err(_) => {
                 Err(Failure::passing(Error::outside(format!("`{name}` does not answer: nothing came within {} s", head.as_secs_f64()))))
@@ -331,7 +335,7 @@ impl Caller {
     }
 
     /// What an answer means that is no success.
-    async fn refused(&self, mut response: Response, name: &str) -> Failure {
+    async fn refused(&self, mut response: Answer, name: &str) -> Failure {
         let status = response.status();
         let wait = response.headers().get(RETRY_AFTER).and_then(retry_after);
         let body = self.beginning(&mut response).await;
@@ -342,18 +346,18 @@ impl Caller {
     }
 
     /// The beginning of a body that is no page, as it may be shown.
-    async fn beginning(&self, response: &mut Response) -> String {
+    async fn beginning(&self, response: &mut Answer) -> String {
         let mut body = Vec::new();
         let read = async {
-            while let Ok(Some(piece)) = response.chunk().await {
+            while let Ok(Some(piece)) = response.chunk("the answer").await {
                 body.extend_from_slice(&piece[..piece.len().min(SMALL_BYTES)]);
-                if body.len() > 1000 {
+                if body.len() > SMALL_BYTES {
                     break;
                 }
             }
         };
         timeout(REFUSAL_TIME, read).await.ok();
-        self.mask(&failure::beginning(&body))
+        failure::beginning(&body, |text| self.mask(text))
     }
 
     /// Fetches a token: with the credentials in the body, and where that is refused in the header, as servers differ.

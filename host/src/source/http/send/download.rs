@@ -10,7 +10,7 @@ use super::{Caller, Failure, Hold, back_off, stopped};
 use crate::config::http::HttpSource;
 use crate::error::{Context, Result};
 use crate::remote;
-use crate::source::http::{failure, wrong};
+use crate::source::http::wrong;
 use crate::source::{Asset, Surroundings};
 
 /// Bytes that such a file may have.
@@ -81,7 +81,7 @@ impl Caller {
         let mut file = NamedTempFile::new().outside(writing).map_err(Failure::last)?;
         let mut bytes = 0u64;
         loop {
-            match response.chunk().await {
+            match response.chunk(title).await {
                 Ok(Some(piece)) => {
                     bytes += piece.len() as u64;
                     if bytes > LIMIT {
@@ -91,7 +91,7 @@ impl Caller {
                     file.write_all(&piece).outside(writing).map_err(Failure::last)?;
                 }
                 Ok(None) => break,
-                Err(error) => return Err(Failure::passing(failure::broke_off(title, bytes, &error))),
+                Err(error) => return Err(Failure::passing(error)),
             }
         }
         let asset = Asset::Object { url: title.to_owned(), bytes, etag: version.trim().to_owned(), modified: 0 };
