@@ -1,6 +1,6 @@
 //! `etl-host check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
 use crate::config::Problem;
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, Place, Result};
 use crate::plan::{Overrides, Plan};
 use crate::{sink, source};
 
@@ -88,9 +88,20 @@ fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     let overrides = Overrides::without_params(&contract.pipeline);
     match Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
         Ok(plan) => {
-            [source::check(&plan.source, &plan.root), sink::check(&plan.sink, &plan.root)].into_iter().filter_map(Result::err).collect()
+            let ends = [("extract", source::check(&plan.source, &plan.root)), ("load", sink::check(&plan.sink, &plan.root))];
+            let wrong = |(section, end): (&str, Result<()>)| Some(in_file(&contract.root, section, end.err()?));
+            ends.into_iter().filter_map(wrong).collect()
         }
         Err(errors) => errors,
+    }
+}
+
+/// An error of a section, with the file that it stands in.
+fn in_file(root: &Path, section: &str, error: Error) -> Error {
+    let names = [section, "pipeline"].into_iter().flat_map(|name| ["yaml", "yml"].map(|ending| root.join(format!("{name}.{ending}"))));
+    match names.into_iter().find(|path| path.exists()) {
+        Some(path) if error.place().is_none() => error.at(Place { file: path.display().to_string(), ..Place::default() }),
+        _ => error,
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use encoding_rs::Encoding;
 
 use super::conform::{Conform, refuse};
 use super::csv::{Csv, CsvColumn};
 use super::{Encode, Encoded, Encoder, Payload};
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::extract::{CsvOptions, Format, JsonOptions};
+use crate::encoding::{self, Charset};
 use crate::error::{Context, Error, Result};
 use crate::json::{self, JsonRows, Style, indent};
 
@@ -23,7 +23,7 @@ pub(super) struct TextFormat {
     pub(super) packing: Packing,
     style: Style,
     /// `None` = UTF-8.
-    encoding: Option<&'static Encoding>,
+    encoding: Option<Charset>,
     /// Whether the file starts with a byte order mark.
     mark: bool,
     /// Numbers that were written as null.
@@ -113,12 +113,11 @@ impl TextFormat {
                 csv.write_header(schema.fields().iter().map(|field| field.name().as_str()), &mut opening);
                 if let Some(encoding) = self.encoding {
                     let text = std::str::from_utf8(&opening).bug(|| "a header is not UTF-8".into())?;
-                    let (bytes, _, lossy) = encoding.encode(text);
-                    if lossy {
-                        return Err(Error::data(format!("the header `{}` has characters that {} lacks", text.trim_end(), encoding.name()))
-                            .hint("rename the columns, or write another `encoding`"));
-                    }
-                    opening = bytes.into_owned();
+                    opening = encoding.encode(text).map_err(|letter| {
+                        let header = text.trim_end();
+                        Error::data(format!("the header `{header}` has the character `{letter}`, which the encoding of the output lacks"))
+                            .hint("rename the columns, or write another `encoding`")
+                    })?;
                 }
             }
             Syntax::Csv(_) => {}
@@ -207,41 +206,28 @@ impl TextFormat {
     }
 }
 
-/// Finds an encoding by its WHATWG label or by the name that Python has for it.
-fn encoding(label: &str, key: &str) -> Result<(Option<&'static Encoding>, bool)> {
-    let plain = label.trim().to_ascii_lowercase().replace('_', "-");
-    if plain == "utf-8-sig" {
-        return Ok((None, true));
-    }
-    let found = Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
-    match found {
-        None => Err(Error::config(format!("`{key}` is `{label}`, which is no encoding"))
-            .hint("encodings are `utf-8`, `utf-8-sig`, `latin1`, `windows-1252`, `iso-8859-15`, `shift_jis`, `gbk`, `euc-kr` and the others of the WHATWG list")),
-        Some(encoding) if encoding == encoding_rs::UTF_8 => Ok((None, false)),
-        Some(encoding) if encoding.output_encoding() != encoding => {
+/// Finds an encoding; and whether UTF-8 starts with a byte order mark.
+fn encoding(label: &str, key: &str) -> Result<(Option<Charset>, bool)> {
+    match encoding::find(label) {
+        None => Err(Error::config(format!("`{key}` is `{label}`, which is no encoding")).hint(encoding::KNOWN)),
+        Some(found) if found.encoding == encoding_rs::UTF_8 => Ok((None, encoding::marks(label))),
+        Some(found) if found.encoding.output_encoding() != found.encoding => {
             Err(Error::config(format!("`{key}` is `{label}`, which can be read but not written")).hint("write `utf-8`"))
         }
-        Some(encoding) => Ok((Some(encoding), false)),
+        Some(found) => Ok((Some(found), false)),
     }
 }
 
 /// Puts the text from `start` on into another encoding; or takes it away and answers the first character that the encoding lacks.
-fn reencode(encoding: &'static Encoding, start: usize, out: &mut Vec<u8>) -> Result<(), String> {
+fn reencode(charset: Charset, start: usize, out: &mut Vec<u8>) -> Result<(), String> {
     let text = std::str::from_utf8(&out[start..]).expect("rows are written as UTF-8");
-    if text.is_ascii() && encoding.is_ascii_compatible() {
+    if text.is_ascii() && charset.encoding.is_ascii_compatible() {
         return Ok(());
     }
-    let (bytes, _, lossy) = encoding.encode(text);
-    if !lossy {
-        let bytes = bytes.into_owned();
-        out.truncate(start);
-        out.extend_from_slice(&bytes);
-        return Ok(());
-    }
-    let lacks = |letter: &char| encoding.encode(letter.encode_utf8(&mut [0; 4])).2;
-    let letter = text.chars().find(lacks).map(String::from).unwrap_or_default();
+    let encoded = charset.encode(text);
     out.truncate(start);
-    Err(letter)
+    out.extend_from_slice(&encoded?);
+    Ok(())
 }
 
 /// Encodes the chunks of one text file.
