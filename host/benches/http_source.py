@@ -1,8 +1,10 @@
-"""HTTP source against a bare fetch loop: 1,000 pages x 1,000 records on loopback, which a server of its own makes as they are asked for.
+"""HTTP source against loops that fetch the same pages: 1,000 pages x 1,000 records on loopback.
 
-    cargo build --release --bin etl-host && python3 host/benches/http_source.py target/release/etl-host
+    cargo build --release --bin etl-host --example page_server && python3 host/benches/http_source.py target/release
 
-The fetch loop reads every page and does nothing with it; etl-host parses the pages and writes JSON lines. Three rounds, the best of each.
+Two servers: one in Python that makes a page once it is asked for, as interfaces do, and one that has all pages in memory, so that nothing but
+the other end is measured. Two loops: a bare one, which reads the pages and does nothing with them, and what one would write in a script, which
+parses them and writes JSON lines, as etl-host does. Rounds in turn, the best of each.
 """
 
 import http.client
@@ -16,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-PAGES, SIZE = 1000, 1000
+PAGES, SIZE, ROUNDS = 1000, 1000, 3
 
 
 def records(page):
@@ -49,37 +51,57 @@ def serve(port):
     server.serve_forever()
 
 
-def fetch(port):
+def fetch(port, use=len):
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    total = 0
     for page in range(1, PAGES + 2):
         connection.request("GET", f"/?page={page}")
-        total += len(connection.getresponse().read())
-    return total
+        use(connection.getresponse().read())
 
 
-def main():
-    program = sys.argv[1]
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
-    server.start()
-    port = ours.recv()
-    bare, run = [], []
+def script(port, path):
+    with open(path, "w") as out:
+        def use(body):
+            for record in json.loads(body)["data"]:
+                out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False))
+                out.write("\n")
+        fetch(port, use)
+
+
+def timed(action, *arguments):
+    start = time.perf_counter()
+    action(*arguments)
+    return time.perf_counter() - start
+
+
+def measure(name, port, program):
+    bare, scripted, run = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "extract.yaml").write_text(
             f"type: http\nurl: http://127.0.0.1:{port}/\npagination: {{enabled: true, page_delay: 0, stop_conditions: [{{type: empty_response}}]}}\n")
         (folder / "load.yaml").write_text("type: file\npath: out.jsonl\n")
-        for _ in range(3):
-            start = time.perf_counter()
-            total = fetch(port)
-            bare.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            subprocess.run([program, "run", folder, "--quiet", "--no-history", "--allow-private-network", "127.0.0.1"], check=True)
-            run.append(time.perf_counter() - start)
-        rows = sum(1 for _ in open(folder / "out.jsonl"))
-    assert rows == PAGES * SIZE, rows
-    print(f"{PAGES} pages, {total >> 20} MiB: fetch loop {min(bare):.2f} s, etl-host {min(run):.2f} s, ratio {min(run) / min(bare):.2f}")
+        command = [program, "run", folder, "--quiet", "--no-history", "--allow-private-network", "127.0.0.1"]
+        for _ in range(ROUNDS):
+            bare.append(timed(fetch, port))
+            scripted.append(timed(script, port, folder / "script.jsonl"))
+            run.append(timed(lambda: subprocess.run(command, check=True)))
+        same = (folder / "out.jsonl").read_bytes() == (folder / "script.jsonl").read_bytes()
+    print(f"{name}: bare loop {min(bare):.2f} s, script {min(scripted):.2f} s, etl-host {min(run):.2f} s: "
+          f"{min(run) / min(bare):.2f} x the bare loop, {min(run) / min(scripted):.2f} x the script; the same bytes: {same}", flush=True)
+
+
+def main():
+    programs = Path(sys.argv[1])
+    ours, theirs = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    measure("pages made as they are asked for", ours.recv(), programs / "etl-host")
+    server.kill()
+    server = subprocess.Popen([programs / "examples" / "page_server", str(PAGES), str(SIZE)], stdout=subprocess.PIPE, text=True)
+    try:
+        measure("pages from memory", int(server.stdout.readline()), programs / "etl-host")
+    finally:
+        server.kill()
 
 
 main()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::FieldRef;
 use serde::{Deserialize, Serialize};
 
 /// Rows of one split, with the place in the input that each came from.
@@ -14,6 +15,23 @@ pub struct Batch {
     pub origin: Origin,
     /// Number of the batch within its split, from 0: the same when it is read again.
     pub sequence: u64,
+}
+
+/// Metadata of a field that says what its nulls stand for, and its only value: a name that the row does not have, as in JSON.
+///
+/// JSONata and functions by record do not see such a name; for all else null is null.
+const NULL_MEANS: (&str, &str) = ("etl:null", "absent");
+
+/// The field, with nulls that stand for a name that the row does not have.
+pub fn with_absent(field: &FieldRef) -> FieldRef {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(NULL_MEANS.0.into(), NULL_MEANS.1.into());
+    Arc::new(field.as_ref().clone().with_metadata(metadata))
+}
+
+/// Whether a null of the field stands for a name that the row does not have.
+pub fn is_absent(field: &FieldRef) -> bool {
+    field.metadata().get(NULL_MEANS.0).is_some_and(|means| means == NULL_MEANS.1)
 }
 
 /// Where the rows of a batch came from.

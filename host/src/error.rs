@@ -1,6 +1,7 @@
 //! What can go wrong, and whose fault it is.
 
 use std::fmt;
+use std::path::Path;
 
 /// Whose fault an error is; it alone decides retry and exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -202,6 +203,28 @@ impl Error {
         Self::new(fault, message).because(self)
     }
 
+    /// The same once more, for another who is to be told.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let below = self.chain().into_iter().skip(1).rev().fold(None, |below: Option<Self>, message| {
+            let level = Self::new(self.fault(), message);
+            Some(match below {
+                Some(below) => level.because(below),
+                None => level,
+            })
+        });
+        Self(Box::new(Inner {
+            fault: self.fault(),
+            message: self.0.message.clone(),
+            place: self.0.place.clone(),
+            hint: self.find_hint().map(ToOwned::to_owned),
+            phase: self.phase(),
+            given_up: self.is_given_up(),
+            lost: self.is_lost(),
+            source: below.map(Into::into),
+        }))
+    }
+
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.0.fault
@@ -296,6 +319,16 @@ pub trait Context<T> {
 impl<T, E: Into<anyhow::Error>> Context<T> for std::result::Result<T, E> {
     fn fault(self, fault: Fault, message: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|error| Error::new(fault, message()).because(error))
+    }
+}
+
+/// A path as one would write it from here.
+pub fn near(path: &Path) -> String {
+    let here = std::env::current_dir().ok().filter(|here| here.parent().is_some());
+    match here.as_deref().and_then(|here| path.strip_prefix(here).ok()) {
+        Some(within) if within.as_os_str().is_empty() => ".".into(),
+        Some(within) => within.display().to_string(),
+        None => path.display().to_string(),
     }
 }
 

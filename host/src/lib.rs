@@ -37,3 +37,9 @@ pub mod run;
 pub mod pipeline;
 
 pub mod cli;
+
+// Databases that the list of promises of sinks is held against.
+#[cfg(test)]
+#[path = "../../tests/it/servers/mod.rs"]
+#[expect(dead_code, reason = "tests through the front door need more of them")]
+mod servers;

@@ -62,6 +62,37 @@ fn mask(text: &str, words: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_registry_with_a_certificate_of_ones_own_is_trusted_only_where_its_authority_is_named() {
+    let Some(folder) = crate::tls::certificates() else { return };
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let http = format!(", tls: {{certificate: {}, key: {}}}", file("cert.pem"), file("key.pem"));
+    let Some(registry) = Registry::start_with(&http, |_| String::new()) else { return };
+    let (_, port) = registry.address.rsplit_once(':').unwrap();
+    let tag = format!("oci://localhost:{port}/ops:1");
+    let (ours, other) = (file("ca.pem"), file("other.pem"));
+
+    let here = store();
+    let refused = answer(&mut etl_host(here.path(), &["push", WASM, &tag, "--ca-file", &other]));
+    assert_eq!(refused.code, 3, "{refused:?}");
+    let said = format!("registry `localhost:{port}` is not trusted: its certificate is not from an authority that this machine trusts");
+    assert!(refused.stderr.contains(&said) && refused.stderr.contains("`--ca-file`"), "{refused:?}");
+
+    let pushed = prints(&mut etl_host(here.path(), &["push", WASM, &tag, "--ca-file", &ours]));
+    let digest = format!("sha256:{}", digest_of(WASM));
+    assert_eq!(prints(etl_host(here.path(), &["pull", &tag]).env("ETL_HOST_CA_FILE", &ours)), digest);
+    let tagged = pipeline(&tag);
+    assert_eq!(on(&tagged, here.path(), &["lock", "--ca-file", &ours]).code, 0);
+    for pipeline in [&tagged, &pipeline(&pushed)] {
+        // A store that has it not.
+        let fresh = store();
+        let run = on(pipeline, fresh.path(), &["run", "--ca-file", &ours]);
+        assert_eq!((run.code, pipeline.read("out.jsonl").as_str()), (0, "{\"id\":1,\"greeting\":\"hello\"}\n"), "{run:?}");
+    }
+    let none = answer(&mut etl_host(here.path(), &["pull", &tag, "--ca-file", WASM]));
+    assert!(none.code == 2 && none.stderr.contains("holds no certificate"), "{none:?}");
+}
+
+#[test]
 fn a_component_is_found_by_digest_in_the_store_and_beside_its_lock_file() {
     let store = store();
     let digest = format!("sha256:{}", digest_of(WASM));
@@ -198,7 +229,20 @@ fn what_is_pushed_is_pulled_pinned_and_run_without_the_registry() {
         let offline = on(pipeline, store.path(), &["run"]);
         assert_eq!((offline.code, pipeline.read("out.jsonl").as_str()), (0, "{\"id\":1,\"greeting\":\"hello\"}\n"), "{offline:?}");
     }
-    let nowhere = on(&pipeline, store().path(), &["run"]);
+    // Cases are tried without any registry, with what the store has.
+    let cases = "cases: [{input: [{id: 1}], expect: {rows: [{id: 1, greeting: hello}]}}]\n";
+    for (pipeline, store) in [(pipeline.with("tests/a.yaml", cases), &fresh), (by_digest.with("tests/a.yaml", cases), &pulled)] {
+        let tested = on(&pipeline, store.path(), &["test"]);
+        assert_eq!(tested.code, 0, "{tested:?}");
+        let empty = crate::artifact::store();
+        let missing = on(&pipeline, empty.path(), &["test"]);
+        let words = [(empty.path().to_str().unwrap(), "STORE"), (address.as_str(), "REGISTRY"), (manifest, "sha256:MANIFEST")];
+        let said = mask(&missing.stderr, &words);
+        let expected = "component `oci://REGISTRY/team/ops:1.0@sha256:MANIFEST` is not in the store `STORE`, and no registry is asked here\n  \
+                        hint: bring it there with `etl-host pull oci://REGISTRY/team/ops:1.0@sha256:MANIFEST`";
+        assert!(missing.code == 3 && said.contains(expected), "{} {said}", missing.code);
+    }
+    let nowhere = on(&crate::artifact::pipeline(&pushed), store().path(), &["run"]);
     assert_eq!(nowhere.code, 3);
     assert!(nowhere.stderr.contains(&format!("registry `{address}` cannot be reached")), "{nowhere:?}");
 }

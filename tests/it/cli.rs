@@ -156,8 +156,8 @@ fn help_names_every_command_and_exit_code() {
 
     Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration
     file is wrong · 3 something outside failed (file missing, disk full) · 4 done, but a transform
-    crashed on rows, which are in the dead letters · 5 stopped by SIGINT or SIGTERM, with a checkpoint
-    to go on from · 70 a fault of etl-host itself.
+    crashed on rows, which are in the dead letters · 5 stopped by a signal; with checkpoints it can be
+    gone on with · 70 a fault of etl-host itself.
 
     Usage: etl-host <COMMAND>
 
@@ -271,8 +271,8 @@ fn an_input_that_is_not_there() {
     insta::assert_snapshot!(shown(&pipeline.answer(&["run"])), @r"
     exit code 3
     --- stderr
-    error: `in/orders.csv` does not exist; it was looked for as `./in/orders.csv`
-      hint: the folder `./in` does not exist
+    error: `in/orders.csv` does not exist; it was looked for as `in/orders.csv`
+      hint: the folder `in` does not exist
     ");
 }
 
@@ -308,7 +308,7 @@ fn a_component_that_is_not_there_and_a_function_that_it_does_not_have() {
     exit code 3
     --- stderr
     ./transform.yaml:1:20: error: `[0].custom_function`: stage `gone`
-      because: opening component `./gone.wasm`
+      because: opening component `gone.wasm`
       because: No such file or directory (os error 2)
     ");
     let wrong = gone.with("transform.yaml", format!("- custom_function: {{component: {}, function: runn}}\n", env!("ETL_OPS_WASM")));

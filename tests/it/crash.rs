@@ -116,6 +116,11 @@ fn a_killed_run_leaves_the_old_json_lines_and_the_next_one_cleans_up() {
 }
 
 #[test]
+fn a_killed_run_leaves_the_old_xml_and_the_next_one_cleans_up() {
+    killed_at_any_moment("type: file\npath: out/orders.xml\n");
+}
+
+#[test]
 fn a_killed_run_leaves_the_old_parquet_and_the_next_one_cleans_up() {
     killed_at_any_moment("type: file\npath: out/orders.parquet\n");
 }

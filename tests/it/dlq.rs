@@ -369,6 +369,38 @@ fn two_servers_do_not_send_the_same_letters_at_once() {
 }
 
 #[test]
+fn a_validation_has_a_table_of_its_own_which_every_command_finds() {
+    let queues = queues();
+    for (queue, database) in &queues[1..] {
+        let own = queue.trim().trim_start_matches("dlq: ");
+        let pipeline = Pipeline::of(("orders.csv", ORDERS), STRICT, "out.csv")
+            .with("settings.yaml", "name: orders\n")
+            .with("load.yaml", format!("path: out.csv\nvalidation: {{rules: {{price: {{min: 5}}}}, on_error: quarantine, dlq: {own}}}\n"));
+        let pipeline = with_state(pipeline, queue, database.as_ref());
+        let run = ask(&pipeline, &["run", "."]);
+        assert_eq!(run.code, 0, "{queue}: {run:?}");
+        // Those of the transform go where those of the pipeline go.
+        assert_eq!(pipeline.letters().len(), 3, "{queue}");
+        let listed = ask(&pipeline, &["dlq", "list", ".", "--stage", "load_validation", "--json"]);
+        let letters: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((letters.len(), &letters[0]["record"]["id"]), (1, &json!(3)), "{queue}: {listed:?}");
+        let id = letters[0]["id"].as_str().unwrap();
+        let shown = ask(&pipeline, &["dlq", "show", ".", id]);
+        assert!(shown.code == 0 && shown.stdout.contains("load_validation"), "{queue}: {shown:?}");
+        let stats = ask(&pipeline, &["dlq", "stats", ".", "--json"]);
+        assert!(stats.stdout.contains("load_validation"), "{queue}: {stats:?}");
+
+        let lenient = format!("path: out.csv\nvalidation: {{rules: {{price: {{min: 4}}}}, on_error: quarantine, dlq: {own}}}\n");
+        let pipeline = pipeline.with("load.yaml", lenient);
+        let replayed = ask(&pipeline, &["dlq", "replay", ".", "--stage", "load_validation"]);
+        assert_eq!(replayed.code, 0, "{queue}: {replayed:?}");
+        assert!(pipeline.read("out.csv").contains("3,4.0,"), "{queue}: {}", pipeline.read("out.csv"));
+        let discarded = ask(&pipeline, &["dlq", "discard", ".", "--stage", "load_validation"]);
+        assert!(discarded.code == 0 || discarded.stderr.contains("none"), "{queue}: {discarded:?}");
+    }
+}
+
+#[test]
 fn letters_are_neither_lost_nor_doubled_where_the_database_goes_away_before_they_are_written() {
     let Some(mut server) = Server::start() else { return };
     server.sql("postgres", "CREATE DATABASE letters");

@@ -117,6 +117,11 @@ fn quality() {
 }
 
 #[test]
+fn several_outputs() {
+    holds("several_outputs", |_| {});
+}
+
+#[test]
 fn quickstart() {
     holds("quickstart", |_| {});
 }

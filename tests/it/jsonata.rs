@@ -53,6 +53,35 @@ fn by_record_a_row_becomes_a_row_or_several_or_none() {
 }
 
 #[test]
+fn a_key_that_a_row_does_not_have_is_absent_and_not_null() {
+    let input = "{\"a\":\"x\",\"b\":\"y\",\"n\":null}\n{\"a\":\"z\"}\n{\"a\":\"w\",\"n\":1}\n";
+    let expression = "{'text': a & '-' & b, 'there': $exists(b), 'n': $type(n), 'keys': $join($keys($), ',')}";
+    let expected = [
+        "{\"text\":\"x-y\",\"there\":true,\"n\":\"null\",\"keys\":\"a,b,n\"}",
+        // Where some rows have a null of their own, null it is for all: the two are not told apart in one column.
+        "{\"text\":\"z-\",\"there\":false,\"n\":\"null\",\"keys\":\"a,n\"}",
+        "{\"text\":\"w-\",\"there\":false,\"n\":\"number\",\"keys\":\"a,n\"}",
+    ];
+    assert_eq!(lines(input, &step("record", expression)), expected);
+    assert_eq!(lines(input, &step("batch", &format!("$.{expression}"))), expected);
+    // The simple operations before it change nothing of that.
+    let transform = json!({"rename": {"b": "c"}, "convert": {"c": "str"}, "jsonata": {"mode": "record", "expression": "{'c': 'c=' & c}"}});
+    assert_eq!(lines(input, &transform.to_string()), ["{\"c\":\"c=y\"}", "{\"c\":\"c=\"}", "{\"c\":\"c=\"}"]);
+    // A table has all its columns.
+    let pipeline = Pipeline::of(("in.csv", "a,b\nx,y\nz,\n"), &step("record", "{'there': $exists(b)}"), "out.jsonl");
+    pipeline.run(0);
+    assert_eq!(pipeline.read("out.jsonl"), "{\"there\":true}\n{\"there\":true}\n");
+}
+
+#[test]
+fn a_dead_letter_has_the_keys_that_the_row_had() {
+    let input = "{\"a\":\"x\",\"b\":\"y\"}\n{\"a\":\"z\"}\n";
+    let pipeline = Pipeline::of(("in.jsonl", input), &step("record", "$exists(b) ? $ : $error('no b')"), "out.jsonl");
+    pipeline.run(0);
+    assert_eq!(pipeline.letters()[0]["record"], json!({"a": "z"}));
+}
+
+#[test]
 fn an_error_costs_the_row_it_is_about_and_names_the_code_of_the_language() {
     let pipeline = Pipeline::of(("in.jsonl", &numbers(20)), &step("record", "{'n': n = 17 ? n & 'x' - 1 : n}"), "out.jsonl");
     let report = pipeline.run(0);

@@ -1,5 +1,6 @@
 //! Through the front door: the binary, run on real files.
 
+mod again;
 mod aggregate;
 mod architecture;
 mod artifact;
@@ -25,6 +26,8 @@ mod list;
 mod many;
 mod modes;
 mod object;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod params;
 mod preview;
 mod progress;
@@ -34,8 +37,12 @@ mod run;
 mod server;
 mod servers;
 mod shared;
+mod stored_contract;
 mod support;
+mod templates;
 mod tls;
+mod transformers;
 mod tunnel;
 mod validate;
 mod warnings;
+mod xml;

@@ -77,7 +77,7 @@ fn runs_that_would_overwrite_each_other_are_refused_and_those_that_append_take_t
     let refused = answer(&pipeline, &["--values", "day=a,b"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     insta::assert_snapshot!(refused.stderr, @r"
-    error: the runs `day=a` and `day=b` would both write `./out.jsonl`
+    error: the runs `day=a` and `day=b` would both write `out.jsonl`
       hint: put a parameter into `path` of load.yaml, such as `${day}`, or use `write_mode: append`
     ");
     let pipeline = pipeline.with("load.yaml", "type: file\npath: out.jsonl\nwrite_mode: append\n");

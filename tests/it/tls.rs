@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::servers::{find, mariadb, must, postgres, skipped};
 
 /// An authority, one that nobody trusts, and a certificate of the first for `localhost`, as `ca.pem`, `other.pem`, `cert.pem` and `key.pem`.
-fn certificates() -> Option<TempDir> {
+pub(crate) fn certificates() -> Option<TempDir> {
     if find("openssl", &[]).is_none() {
         skipped("openssl", "`apt-get install openssl` brings it");
         return None;
@@ -42,6 +42,8 @@ fn ask(url: &str, folder: &Path) -> Result<String, (Fault, String)> {
             if row.1.is_empty() { "plain".into() } else { row.1 }
         }
         Connected::Sqlite(_) => unreachable!("nobody asks SQLite"),
+        #[cfg(feature = "odbc")]
+        Connected::Odbc(_) => unreachable!("it speaks neither"),
     })
 }
 

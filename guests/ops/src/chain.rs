@@ -296,7 +296,7 @@ impl Builder<'_> {
         // `keep` makes text only where there may be something to keep.
         let keeps = on_error == OnConvertError::Keep && may_fail;
         let on_error = if on_error == OnConvertError::Keep && !keeps { OnConvertError::Null } else { on_error };
-        let to = self.scope.add(if keeps { DataType::Utf8 } else { data_type.clone() });
+        let to = self.scope.add_like(from, if keeps { DataType::Utf8 } else { data_type.clone() });
         self.instructions.push(Instruction::Convert(Conversion {
             from,
             to,

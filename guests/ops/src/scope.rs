@@ -77,6 +77,13 @@ impl Scope {
         self.registers.len() - 1
     }
 
+    /// Makes a register for what another one becomes: its nulls mean what they meant.
+    pub(crate) fn add_like(&mut self, from: Register, data_type: DataType) -> Register {
+        let field = Field::new("", data_type, true).with_metadata(self.registers[from].metadata().clone());
+        self.registers.push(field.into());
+        self.registers.len() - 1
+    }
+
     /// Counts the registers.
     pub(crate) fn width(&self) -> usize {
         self.registers.len()

@@ -15,6 +15,12 @@ use crate::view::{self, Family};
 /// Bytes of a piece of memory that keys are put into, one after the other. No piece moves when more keys come.
 const SEGMENT: usize = 1 << 20;
 
+/// Keys that the first table has room for.
+const FIRST: usize = 1 << 10;
+
+/// Bytes that are copied one by one.
+const SHORT: usize = 24;
+
 /// Keys of one rule.
 pub(crate) struct Keys {
     segments: Vec<Vec<u8>>,
@@ -40,9 +46,28 @@ impl Keys {
 
     /// Adds a key that was not there before.
     pub(crate) fn add(&mut self, key: &[u8], hash: u64) {
+        if self.table.len() == self.table.capacity() {
+            self.grow();
+        }
         let place = self.put(key);
         let Self { segments, table, hash: state } = self;
         table.insert_unique(hash, place, |place| state.hash_one(key_at(segments, *place)));
+    }
+
+    /// Makes room in the table. The keys are read in the order in which they stand: in that of the table nearly each would be far from the last.
+    fn grow(&mut self) {
+        let Self { segments, table, hash: state } = self;
+        let mut wider = HashTable::with_capacity((table.capacity() * 2).max(FIRST));
+        for (number, segment) in segments.iter().enumerate() {
+            let mut place = 0;
+            while let Some((length, start)) = read_length(&segment[place..]) {
+                let key = &segment[place + start..place + start + length];
+                wider
+                    .insert_unique(state.hash_one(key), (number << 20 | place) as u32, |_| unreachable!("there is room for twice as many"));
+                place += start + length;
+            }
+        }
+        *table = wider;
     }
 
     fn put(&mut self, key: &[u8]) -> u32 {
@@ -54,7 +79,7 @@ impl Keys {
         let segment = &mut self.segments[number];
         let place = segment.len();
         length(segment, key.len());
-        segment.extend_from_slice(key);
+        put_short(segment, key);
         (number << 20 | place) as u32
     }
 
@@ -84,6 +109,15 @@ impl Keys {
         }
         Some(rest)
     }
+}
+
+/// Appends bytes; a few one by one, since in a sandbox a copy of any length is a call of its host.
+#[inline]
+fn put_short(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() > SHORT {
+        return out.extend_from_slice(bytes);
+    }
+    bytes.iter().for_each(|byte| out.push(*byte));
 }
 
 fn key_at(segments: &[Vec<u8>], place: u32) -> &[u8] {
@@ -182,7 +216,10 @@ fn signed(key: &mut Vec<u8>, value: i64) {
     let folded = (value << 1 ^ value >> 63) as u64;
     let bytes = 8 - folded.leading_zeros() as usize / 8;
     key.push(bytes as u8);
-    key.extend_from_slice(&folded.to_le_bytes()[..bytes]);
+    let end = key.len() + bytes;
+    // All eight, of which the last ones go: a copy of a length that is known is one store.
+    key.extend_from_slice(&folded.to_le_bytes());
+    key.truncate(end);
 }
 
 fn text(key: &mut Vec<u8>, text: &str) {
@@ -194,7 +231,7 @@ fn text(key: &mut Vec<u8>, text: &str) {
         None => {
             key.push(b't');
             length(key, text.len());
-            key.extend_from_slice(text.as_bytes());
+            put_short(key, text.as_bytes());
         }
     }
 }

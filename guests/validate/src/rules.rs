@@ -1,7 +1,5 @@
 //! The rules of a step, compiled for a schema, and what they say of a batch.
 
-use std::collections::HashMap;
-
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
@@ -19,7 +17,8 @@ use crate::words;
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     tests: Vec<Held>,
-    keys: HashMap<usize, Keys>,
+    /// Keys of the unique rules, by the rule's index, in their order.
+    keys: Vec<(usize, Keys)>,
     key_bytes: u64,
     /// Columns that rules speak of and that are not there.
     missing: Vec<String>,
@@ -143,11 +142,10 @@ impl Rules {
         let mut buffers: Vec<(Vec<u8>, u64, bool, bool)> = unique.iter().map(|_| (Vec::new(), 0, false, false)).collect();
         for row in (0..rows.num_rows()).filter(|row| !refused.value(*row)) {
             let mut claims = true;
-            for (position, (index, parts, on_error)) in unique.iter().enumerate() {
+            for (position, ((_, parts, on_error), (_, keys))) in unique.iter().zip(&self.keys).enumerate() {
                 let (key, hash, whole, known) = &mut buffers[position];
                 key.clear();
                 *whole = parts.iter().all(|part| part.write(key, row));
-                let keys = &self.keys[index];
                 *hash = keys.hash(key);
                 *known = *whole && keys.has(key, *hash);
                 if *known {
@@ -158,9 +156,8 @@ impl Rules {
             if !claims {
                 continue;
             }
-            for ((index, ..), (key, hash, whole, known)) in unique.iter().zip(&buffers) {
+            for ((_, keys), (key, hash, whole, known)) in self.keys.iter_mut().zip(&buffers) {
                 if *whole && !*known {
-                    let keys = self.keys.get_mut(index).expect("each unique rule has its keys");
                     keys.add(key, *hash);
                 }
             }
@@ -168,9 +165,9 @@ impl Rules {
         for ((index, ..), mut found) in unique.iter().zip(found) {
             broken[*index] = found.finish();
         }
-        let bytes: usize = self.keys.values().map(Keys::bytes).sum();
+        let bytes: usize = self.keys.iter().map(|(_, keys)| keys.bytes()).sum();
         if bytes as u64 > self.key_bytes {
-            let (index, keys) = self.keys.iter().max_by_key(|(index, keys)| (keys.bytes(), **index)).expect("there are keys");
+            let (index, keys) = self.keys.iter().max_by_key(|(index, keys)| (keys.bytes(), *index)).expect("there are keys");
             return Err(keys::full(&self.rules[*index].name, keys.len(), self.key_bytes));
         }
         Ok(())
@@ -241,25 +238,17 @@ impl Rules {
 
     /// Writes all keys.
     pub(crate) fn save(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.keys.values().map(Keys::bytes).sum::<usize>() + 16);
-        for index in self.unique() {
-            self.keys[&index].save(&mut out);
-        }
+        let mut out = Vec::with_capacity(self.keys.iter().map(|(_, keys)| keys.bytes()).sum::<usize>() + 16);
+        self.keys.iter().for_each(|(_, keys)| keys.save(&mut out));
         out
     }
 
     /// Reads what [`save`](Self::save) wrote.
     pub(crate) fn load(&mut self, mut state: &[u8]) -> Option<()> {
-        for index in self.unique() {
-            state = self.keys.get_mut(&index)?.load(state)?;
+        for (_, keys) in &mut self.keys {
+            state = keys.load(state)?;
         }
         state.is_empty().then_some(())
-    }
-
-    fn unique(&self) -> Vec<usize> {
-        let mut indexes: Vec<usize> = self.keys.keys().copied().collect();
-        indexes.sort_unstable();
-        indexes
     }
 }
 

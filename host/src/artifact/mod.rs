@@ -26,7 +26,7 @@ pub use registry::{Pulled, Pushed, Registries};
 pub use store::Store;
 
 use crate::config::component::{Component, Digest, Reference};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, near};
 use crate::plan::ComponentName;
 use crate::sandbox::check_component;
 
@@ -183,7 +183,7 @@ fn built_in(name: &ComponentName, wasm: &'static [u8]) -> Found {
 fn by_path(path: &Path, root: &Path, lock: &Lock) -> Result<Found> {
     let pin = lock.find(PinKind::Path, &path_name(path, root));
     let built = pin.is_some_and(|pin| !pin.built_from.is_empty());
-    let build = || format!("run `etl-host build {}`", root.display());
+    let build = || format!("run `etl-host build {}`", near(root));
     let opened = read(path);
     let (wasm, digest) = match opened {
         Err(error) if built || root.join("Cargo.toml").is_file() => return Err(error.hint(build())),
@@ -213,7 +213,7 @@ fn held_to_sources(pin: &Pin, root: &Path) -> Result<()> {
             found => {
                 let what = if found.is_some() { "has changed since" } else { "is gone since" };
                 return Err(Error::config(format!("`{}` {what} `{}` was built from it", path.display(), pin.name))
-                    .hint(format!("run `etl-host build {}`", root.display())));
+                    .hint(format!("run `etl-host build {}`", near(root))));
             }
         }
     }
@@ -283,7 +283,7 @@ fn pinned_reference(pin: &Pin, name: &Reference, root: &Path) -> Result<Referenc
 }
 
 fn by_module(module: &str, root: &Path, lock: &Lock) -> Result<Found> {
-    let build = format!("run `etl-host build {}`", root.display());
+    let build = format!("run `etl-host build {}`", near(root));
     let Some(pin) = lock.find(PinKind::Module, module) else {
         return Err(Error::config(format!("the module `{module}` is not built into a component")).hint(build));
     };

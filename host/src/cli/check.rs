@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
+use crate::artifact::build;
 use crate::config::Problem;
 use crate::error::{Context, Error, Place, Result};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, Planned};
 use crate::{sink, source};
 
 /// Arguments of `check`.
@@ -41,11 +42,17 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
             limit: None,
         };
         let (errors, notes) = match contract::typed(&contract) {
-            Ok(Ok(contract)) => {
+            Ok(Ok(mut contract)) => {
+                // The rules of a store that is out of reach from here are told as a note, the rest is looked at.
+                let left_out = std::mem::take(&mut contract.left_out);
+                if let Some(validation) = contract.pipeline.load.validation.as_mut().filter(|_| !left_out.is_empty()) {
+                    validation.unread = None;
+                }
                 let not_built: Vec<Error> = contract.pipeline.not_built().iter().cloned().map(Error::from).collect();
                 // Parameters belong to a run, what is not built yet is told as a note.
-                let errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
-                (errors, not_built)
+                let mut errors = if not_built.is_empty() { contradictions(&contract) } else { Vec::new() };
+                errors.extend(build::check(&contract.root, &contract.pipeline));
+                (errors, not_built.into_iter().chain(left_out).collect())
             }
             Ok(Err(problems)) => {
                 // A variable may be set where the pipeline runs, and seldom where it is checked.
@@ -86,11 +93,15 @@ pub(super) fn check(args: &CheckArgs) -> Outcome {
 /// What only shows once the whole is planned; parameters that are missing are no mistake of the files.
 fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     let overrides = Overrides::without_params(&contract.pipeline);
-    match Plan::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
-        Ok(plan) => {
-            let ends = [("extract", source::check(&plan.source, &plan.root)), ("load", sink::check(&plan.sink, &plan.root))];
-            let wrong = |(section, end): (&str, Result<()>)| Some(in_file(&contract.root, section, end.err()?));
-            ends.into_iter().filter_map(wrong).collect()
+    match Planned::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
+        Ok(planned) => {
+            let plan = planned.common();
+            let sinks = planned.plans().iter().map(|plan| {
+                let checked = sink::check(&plan.sink, &plan.root);
+                checked.map_err(|error| in_file(&contract.root, "load", of_transformer(plan, error)))
+            });
+            let source = source::check(&plan.source, &plan.root).map_err(|error| in_file(&contract.root, "extract", error));
+            std::iter::once(source).chain(sinks).filter_map(Result::err).collect()
         }
         Err(errors) => errors,
     }
@@ -102,6 +113,14 @@ fn in_file(root: &Path, section: &str, error: Error) -> Error {
     match names.into_iter().find(|path| path.exists()) {
         Some(path) if error.place().is_none() => error.at(Place { file: path.display().to_string(), ..Place::default() }),
         _ => error,
+    }
+}
+
+/// Says which of several transformers an error is about.
+pub(super) fn of_transformer(plan: &Plan, error: Error) -> Error {
+    match plan.lane() {
+        None => error,
+        Some(name) => error.while_doing(format!("transformer `{name}`")),
     }
 }
 

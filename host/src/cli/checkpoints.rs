@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{StateArgs, setup};
-use crate::config::component::hex;
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
-use crate::run::{Checkpoints, Start};
+use crate::run::{Checkpoints, Start, checkpoint_name};
 
 /// Whether and how a run keeps checkpoints, and goes on from one.
 #[derive(Debug, Args)]
@@ -29,8 +27,9 @@ pub(super) struct CheckpointArgs {
     /// Discard the run that was interrupted, and start from the first row
     #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
     restart: bool,
-    /// Go on though the configuration, a component or the input has changed since
-    #[arg(long, requires = "resume")]
+    /// With `--resume`: go on though the configuration, a component or the input has changed since. With `--restart`: though rows are in the
+    /// table already
+    #[arg(long)]
     force: bool,
 }
 
@@ -61,36 +60,19 @@ impl CheckpointArgs {
             (Some(ResumeWhen::IfUnfinished), _) => Start::ResumeUnfinished,
             (None, false) => Start::New,
         };
-        let id = checkpoint_id.clone().unwrap_or_else(|| default_id(plan));
+        let id = checkpoint_id.clone().unwrap_or_else(|| checkpoint_name(plan));
         Ok(Some(Checkpoints { folder, id, interval: plan.checkpoint.interval, start, force: *force }))
     }
 }
 
-/// The name of a pipeline's checkpoint: another for each folder and each set of parameters.
-pub(super) fn default_id(plan: &Plan) -> String {
-    let root = plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone());
-    id_of(plan, &format!("{root:?} {:?}", plan.params))
-}
-
-/// A name that a pipeline has in every folder: another for each set of parameters.
-pub(super) fn id_without_folder(plan: &Plan) -> String {
-    id_of(plan, &format!("{} {:?}", plan.name, plan.params))
-}
-
-fn id_of(plan: &Plan, apart: &str) -> String {
-    let safe = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
-    let name: String = plan.name.chars().map(safe).take(60).collect();
-    format!("{name}-{}", hex(&Sha256::digest(apart)[..4]))
-}
-
 /// What `plan` says of checkpoints.
 pub(super) fn described(plan: &Plan) -> String {
-    format!("every {} batches, as `{}`", plan.checkpoint.interval, default_id(plan))
+    format!("every {} batches, as `{}`", plan.checkpoint.interval, checkpoint_name(plan))
 }
 
 /// As `described`, for a script.
 pub(super) fn as_json(plan: &Plan) -> Value {
-    json!({ "id": default_id(plan), "interval": plan.checkpoint.interval })
+    json!({ "id": checkpoint_name(plan), "interval": plan.checkpoint.interval })
 }
 
 /// Says how to go on with a run.

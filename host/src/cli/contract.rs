@@ -7,17 +7,24 @@ use super::{ContractArgs, Failures, terminal};
 use crate::config::{Pipeline, Problem, parse, takes};
 use crate::error::{Error, Result};
 use crate::pipeline::directory::{self, Explicit, Found};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Planned};
 
 /// A contract directory that was read.
 pub(super) struct Contract {
     pub(super) pipeline: Pipeline,
     pub(super) root: PathBuf,
+    /// Why contracts of a metadata store were not looked at.
+    pub(super) left_out: Vec<Error>,
 }
 
 /// Reads and types the files of a contract directory.
 pub(super) fn read(args: &ContractArgs) -> Result<Contract, Failures> {
-    Ok(typed(args)?.map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?)
+    whole(typed(args)?.map_err(|problems| problems.into_iter().map(Error::from).collect::<Vec<_>>())?)
+}
+
+/// Refuses a contract of which a part could not be read.
+fn whole(contract: Contract) -> Result<Contract, Failures> {
+    if contract.left_out.is_empty() { Ok(contract) } else { Err(contract.left_out.into()) }
 }
 
 /// What stands in for a variable of source or sink that is not set, where neither is used: the first that fits its key.
@@ -36,7 +43,7 @@ pub(super) fn read_without_sink(args: &ContractArgs) -> Result<Contract, Failure
 
 fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contract, Failures> {
     let problems = match typed(args)? {
-        Ok(contract) => return Ok(contract),
+        Ok(contract) => return whole(contract),
         Err(problems) => problems,
     };
     let mut chosen: Vec<(&Problem, usize)> = problems.iter().map(|problem| (problem, 0)).collect();
@@ -44,7 +51,9 @@ fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contra
         let mut vars = args.vars.clone();
         vars.extend(chosen.iter().filter_map(|(problem, choice)| Some((problem.unset.clone()?, STAND_INS[*choice].to_owned()))));
         let wrong = match typed(&ContractArgs { vars, ..args.clone() })? {
-            Ok(contract) => return Ok(contract),
+            // A store behind a variable that is not set answers nobody: that the variable is not set is what to say.
+            Ok(contract) if contract.left_out.is_empty() => return Ok(contract),
+            Ok(_) => break,
             Err(wrong) => wrong,
         };
         let mut changed = false;
@@ -61,7 +70,7 @@ fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contra
     Err(problems.into_iter().map(Error::from).collect::<Vec<_>>().into())
 }
 
-/// As `read`, with the mistakes of the files apart from what kept them from being read.
+/// As `read`, with the mistakes of the files apart from what kept them from being read; contracts whose store did not answer are left out.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let ContractArgs { directory, extract, transform, load, .. } = args;
     if let Some((name, _)) = args.params.iter().enumerate().find_map(|(index, param)| args.params[..index].iter().find(|(name, _)| *name == param.0)) {
@@ -78,8 +87,8 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
         let given = given.get(name).map(|value| (*value).to_owned());
         given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
     };
-    directory::complete(&mut files, &root, &lookup)?;
-    let mut parsed = parse(&files, &lookup).map(|pipeline| Contract { pipeline, root });
+    let left_out = directory::complete(&mut files, &root, &lookup)?;
+    let mut parsed = parse(&files, &lookup).map(|pipeline| Contract { pipeline, root, left_out });
     if let Ok(contract) = &parsed {
         terminal::hide(&contract.pipeline.secrets);
     }
@@ -93,15 +102,15 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
 }
 
 /// Reads a contract directory and works out what will run.
-pub(super) fn planned(args: &ContractArgs) -> Result<Plan, Failures> {
-    let Contract { pipeline, root } = read(args)?;
+pub(super) fn planned(args: &ContractArgs) -> Result<Planned, Failures> {
+    let Contract { pipeline, root, left_out: _ } = read(args)?;
     let overrides = Overrides { params: args.params.iter().cloned().collect(), limit: args.limit };
-    Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
+    Ok(Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
 }
 
 /// As `planned`, where no rows are read: parameters may be missing.
-pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Plan, Failures> {
-    let Contract { pipeline, root } = read(args)?;
+pub(super) fn planned_without_params(args: &ContractArgs) -> Result<Planned, Failures> {
+    let Contract { pipeline, root, left_out: _ } = read(args)?;
     let overrides = Overrides::without_params(&pipeline);
-    Ok(Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
+    Ok(Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok())?)
 }

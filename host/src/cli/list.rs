@@ -32,7 +32,7 @@ pub(super) fn list(args: &ListArgs) -> Outcome {
     let history = History::look_at(&setup::home(&args.state)?)?;
     let last = |pipeline: &Discovered| -> Result<Option<RunReport>> {
         let Some(history) = &history else { return Ok(None) };
-        history.last_of(&std::path::absolute(&pipeline.directory).unwrap_or_else(|_| pipeline.directory.clone()))
+        history.last_of(&pipeline.directory.canonicalize().unwrap_or_else(|_| pipeline.directory.clone()))
     };
     let runs = pipelines.iter().map(last).collect::<Result<Vec<_>>>()?;
     if args.json {

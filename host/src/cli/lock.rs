@@ -23,11 +23,12 @@ pub(super) struct LockArgs {
 
 /// Pins every component of a pipeline to the bytes that it has now.
 pub(super) fn lock(args: &LockArgs) -> Outcome {
-    let plan = contract::planned_without_params(&args.contract)?;
+    let planned = contract::planned_without_params(&args.contract)?;
+    let plan = planned.common();
     let library = setup::library(&args.library, setup::login(&args.login)?);
     let old = Lock::read(&plan.root)?.unwrap_or_default();
     let mut pins: Vec<Pin> = Vec::new();
-    for stage in &plan.stages {
+    for stage in planned.plans().iter().flat_map(|plan| &plan.stages) {
         let pinned = pin(&stage.component, &plan.root, &old, &library, args.update)
             .map_err(|error| error.while_doing(format!("stage `{}`", stage.name)).at(stage.place.clone()))?;
         pins.extend(pinned);

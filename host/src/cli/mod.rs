@@ -12,7 +12,6 @@ mod check;
 mod checkpoints;
 mod contract;
 mod dlq;
-mod follow;
 mod history;
 mod inspect;
 mod list;
@@ -32,6 +31,7 @@ mod stats;
 mod table;
 mod terminal;
 mod test;
+mod transformers;
 
 use crate::error::{Error, Fault};
 use crate::sandbox::{Network, PrivateHost};
@@ -40,7 +40,7 @@ use crate::sandbox::{Network, PrivateHost};
 ///
 /// Exit codes: 0 done · 1 rows or a transform failed the run · 2 the command line or a configuration file is wrong ·
 /// 3 something outside failed (file missing, disk full) · 4 done, but a transform crashed on rows, which are in the
-/// dead letters · 5 stopped by SIGINT or SIGTERM, with a checkpoint to go on from · 70 a fault of etl-host itself.
+/// dead letters · 5 stopped by a signal; with checkpoints it can be gone on with · 70 a fault of etl-host itself.
 #[derive(Debug, Parser)]
 #[command(name = "etl-host", version, max_term_width = 110)]
 struct Cli {
@@ -137,9 +137,13 @@ struct LibraryArgs {
     /// Folder with the store of components [default: etl-host/store in the user's data folder]
     #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STORE")]
     store_dir: Option<PathBuf>,
-    /// Talk to registries without encryption; those on this machine are talked to so anyway
+    /// Talk to registries without encryption; those on this machine are talked to so anyway, unless --ca-file is given
     #[arg(long)]
     plain_http: bool,
+    /// Trust the certificates in this file (PEM), too, where registries, sources and transforms are talked to by HTTPS: those of an authority of
+    /// your own
+    #[arg(long, value_name = "FILE", env = "ETL_HOST_CA_FILE", value_delimiter = ',')]
+    ca_file: Vec<PathBuf>,
     /// Give up a registry that is silent for so long
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u16).range(1..))]
     registry_timeout: u16,
@@ -162,14 +166,11 @@ struct NetworkArgs {
     /// Let sources, and transforms that were granted this host, call it though its address is not public (this machine, a private network)
     #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_PRIVATE_NETWORK", value_delimiter = ',')]
     allow_private_network: Vec<PrivateHost>,
-    /// Trust the certificates in this file (PEM), too, when sources and transforms call hosts by HTTPS: those of an authority of your own
-    #[arg(long, value_name = "FILE", env = "ETL_HOST_CA_FILE", value_delimiter = ',')]
-    ca_file: Vec<PathBuf>,
 }
 
 impl NetworkArgs {
-    fn network(&self) -> Network {
-        Network { private_hosts: self.allow_private_network.clone(), authority_files: self.ca_file.clone(), closed: false }
+    fn network(&self, library: &LibraryArgs) -> Network {
+        Network { private_hosts: self.allow_private_network.clone(), authority_files: library.ca_file.clone(), closed: false }
     }
 }
 

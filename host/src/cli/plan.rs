@@ -7,12 +7,12 @@ use clap::Args;
 use etl_steps::validate::Thresholds;
 use serde_json::{Value, json};
 
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup, terminal};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, check, contract, setup, terminal, transformers};
 use crate::artifact::{LOCK_FILE, Origin, Pinned};
 use crate::config::load::Sink;
-use crate::error::Context;
-use crate::plan::{ComponentName, DeadLetters, Grants, Plan, StagePlan, TablePlace};
-use crate::run::{Located, Resolved, RunOptions, resolve};
+use crate::error::{Context, near};
+use crate::plan::{ComponentName, DeadLetters, Grants, Plan, Planned, StagePlan, TablePlace};
+use crate::run::{Located, Resolved, RunOptions, resolve_planned};
 use crate::sandbox::amount;
 use crate::sandbox::imports::Capability;
 
@@ -34,24 +34,38 @@ pub(super) struct PlanArgs {
 
 /// Shows what would run. Schemas need a look at the input; where it is not there, the rest is shown with the reason.
 pub(super) fn plan(args: &PlanArgs) -> Outcome {
-    let plan = contract::planned(&args.contract)?;
+    let planned = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), ..RunOptions::default() };
-    let resolved = resolve(&plan, &options, &sandbox);
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let options =
+        RunOptions { library: setup::library(&args.library, None), network: args.network.network(&args.library), ..RunOptions::default() };
+    let resolved = resolve_planned(&planned, &options, &sandbox);
+    let each = || planned.plans().iter().zip(resolved.iter().map(|resolved| resolved.as_ref().ok()));
+    let json = |(plan, resolved): (&Plan, Option<&Resolved>)| as_json(plan, resolved);
     if args.json {
-        terminal::data(&serde_json::to_string(&as_json(&plan, resolved.as_ref().ok())).bug(|| "writing the plan as JSON".into())?);
+        let json = match &planned {
+            Planned::One(_) => each().map(json).next().unwrap_or_default(),
+            Planned::Several(several) => json!({ "name": several.common().name, "transformers": each().map(json).collect::<Vec<_>>() }),
+        };
+        terminal::data(&serde_json::to_string(&json).bug(|| "writing the plan as JSON".into())?);
     } else {
-        terminal::data(&as_text(&plan, resolved.as_ref().ok()));
+        let texts: Vec<String> = each().map(|(plan, resolved)| as_text(plan, resolved)).collect();
+        terminal::data(&texts.join("\n"));
     }
-    match resolved {
-        Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(error.into()),
+    // What all share is told once.
+    let mut errors: Vec<_> = planned.plans().iter().zip(resolved).filter_map(|(plan, resolved)| Some((plan, resolved.err()?))).collect();
+    errors.dedup_by(|(_, one), (_, other)| one.chain() == other.chain());
+    match errors.len() {
+        0 => Ok(ExitCode::SUCCESS),
+        _ => Err(Failures(errors.into_iter().map(|(plan, error)| check::of_transformer(plan, error)).collect())),
     }
 }
 
 fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
-    let mut text = format!("{}\n", plan.name);
+    let mut text = match plan.lane() {
+        None => format!("{}\n", plan.name),
+        Some(name) => format!("{}, {}\n", plan.name, transformers::head(name)),
+    };
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11}{value}\n"));
     line("source", format!("{} {}", plan.source.kind(), plan.source.title()));
     line("batches", format!("{} rows where a stage sees a batch's rows together", plan.reading.batch_size));
@@ -122,10 +136,10 @@ fn as_text(plan: &Plan, resolved: Option<&Resolved>) -> String {
         }
     }
     let letters = |place: &DeadLetters| match place {
-        DeadLetters::File(path) => path.display().to_string(),
+        DeadLetters::File(path) => near(path),
         DeadLetters::Table { place, table } => match place {
             TablePlace::State => format!("the state database, table `{table}`"),
-            TablePlace::File(path) => format!("{}, table `{table}`", path.display()),
+            TablePlace::File(path) => format!("{}, table `{table}`", near(path)),
             TablePlace::Postgres { connection, schema: None, .. } => format!("{connection}, table `{table}`"),
             TablePlace::Postgres { connection, schema: Some(schema), .. } => format!("{connection}, schema `{schema}`, table `{table}`"),
         },
@@ -179,7 +193,7 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
             "schema": stages.and_then(|stages| stages.outputs[index].as_ref().map(|schema| fields(schema))),
         })
     };
-    json!({
+    let mut shown = json!({
         "name": plan.name,
         "source": { "type": plan.source.kind(), "path": plan.source.title(), "schema": resolved.map(|resolved| fields(&resolved.source)) },
         "batch_size": plan.reading.batch_size,
@@ -188,7 +202,11 @@ fn as_json(plan: &Plan, resolved: Option<&Resolved>) -> Value {
         "stages": plan.stages.iter().enumerate().map(stage).collect::<Vec<_>>(),
         "sink": { "type": plan.sink.kind(), "path": plan.sink.title() },
         "dead_letters": plan.dead_letters,
-    })
+    });
+    if let Some(name) = plan.lane() {
+        shown["transformer"] = name.into();
+    }
+    shown
 }
 
 /// A component: its name, where it was found, and what holds it to its digest.
@@ -197,8 +215,8 @@ fn component(stage: &StagePlan, located: Option<&Located>) -> String {
     let found = match (&stage.component, origin) {
         (_, Origin::BuiltIn) => return stage.component.to_string(),
         (ComponentName::File(_), Origin::File(_)) => String::new(),
-        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", path.display()),
-        (_, Origin::File(path)) => format!("from {}, ", path.display()),
+        (ComponentName::Module(_), Origin::File(path)) => format!("built into {}, ", near(path)),
+        (_, Origin::File(path)) => format!("from {}, ", near(path)),
         (_, Origin::Store) => "from the store, ".into(),
         (_, Origin::Registry) => "pulled just now, ".into(),
     };

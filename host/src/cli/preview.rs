@@ -10,12 +10,12 @@ use unicode_width::UnicodeWidthStr;
 use super::change::{Change, Changes, Shown, Step};
 use super::table::{Cell, Column, fit, lay_out};
 use super::terminal::{self, Colour, grouped, paint, printable};
-use super::{CacheArgs, ContractArgs, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, transformers};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, Planned};
 use crate::report::Rows;
-use crate::run::{Letter, Preview, RunOptions, preview as preview_plan};
+use crate::run::{Letter, Preview, RunOptions, preview as preview_plan, reached};
 
 /// Refused rows of a step that are shown.
 const REJECTS: usize = 10;
@@ -32,6 +32,9 @@ pub(super) struct PreviewArgs {
     /// Rows that are shown after each step, and read unless --limit says more
     #[arg(long, value_name = "N", default_value = "10")]
     rows: NonZeroUsize,
+    /// Show only this one of several transformers
+    #[arg(long, value_name = "NAME")]
+    transformer: Option<String>,
     /// Show only this stage, by the name that `etl-host plan` shows
     #[arg(long, value_name = "NAME")]
     stage: Option<String>,
@@ -74,19 +77,61 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     let contract = contract::read_without_sink(&args.contract)?;
     let limit = args.contract.limit.unwrap_or(args.rows.get() as u64);
     let overrides = Overrides { params: args.contract.params.iter().cloned().collect(), limit: Some(limit) };
-    let plan = Plan::new(&contract.pipeline.without_sink(), &contract.root, &overrides, &|name| std::env::var(name).ok())?;
-    if let Some(name) = &args.stage {
-        known_stage(&plan, name)?;
+    let chains = contract.pipeline.without_sink().chains();
+    let planned = chains.iter().map(|chain| Planned::new(chain, &contract.root, &overrides, &|name| std::env::var(name).ok()));
+    let planned = planned.collect::<Result<Vec<_>, _>>()?;
+    let plans: Vec<&Plan> = match &args.transformer {
+        None => planned.iter().map(Planned::common).collect(),
+        Some(name) => vec![chosen(&planned, name)?],
+    };
+    if let (Some(name), [plan]) = (&args.stage, plans.as_slice()) {
+        known_stage(plan, name)?;
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let options = RunOptions {
-        library: setup::library(&args.library, None),
-        network: args.network.network(),
-        reached: if args.full_refresh { None } else { follow::reached(&plan, &args.state)? },
-        ..RunOptions::default()
-    };
-    let Preview { looks, rows, error } = preview_plan(&plan, &options, &sandbox, args.rows.get())?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let (mut texts, mut errors) = (Vec::new(), Vec::new());
+    for plan in &plans {
+        let options = RunOptions {
+            library: setup::library(&args.library, None),
+            network: args.network.network(&args.library),
+            reached: match plan.incremental {
+                Some(_) if !args.full_refresh => reached(plan, &setup::home(&args.state)?)?,
+                _ => None,
+            },
+            ..RunOptions::default()
+        };
+        let (shown, error) = one(args, plan, preview_plan(plan, &options, &sandbox, args.rows.get())?);
+        texts.push(shown);
+        errors.extend(error.map(|error| super::check::of_transformer(plan, error)));
+    }
+    match (texts.as_slice(), plans.first().and_then(|plan| plan.lane())) {
+        ([(_, json)], None) if args.json => terminal::data(&serde_json::to_string(json).bug(|| "writing the result as JSON".into())?),
+        (all, _) if args.json => {
+            let all = json!({ "transformers": all.iter().map(|(_, json)| json).collect::<Vec<_>>() });
+            terminal::data(&serde_json::to_string(&all).bug(|| "writing the result as JSON".into())?);
+        }
+        (all, _) => all.iter().for_each(|(text, _)| terminal::data(text)),
+    }
+    if errors.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failures(errors)) }
+}
+
+/// The plan of a transformer.
+fn chosen<'a>(planned: &'a [Planned], name: &str) -> Result<&'a Plan, Error> {
+    let plans = || planned.iter().map(Planned::common);
+    plans().find(|plan| plan.lane() == Some(name)).ok_or_else(|| {
+        let names: Vec<String> = plans().filter_map(|plan| Some(format!("`{}`", plan.lane()?))).collect();
+        let error = Error::config(format!("the pipeline has no transformer `{name}`"));
+        if names.is_empty() {
+            error.hint("it has one transform, which has no name")
+        } else {
+            error.hint(format!("they are {}", names.join(", ")))
+        }
+    })
+}
+
+/// What is shown of one plan, as text or as JSON, and why it goes no further.
+fn one(args: &PreviewArgs, plan: &Plan, preview: Preview) -> ((String, Value), Option<Error>) {
+    let Preview { looks, rows, error } = preview;
     let steps: Vec<Step> = looks.into_iter().map(Step::new).collect();
     let chosen: Vec<(Option<&Step>, &Step)> = steps
         .iter()
@@ -96,24 +141,24 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         .collect();
     if args.json {
         let steps: Vec<Value> = chosen.iter().map(|(before, step)| as_json(*before, step)).collect();
-        let json = json!({ "pipeline": plan.name, "rows": rows, "steps": steps, "error": error.as_ref().map(super::check::as_json) });
-        terminal::data(&serde_json::to_string(&json).bug(|| "writing the result as JSON".into())?);
-    } else {
+        let mut json = json!({ "pipeline": plan.name, "rows": rows, "steps": steps, "error": error.as_ref().map(super::check::as_json) });
+        if let Some(name) = plan.lane() {
+            json["transformer"] = name.into();
+        }
+        return ((String::new(), json), error);
+    }
+    {
         let width = args.width.unwrap_or_else(terminal::columns).max(NARROWEST);
-        let mut text = String::new();
+        let mut text = plan.lane().map_or_else(String::new, |name| format!("{}\n\n", paint(Colour::Bold, &transformers::head(name))));
         for (before, step) in &chosen {
             text.push_str(&as_text(*before, step, width));
             text.push('\n');
         }
         text.push_str(&match error {
-            None => summary(&rows, &plan, &chosen),
+            None => summary(&rows, plan, &chosen),
             Some(_) => format!("{}: it goes no further; nothing was written\n", printable(&plan.name)),
         });
-        terminal::data(&text);
-    }
-    match error {
-        Some(error) => Err(error.into()),
-        None => Ok(ExitCode::SUCCESS),
+        ((text, Value::Null), error)
     }
 }
 

@@ -11,12 +11,12 @@ use clap::Args;
 use super::checkpoints::{CheckpointArgs, how_to_go_on};
 use super::table::{Column, lay_out};
 use super::terminal::{self, Progressing, Telling};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, follow, setup, worst};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, transformers, worst};
 use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use crate::report::{Status, Verdict};
-use crate::run::{Checkpoints, RunOptions, hint, run_recorded};
+use crate::run::{Checkpoints, RunOptions, failure, follow, hint, run_planned};
 use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
@@ -74,16 +74,16 @@ pub(super) fn run(args: RunArgs) -> Outcome {
     if args.all {
         return all(args);
     }
-    let plan = contract::planned(&args.contract)?;
+    let planned = contract::planned(&args.contract)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
-    let checkpoints = checkpoints(&args, &plan)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
+    let checkpoints = checkpoints(&args, planned.common())?;
     let words = match checkpoints {
         Some(_) => "stopping behind what was read, with a checkpoint (once more to stop at once)",
         None => "stopping; nothing will be written (once more to stop at once)",
     };
     let stop = stop_on_signal(&runtime, words)?;
-    Ok(ExitCode::from(one(&args, &plan, checkpoints, &sandbox, &stop)?))
+    Ok(ExitCode::from(one(&args, &planned, checkpoints, &sandbox, &stop)?))
 }
 
 /// Runs every pipeline below a root.
@@ -96,7 +96,7 @@ fn all(mut args: RunArgs) -> Outcome {
             .into());
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let stop = stop_on_signal(&runtime, "stopping; no further pipeline is run (once more to stop at once)")?;
     let mut codes = Vec::new();
     for pipeline in &pipelines {
@@ -104,7 +104,8 @@ fn all(mut args: RunArgs) -> Outcome {
             break;
         }
         args.contract.directory.clone_from(&pipeline.directory);
-        let code = contract::planned(&args.contract).and_then(|plan| one(&args, &plan, checkpoints(&args, &plan)?, &sandbox, &stop));
+        let code = contract::planned(&args.contract)
+            .and_then(|planned| one(&args, &planned, checkpoints(&args, planned.common())?, &sandbox, &stop));
         codes.push(code.unwrap_or_else(|Failures(errors)| {
             terminal::talk(&format!("{}: failed", pipeline.name));
             errors.iter().for_each(terminal::error);
@@ -136,13 +137,13 @@ fn checkpoints(args: &RunArgs, plan: &Plan) -> Result<Option<Checkpoints>> {
 }
 
 /// Runs one pipeline; answers the exit code that says how it ended.
-fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
+fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sandbox: &Sandbox, stop: &AtomicBool) -> Result<u8, Failures> {
     let mut options = RunOptions {
         dry_run: args.dry_run,
         splits: args.splits,
         max_memory_mb: args.max_memory_mb,
         library: setup::library(&args.library, None),
-        network: args.network.network(),
+        network: args.network.network(&args.library),
         state: setup::home_if_any(&args.state)?,
         checkpoints,
         ..RunOptions::default()
@@ -153,17 +154,33 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
     let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
     let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
-    let report = follow::followed(plan, &options, &args.state, args.full_refresh, |options| {
-        run_recorded(plan, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress))
-    });
+    let mut run =
+        |options: &RunOptions| run_planned(planned, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress));
+    // A state folder is asked for only where something is to be kept in it.
+    let report = match planned.common().incremental {
+        Some(_) => follow(planned, &options, &setup::home(&args.state)?, args.full_refresh, run),
+        None => run(&options),
+    };
     progressing.clear();
+    let unfinished = || {
+        let checkpoints = options.checkpoints.as_ref()?;
+        planned.plans().iter().any(|plan| checkpoints.of(plan).is_unfinished()).then(|| how_to_go_on(&checkpoints.report()))
+    };
     let report = report.inspect_err(|error| {
-        if let Some(checkpoints) =
-            options.checkpoints.as_ref().filter(|checkpoints| error.fault() != Fault::Config && checkpoints.is_unfinished())
-        {
-            terminal::talk(&format!("the run is not finished; {}", how_to_go_on(&checkpoints.report())));
+        if args.json {
+            terminal::data(&serde_json::to_string(&failure(planned.common(), &options, error)).expect("a report is plain data"));
         }
-    })?;
+        if let Some(how) = unfinished().filter(|_| error.fault() != Fault::Config) {
+            terminal::talk(&format!("the run is not finished; {how}"));
+        }
+    });
+    let report = match report {
+        Err(error) if stop.load(Ordering::Relaxed) && error.is_given_up() => {
+            terminal::error(&error);
+            return Ok(5);
+        }
+        report => report?,
+    };
     progressing.end(report.rows.read);
     let gone_on = report.checkpoint.as_ref().filter(|_| !args.quiet);
     match (report.status, gone_on) {
@@ -181,6 +198,15 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
     } else if !args.quiet && telling == Telling::Text {
         terminal::talk(terminal::summary(&report).trim_end());
     }
+    if !report.transformers.is_empty() {
+        let errors = transformers::errors(&report);
+        errors.iter().for_each(terminal::error);
+        if let Some(how) = unfinished().filter(|_| report.status != Status::Interrupted) {
+            terminal::talk(&format!("not every transformer is finished; {how}"));
+        }
+        let worst = worst(errors.iter().map(Error::fault));
+        return Ok(if report.status == Status::Failed { worst } else { code(report.status) });
+    }
     for (quality, step) in report.quality.iter().flat_map(|quality| quality.steps.iter().map(move |step| (quality, step))) {
         for breach in &step.breaches {
             let error = Error::data(format!("stage `{}`: {}, so nothing was written", step.name, breach.sentence(step)));
@@ -197,12 +223,17 @@ fn one(args: &RunArgs, plan: &Plan, checkpoints: Option<Checkpoints>, sandbox: &
             );
         }
     }
-    Ok(match report.status {
+    Ok(code(report.status))
+}
+
+/// The exit code that says how a run ended.
+fn code(status: Status) -> u8 {
+    match status {
         Status::Success => 0,
         Status::PartialSuccess => 4,
         Status::Failed | Status::Running => 1,
         Status::Interrupted => 5,
-    })
+    }
 }
 
 /// Reads the time between two lines of progress.
@@ -220,12 +251,17 @@ pub(super) fn stop_on_signal(runtime: &tokio::runtime::Runtime, words: &'static 
     let flag = stop.clone();
     let _guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt()).outside(|| "listening for SIGINT".into())?;
+    let mut hang_up = signal(SignalKind::hangup()).outside(|| "listening for SIGHUP".into())?;
+    // A file that may not grow is an error of its write, and told as one.
+    let mut too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).outside(|| "listening for SIGXFSZ".into())?;
     let mut terminate = signal(SignalKind::terminate()).outside(|| "listening for SIGTERM".into())?;
     runtime.spawn(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
+                _ = too_large.recv() => continue,
             }
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);

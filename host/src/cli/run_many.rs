@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,18 +15,20 @@ use sha2::{Digest, Sha256};
 use super::sets::{self, SetArgs};
 use super::table::{Column, fit, lay_out};
 use super::terminal::{self, grouped};
-use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, follow, run, setup};
+use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, exit_code, run, setup};
 use crate::config::component::hex;
 use crate::config::database::WriteMethod;
 use crate::config::load::{Sink, WriteMode};
 use crate::config::sets::ParamSet;
-use crate::error::{Error, Fault, Result};
-use crate::plan::Plan;
+use crate::config::variables::is_secret;
+use crate::error::{Error, Fault, Result, near};
+use crate::plan::{Plan, Planned};
 use crate::report::{RunReport, Status};
 use crate::run::journal::{Ending, Entry, Journal};
 use crate::run::many::{Pace, Task, run_many as run_tasks};
-use crate::run::{Checkpoints, RunOptions, Start, run_recorded};
+use crate::run::{Checkpoints, RunOptions, Start, follow, run_planned};
 use crate::sandbox::Sandbox;
+use crate::sink::Mark;
 use crate::state::History;
 
 /// Batches from one checkpoint of a run to the next.
@@ -100,9 +103,9 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             return Err(Error::config(message).into());
         }
     }
-    let targets = targets(args, &sets)?;
+    let planned = planned(args, &sets)?;
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let series = series(args)?;
     let (mut journal, before, history) = match args.dry_run {
         // Nothing is done that a later call could leave out.
@@ -113,14 +116,18 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             (Some(journal), before, setup::history(&args.state))
         }
     };
-    let keys: Vec<String> = sets.iter().map(|set| json!(set.params).to_string()).collect();
+    let keys: Vec<String> = sets.iter().map(key).collect();
     let mut ended: Vec<Option<Ended>> = Vec::with_capacity(sets.len());
     let mut tasks = Vec::new();
-    for (index, (key, target)) in keys.iter().zip(targets).enumerate() {
+    let mut plans = Vec::with_capacity(sets.len());
+    for (index, (key, planned)) in keys.iter().zip(planned).enumerate() {
         let done = before.get(key).filter(|entry| entry.status.is_done());
+        let (targets, planned) = planned.unzip();
         if done.is_none() {
-            tasks.push(Task { index, target });
+            tasks.push(Task { index, targets: targets.unwrap_or_default() });
         }
+        // Each run has the files as they were when the call began.
+        plans.push(Mutex::new(planned.filter(|_| done.is_none())));
         ended.push(done.map(|entry| Ended { entry: entry.clone(), fault: None }));
     }
     let earlier = sets.len() - tasks.len();
@@ -137,7 +144,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
     let workers = args.workers.unwrap_or_else(|| RunOptions::default().workers).get().div_ceil(args.parallel.get());
     let workers = NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN);
     let halted = AtomicBool::new(false);
-    let journal = std::sync::Mutex::new(&mut journal);
+    let journal = Mutex::new(&mut journal);
     let note = |entry: &Entry| match &mut **journal.lock().expect("writing a journal does not panic") {
         Some(journal) => journal.append(entry),
         None => Ok(()),
@@ -147,28 +154,47 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             return Ok(None);
         }
         let key = &keys[task.index];
-        let checkpoints = match args.dry_run {
-            true => None,
-            false => Some(checkpoints(args, &series, key, before.get(key))?),
-        };
         let options = RunOptions {
             dry_run: args.dry_run,
             workers,
             library: setup::library(&args.library, None),
-            network: args.network.network(),
-            checkpoints: checkpoints.clone(),
+            network: args.network.network(&args.library),
             ..RunOptions::default()
         };
+        let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
+        let clock = Instant::now();
+        // One that could not be planned fails here, with its reasons.
+        let planned = plans[task.index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        let planned = match planned.map_or_else(|| contract::planned(&with(&args.contract, &sets[task.index])), Ok) {
+            Ok(planned) => planned,
+            Err(failures) => {
+                let ended = failed(key, &options.run_id, &failures, clock);
+                note(&ended.entry)?;
+                return Ok(Some(ended));
+            }
+        };
+        let before = before.get(key).filter(|_| args.resume);
+        let proof = if args.dry_run { None } else { Some(Proof::new(args, &series, key, &planned, before)?) };
+        if let (Some(Proof::Marks), Some(before)) = (&proof, before)
+            && before.status == Ending::Running
+            && let Some(ended) = ended_unseen(&planned, before)?
+        {
+            note(&ended.entry)?;
+            if ended.entry.status.is_done() {
+                Proof::Marks.forget(&planned, &before.run_id);
+            }
+            return Ok(Some(ended));
+        }
         let run_id = options.run_id.clone();
         note(&Entry { key: key.clone(), status: Ending::Running, run_id, read: 0, loaded: 0, rejected: 0, seconds: 0.0, error: None })?;
-        let each = Each { sandbox: &sandbox, history: history.as_ref(), state: &args.state, stop: &stop };
-        let ended = each.run(&with(&args.contract, &sets[task.index]), options, key.clone());
+        let options = proof.as_ref().map_or_else(|| options.clone(), |proof| proof.options(options.clone()));
+        let ended = each.run(&planned, options, key);
         // A run that was stopped is to be gone on with by the next call.
         if ended.entry.status != Ending::Running {
             note(&ended.entry)?;
-            if let Some(Checkpoints { folder, id, .. }) = checkpoints.filter(|_| ended.entry.status.is_done()) {
+            if let Some(proof) = proof.filter(|_| ended.entry.status.is_done()) {
                 // What became of it is in the journal now.
-                std::fs::remove_dir_all(folder.join(id)).ok();
+                proof.forget(&planned, &ended.entry.run_id);
             }
         }
         if args.fail_fast && ended.entry.status == Ending::Failed {
@@ -231,36 +257,38 @@ fn with(contract: &ContractArgs, set: &ParamSet) -> ContractArgs {
     contract
 }
 
-/// What each run writes, where it can be planned; two that would overwrite each other are refused before anything runs.
-fn targets(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<PathBuf>>, Failures> {
+/// What each run writes and its plan, where it can be planned; two that would overwrite each other are refused before anything runs.
+fn planned(args: &RunManyArgs, sets: &[ParamSet]) -> Result<Vec<Option<(Vec<PathBuf>, Planned)>>, Failures> {
     let mut writers: HashMap<PathBuf, usize> = HashMap::new();
-    let mut targets = Vec::with_capacity(sets.len());
+    let mut all = Vec::with_capacity(sets.len());
     let mut wrong = None;
     for (index, set) in sets.iter().enumerate() {
         // What is wrong with one set fails that run alone; what is wrong with all is told at once.
-        let target = match contract::planned(&with(&args.contract, set)) {
-            Ok(plan) => Some(target(&plan)),
+        let planned = match contract::planned(&with(&args.contract, set)) {
+            Ok(planned) => planned,
             Err(failures) => {
                 wrong.get_or_insert(failures);
-                None
+                all.push(None);
+                continue;
             }
         };
-        if let Some((target, overwrites)) = &target
-            && let Some(first) = writers.insert(target.clone(), index)
-            && *overwrites
-            && !args.dry_run
-        {
-            let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, target.display());
+        let written: Vec<(PathBuf, bool)> = planned.plans().iter().map(target).collect();
+        for (target, overwrites) in &written {
+            let Some(first) = writers.insert(target.clone(), index) else { continue };
+            if !overwrites || args.dry_run {
+                continue;
+            }
+            let message = format!("the runs `{}` and `{}` would both write `{}`", sets[first].name, set.name, near(target));
             let names: Vec<&str> = set.params.keys().map(String::as_str).collect();
             let hint =
                 format!("put a parameter into `path` of load.yaml, such as `${{{}}}`, or use `write_mode: append`", names.join("}-${"));
             return Err(Error::config(message).hint(hint).into());
         }
-        targets.push(target.map(|(target, _)| target));
+        all.push(Some((written.into_iter().map(|(target, _)| target).collect(), planned)));
     }
     match wrong {
-        Some(failures) if targets.iter().all(Option::is_none) => Err(failures),
-        _ => Ok(targets),
+        Some(failures) if all.iter().all(Option::is_none) => Err(failures),
+        _ => Ok(all),
     }
 }
 
@@ -297,13 +325,114 @@ fn series(args: &RunManyArgs) -> Result<String> {
     })
 }
 
-/// Every run keeps a checkpoint until its end is noted, so that one which an earlier call saw start is neither lost nor done twice.
-fn checkpoints(args: &RunManyArgs, series: &str, key: &str, before: Option<&Entry>) -> Result<Checkpoints> {
-    let folder = setup::state_folder(&args.state)?.join("checkpoints");
-    let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
-    let started = args.resume && before.is_some_and(|entry| entry.status == Ending::Running);
-    let start = if started && folder.join(&id).is_dir() { Start::Resume } else { Start::Restart };
-    Ok(Checkpoints { folder, id, interval: BATCHES, start, force: false })
+/// Names a set in the journal: by its parameters, and by a digest of those that are secret.
+fn key(set: &ParamSet) -> String {
+    let digest = |value: &str| format!("sha256:{}", hex(&Sha256::digest(value)[..16]));
+    let shown = |(name, value): (&String, &String)| (name.clone(), if is_secret(name) { digest(value) } else { value.clone() });
+    json!(set.params.iter().map(shown).collect::<BTreeMap<_, _>>()).to_string()
+}
+
+/// What a run leaves until its end is noted, so that one which an earlier call saw start is neither lost nor done twice.
+enum Proof {
+    /// Checkpoints: it can be gone on with.
+    Checkpoints(Checkpoints),
+    /// Marks that come with the commits. For tables, which would show the rows of a run that goes on later, unless the pipeline wants that;
+    /// and for sources that cannot be read on in the middle.
+    Marks,
+}
+
+impl Proof {
+    fn new(args: &RunManyArgs, series: &str, key: &str, planned: &Planned, before: Option<&Entry>) -> Result<Self> {
+        let plan = planned.common();
+        let has_table = planned.plans().iter().any(|plan| matches!(plan.sink, Sink::Database(_)));
+        if !plan.checkpoint.enabled && (has_table || plan.resumable().is_err()) {
+            return Ok(Self::Marks);
+        }
+        let folder = setup::state_folder(&args.state)?.join("checkpoints");
+        let id = format!("many-{series}-{}", hex(&Sha256::digest(key)[..8]));
+        let interval = if plan.checkpoint.enabled { plan.checkpoint.interval } else { BATCHES };
+        // With checkpoints of its own a table has rows of a run that failed too: what is left of it is loaded, nothing twice.
+        let left = match has_table {
+            true => before.is_some_and(|entry| !entry.status.is_done()),
+            false => before.is_some_and(|entry| entry.status == Ending::Running),
+        };
+        let start = if left && !checkpoint_folders(&folder, &id).is_empty() { Start::Resume } else { Start::Restart };
+        Ok(Self::Checkpoints(Checkpoints { folder, id, interval, start, force: false }))
+    }
+
+    fn options(&self, options: RunOptions) -> RunOptions {
+        match self {
+            Self::Checkpoints(checkpoints) => RunOptions { checkpoints: Some(checkpoints.clone()), ..options },
+            Self::Marks => RunOptions { leaves_mark: true, ..options },
+        }
+    }
+
+    fn forget(self, planned: &Planned, run_id: &str) {
+        match self {
+            Self::Checkpoints(Checkpoints { folder, id, .. }) => {
+                checkpoint_folders(&folder, &id).into_iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
+            }
+            Self::Marks => {
+                for plan in planned.plans() {
+                    let removed = mark(plan, run_id).and_then(|mark| mark.remove(&plan.sink, &plan.root));
+                    if let Err(error) = removed {
+                        tracing::warn!(error = %error.one_line(), "the run is loaded, but what tells so could not be removed");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the commit of a plan's run leaves.
+fn mark(plan: &Plan, run_id: &str) -> Result<Mark> {
+    Mark::new(&plan.sink, &plan.root, &plan.named(run_id))
+}
+
+/// How a run ended of which an earlier call saw the start and not the end; none where it has shown nothing, and is to be done again.
+fn ended_unseen(planned: &Planned, before: &Entry) -> Result<Option<Ended>> {
+    let done =
+        planned.plans().iter().map(|plan| mark(plan, &before.run_id)?.is_done(&plan.sink, &plan.root)).collect::<Result<Vec<_>>>()?;
+    if !done.contains(&true) {
+        return Ok(None);
+    }
+    if !done.contains(&false) {
+        let entry = Entry { status: Ending::Success, ..before.clone() };
+        return Ok(Some(Ended { entry, fault: None }));
+    }
+    let names = |is_done: bool| {
+        let of = planned.plans().iter().zip(&done).filter(|(_, done)| **done == is_done);
+        of.filter_map(|(plan, _)| Some(format!("`{}`", plan.lane()?))).collect::<Vec<_>>().join(", ")
+    };
+    let error = format!("an earlier call was killed when {} had loaded its rows and {} had not", names(true), names(false));
+    let entry = Entry { status: Ending::Failed, error: Some(error), ..before.clone() };
+    Ok(Some(Ended { entry, fault: Some(Fault::Outside) }))
+}
+
+/// The folder of a run's checkpoint, and those of its transformers.
+fn checkpoint_folders(folder: &Path, id: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_its = |name: &str| name.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    entries.filter(|path| path.file_name().is_some_and(|name| is_its(&name.to_string_lossy()))).collect()
+}
+
+/// What became of a run that failed.
+fn failed(key: &str, run_id: &str, Failures(errors): &Failures, clock: Instant) -> Ended {
+    let sentence = |error: &Error| match error.place() {
+        Some(place) => format!("{place}: {}", error.one_line()),
+        None => error.one_line(),
+    };
+    let entry = Entry {
+        key: key.to_owned(),
+        status: Ending::Failed,
+        run_id: run_id.to_owned(),
+        read: 0,
+        loaded: 0,
+        rejected: 0,
+        seconds: clock.elapsed().as_secs_f64(),
+        error: Some(errors.iter().map(sentence).collect::<Vec<_>>().join("; ")),
+    };
+    Ended { entry, fault: Some(errors.first().map_or(Fault::Bug, Error::fault)) }
 }
 
 /// What all runs share.
@@ -316,52 +445,67 @@ struct Each<'a> {
 
 impl Each<'_> {
     /// Does one run.
-    fn run(&self, contract: &ContractArgs, options: RunOptions, key: String) -> Ended {
+    fn run(&self, planned: &Planned, options: RunOptions, key: &str) -> Ended {
         let clock = Instant::now();
         let run_id = options.run_id.clone();
-        let report = contract::planned(contract).and_then(|plan| Ok(self.report(&plan, options)?));
+        let secrets = &planned.common().secrets;
+        let report = self.report(planned, options);
         let seconds = clock.elapsed().as_secs_f64();
         match report {
             Ok(report) => {
                 let (status, fault) = match report.status {
                     Status::Success => (Ending::Success, None),
                     Status::PartialSuccess => (Ending::PartialSuccess, None),
+                    // The rows are there: what could not be published is no reason to load them again.
+                    Status::Failed if report.output.published.iter().any(|done| done.error.is_some()) => {
+                        (Ending::PartialSuccess, Some(Fault::Outside))
+                    }
                     Status::Failed => (Ending::Failed, Some(Fault::Data)),
                     Status::Interrupted | Status::Running => (Ending::Running, None),
                 };
                 let RunReport { run_id, rows, error, .. } = report;
-                let error = error.map(|error| error.message);
+                let error = error.map(|error| secrets.mask(&error.message));
                 Ended {
-                    entry: Entry { key, status, run_id, read: rows.read, loaded: rows.loaded, rejected: rows.rejected, seconds, error },
+                    entry: Entry {
+                        key: key.to_owned(),
+                        status,
+                        run_id,
+                        read: rows.read,
+                        loaded: rows.loaded,
+                        rejected: rows.rejected,
+                        seconds,
+                        error,
+                    },
                     fault,
                 }
             }
-            Err(Failures(errors)) => {
-                let sentence = |error: &Error| match error.place() {
-                    Some(place) => format!("{place}: {}", error.one_line()),
-                    None => error.one_line(),
-                };
-                let error = Some(errors.iter().map(sentence).collect::<Vec<_>>().join("; "));
-                let fault = Some(errors.first().map_or(Fault::Bug, Error::fault));
-                Ended { entry: Entry { key, status: Ending::Failed, run_id, read: 0, loaded: 0, rejected: 0, seconds, error }, fault }
+            Err(error) => {
+                let mut ended = failed(key, &run_id, &Failures(vec![error]), clock);
+                ended.entry.error = ended.entry.error.map(|error| secrets.mask(&error));
+                ended
             }
         }
     }
 
-    fn followed(&self, plan: &Plan, options: &RunOptions) -> Result<RunReport> {
-        follow::followed(plan, options, self.state, false, |options| {
-            run_recorded(plan, options, self.sandbox, self.history, self.stop, &mut |_| {})
-        })
+    fn followed(&self, planned: &Planned, options: &RunOptions) -> Result<RunReport> {
+        let run = |options: &RunOptions| run_planned(planned, options, self.sandbox, self.history, self.stop, &mut |_| {});
+        match planned.common().incremental {
+            Some(_) => follow(planned, options, &setup::home(self.state)?, false, run),
+            None => run(options),
+        }
     }
 
-    fn report(&self, plan: &Plan, mut options: RunOptions) -> Result<RunReport> {
-        let report = self.followed(plan, &options);
+    fn report(&self, planned: &Planned, mut options: RunOptions) -> Result<RunReport> {
+        let shows_as_it_goes = planned.plans().iter().any(|plan| matches!(plan.sink, Sink::Database(_)));
+        let report = self.followed(planned, &options);
         match (report, &mut options.checkpoints) {
             // What it started with has changed since, such as a mistake that was mended: nothing of it was shown, so it starts again.
-            (Err(error), Some(checkpoints)) if checkpoints.start == Start::Resume && error.fault() == Fault::Config => {
+            (Err(error), Some(checkpoints))
+                if checkpoints.start == Start::Resume && error.fault() == Fault::Config && !shows_as_it_goes =>
+            {
                 tracing::warn!(error = %error.one_line(), "a run that was interrupted starts again");
                 checkpoints.start = Start::Restart;
-                self.followed(plan, &options)
+                self.followed(planned, &options)
             }
             (report, _) => report,
         }
@@ -424,11 +568,11 @@ fn totals(ended: &[Option<Ended>], took: Duration) -> String {
 fn as_json(sets: &[ParamSet], ended: &[Option<Ended>]) -> String {
     let runs = sets.iter().zip(ended).map(|(set, end)| match end {
         Some(Ended { entry, .. }) => json!({
-            "name": set.name, "params": set.params, "status": entry.status, "run_id": entry.run_id,
+            "name": set.name, "params": set.shown(), "status": entry.status, "run_id": entry.run_id,
             "rows": { "read": entry.read, "loaded": entry.loaded, "rejected": entry.rejected },
             "seconds": entry.seconds, "error": entry.error,
         }),
-        None => json!({ "name": set.name, "params": set.params, "status": "pending" }),
+        None => json!({ "name": set.name, "params": set.shown(), "status": "pending" }),
     });
     json!({ "runs": runs.collect::<Vec<_>>() }).to_string()
 }

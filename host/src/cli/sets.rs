@@ -35,7 +35,14 @@ pub(super) fn read(args: &SetArgs, step: &str) -> Result<Vec<ParamSet>, Failures
     let SetArgs { values, values_from, dates, sets } = args;
     let of = |name: &str, values: Vec<String>| values.iter().map(|value| ParamSet::one(name, value)).collect();
     let sets: Vec<ParamSet> = match (values, values_from, dates, sets) {
-        (Some((name, values)), ..) => of(name, values.split(',').map(|value| value.trim().to_owned()).collect()),
+        (Some((name, values)), ..) => {
+            if values.split(',').any(|value| value.trim().is_empty()) {
+                return Err(Error::config(format!("`--values {name}={values}` has an empty value"))
+                    .hint("leave out the comma too many; an empty value can stand in `--sets`")
+                    .into());
+            }
+            of(name, values.split(',').map(|value| value.trim().to_owned()).collect())
+        }
         (_, Some((name, file)), ..) => {
             let text = read_text_of(Path::new(file), file, MAX_BYTES)?.text;
             of(name, text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())

@@ -64,9 +64,10 @@ pub(super) fn sandbox_reaching(cache: &CacheArgs, network: Network, runtime: &to
 
 /// Opens the library of components.
 pub(super) fn library(args: &LibraryArgs, login: Option<Login>) -> Library {
-    let LibraryArgs { store_dir, plain_http, registry_timeout } = args;
+    let LibraryArgs { store_dir, plain_http, ca_file, registry_timeout } = args;
     let folder = store_dir.clone().or_else(|| Some(user_folder("XDG_DATA_HOME", ".local/share")?.join("store")));
-    let registries = Registries { plain_http: *plain_http, silence: Duration::from_secs((*registry_timeout).into()), login };
+    let silence = Duration::from_secs((*registry_timeout).into());
+    let registries = Registries { plain_http: *plain_http, authority_files: ca_file.clone(), silence, login };
     Library { store: Store::new(folder), registries, offline: false }
 }
 

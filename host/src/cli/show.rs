@@ -94,9 +94,10 @@ fn text(run: &RunReport) -> String {
         let [processed, succeeded, failed] = [stage.processed, stage.succeeded, stage.failed].map(terminal::grouped);
         line("stage", format!("{}: {processed} rows processed, {succeeded} succeeded, {failed} failed; {}", stage.name, stage.digest));
     }
+    lines.extend(super::transformers::lines(run));
     // The rest as `run` told it, without what stands above.
     let summary = terminal::summary(run);
-    let told = ["extract", "transform", "load", "stage"];
+    let told = ["extract", "transform", "load", "stage", "transformer"];
     let mut skip = true;
     for text in summary.lines() {
         if let Some(name) = text.strip_prefix("  ").filter(|text| !text.starts_with(' ')).and_then(|text| text.split_whitespace().next()) {

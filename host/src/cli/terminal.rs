@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use etl_steps::validate::OnInvalid;
 
+use super::transformers;
 use crate::config::variables::Secrets;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, near};
 use crate::report::{
     PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, TableReport, Verdict, figure,
 };
@@ -18,6 +19,8 @@ use crate::sandbox::amount;
 /// Time between two looks at a run: on a terminal, and in a log.
 const LIVE: Duration = Duration::from_millis(100);
 const LOGGED: Duration = Duration::from_secs(10);
+/// Files of an output that a summary names.
+const FILES: usize = 5;
 
 /// Values that are not printed, of the pipelines read so far.
 static SECRETS: Mutex<Option<Secrets>> = Mutex::new(None);
@@ -39,8 +42,15 @@ fn masked(text: &str) -> Cow<'_, str> {
 pub(super) fn data(text: &str) {
     let text = masked(text);
     let mut stdout = io::stdout().lock();
-    // A reader that has gone away (`| head`) is no failure of ours.
-    stdout.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") }).ok();
+    let ended = |stdout: &mut io::StdoutLock<'_>| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") };
+    match stdout.write_all(text.as_bytes()).and_then(|()| ended(&mut stdout)).and_then(|()| stdout.flush()) {
+        // A reader that has gone away (`| head`) is no failure of ours.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            talk(&format!("error: the result cannot be written to stdout: {error}"));
+            std::process::exit(3);
+        }
+        _ => {}
+    }
 }
 
 /// Prints talk. Text of files and guests may hold control characters, which could rewrite the screen: they are shown as `\u{1b}`.
@@ -143,7 +153,11 @@ pub(super) fn render(error: &Error) -> String {
     if error.fault() == Fault::Bug {
         text.push_str("\n  this is a fault of etl-host itself; please report it with the command and its output");
     }
-    text
+    // Paths as one would write them from here.
+    match std::env::current_dir() {
+        Ok(here) if here.parent().is_some() => text.replace(&format!("`{}/", here.display()), "`"),
+        _ => text,
+    }
 }
 
 /// How a run says how far it is.
@@ -249,6 +263,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         text.push('\n');
     };
     let status = match report.status {
+        _ if !report.transformers.is_empty() => &transformers::word(report),
         Status::Success => "success",
         Status::PartialSuccess => "partial success: transforms crashed on rows, see the dead letters",
         Status::Failed if report.quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) => {
@@ -256,7 +271,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         }
         Status::Failed => "failed: nothing was written",
         Status::Running => "running",
-        Status::Interrupted => "interrupted: nothing is to be seen yet",
+        Status::Interrupted => "interrupted: it can be gone on with",
     };
     let dry = if report.dry_run { " (dry run: nothing was written)" } else { "" };
     line(format!("{}: {status}{dry}", report.pipeline));
@@ -264,9 +279,21 @@ pub(super) fn summary(report: &RunReport) -> String {
     let told = |name| matches!(name, PhaseName::Extract | PhaseName::Transform | PhaseName::Load);
     for phase in report.phases.iter().filter(|phase| told(phase.name)) {
         let share = format!("{} -> {} rows", grouped(phase.rows_in), grouped(phase.rows_out));
-        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {}", phase.name.name(), phase.seconds, phase.detail));
+        // Each of several transformers tells its own below.
+        let detail = if report.transformers.is_empty() || phase.name == PhaseName::Extract { phase.detail.as_str() } else { "" };
+        line(format!("  {:<10} {share:<28} {:>7.2} s cpu  {detail}", phase.name.name(), phase.seconds).trim_end().to_owned());
     }
     let Rows { read, loaded, filtered, rejected, skipped, expanded, withheld, crashed } = report.rows;
+    if !report.transformers.is_empty() {
+        line(format!("  rows       {} read once", grouped(read)));
+        transformers::lines(report).into_iter().for_each(&mut line);
+        if let Some(path) = &report.dead_letters.path {
+            line(format!("  rejects    {}", path.display()));
+            report.dead_letters.samples.iter().for_each(|sample| line(format!("             {sample}")));
+        }
+        ends(report).into_iter().for_each(line);
+        return text;
+    }
     let mut balance = format!("{} read", grouped(read));
     if expanded > 0 {
         balance.push_str(&format!(" + {} expanded", grouped(expanded)));
@@ -297,15 +324,18 @@ pub(super) fn summary(report: &RunReport) -> String {
         let how = done.error.as_ref().map_or_else(|| format!("done in {:.2} s", done.seconds), |error| format!("failed: {error}"));
         line(format!("  publish    {}: {how}", done.what));
     }
-    for file in &report.output.files {
-        line(format!("  output     {}", file.display()));
+    for file in report.output.files.iter().take(FILES) {
+        line(format!("  output     {}", near(file)));
+    }
+    if report.output.files.len() > FILES {
+        line(format!("             and {} more files", grouped((report.output.files.len() - FILES) as u64)));
     }
     if report.output.files.len() > 1 || report.output.bytes > 0 {
         line(format!("  size       {}", size(report.output.bytes)));
     }
     if rejected > 0 {
         let codes: Vec<String> = report.dead_letters.by_code.iter().map(|(code, count)| format!("{} {code}", grouped(*count))).collect();
-        let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(|| "not written".into(), |path| path.display().to_string());
+        let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(|| "not written".into(), |path| near(path));
         let apart = report.dead_letters.apart.iter();
         let all_apart = apart.clone().map(|letters| letters.count).sum::<u64>() == rejected;
         let path = match &report.dead_letters.table {
@@ -335,12 +365,19 @@ pub(super) fn summary(report: &RunReport) -> String {
             line(format!("             {counter}: {}", grouped(*count)));
         }
     }
+    ends(report).into_iter().for_each(line);
+    text
+}
+
+/// How it can be gone on with, and what it took.
+fn ends(report: &RunReport) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Some(checkpoint) = &report.checkpoint {
         let times = if checkpoint.resumed == 1 { "once".to_owned() } else { format!("{} times", checkpoint.resumed) };
         let resumed = if checkpoint.resumed == 0 { String::new() } else { format!(", gone on with {times}") };
-        line(format!("  checkpoint {} ({} written{resumed})", checkpoint.id, grouped(checkpoint.written)));
+        lines.push(format!("  checkpoint {} ({} written{resumed})", checkpoint.id, grouped(checkpoint.written)));
     }
-    line(format!(
+    lines.push(format!(
         "  took       {:.2} s ({:.2} s cpu, {} worker{}), {:.0} MiB at most",
         report.seconds,
         report.cpu_seconds,
@@ -348,7 +385,7 @@ pub(super) fn summary(report: &RunReport) -> String {
         if report.workers == 1 { "" } else { "s" },
         report.peak_memory_mb
     ));
-    text
+    lines
 }
 
 /// Columns whose completeness is shown; those that are full are not.

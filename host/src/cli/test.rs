@@ -62,6 +62,7 @@ has must be in the store (`etl-host pull`). What comes out and is not expected f
           - {row: 2, code: convert_float, column: price}
 
     - name: only the second stage, on a fixed day
+      # transformer: daily              # which of several `transformers` it is for
       stage: convert_currency           # a name that `etl-host plan` shows; default: the whole chain
       params: {day: 2026-01-01}         # the run's parameters
       env: {REGION: north}              # what a granted variable holds

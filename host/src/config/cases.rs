@@ -32,6 +32,8 @@ pub struct Case {
     pub clock: DateTime<Utc>,
     /// What chance is drawn from.
     pub seed: u64,
+    /// Which of several transformers is tested, and where it is named.
+    pub transformer: Option<(String, Place)>,
     /// The one stage that is tested, and where it is named; absent = the whole chain.
     pub stage: Option<(String, Place)>,
     /// Rows of a batch; absent = as the pipeline says.
@@ -134,6 +136,7 @@ struct Written {
     env: BTreeMap<String, String>,
     clock: Option<String>,
     seed: u64,
+    transformer: Option<String>,
     stage: Option<String>,
     batch_size: Option<NonZeroUsize>,
     schema: BTreeMap<String, Type>,
@@ -207,6 +210,7 @@ impl Cases {
                         // Places move, and a name may be the file's own.
                         (&one.params, &one.env, one.clock, one.seed, one.batch_size, &one.schema)
                             == (&other.params, &other.env, other.clock, other.seed, other.batch_size, &other.schema)
+                            && one.transformer.as_ref().map(|one| &one.0) == other.transformer.as_ref().map(|other| &other.0)
                             && one.stage.as_ref().map(|stage| &stage.0) == other.stage.as_ref().map(|stage| &stage.0)
                             && match (&one.input, &other.input) {
                                 (Input::File { path: one, .. }, Input::File { path: other, .. }) => one == other,
@@ -255,6 +259,7 @@ fn case(mut node: Node, default: String, findings: &mut Findings) -> Option<Case
     let before = findings.problems.len();
     let place = findings.place(&node);
     let stage_place = node.get("stage").map(|stage| findings.place(stage));
+    let transformer_place = node.get("transformer").map(|transformer| findings.place(transformer));
     let clock_node = node.get("clock").cloned();
     let (input, expect) = (node.take_given("input"), node.take("expect"));
     let meant = |node: &Node, key: &str| {
@@ -288,7 +293,7 @@ fn case(mut node: Node, default: String, findings: &mut Findings) -> Option<Case
     if findings.problems.len() > before {
         return None;
     }
-    let Written { name, params, env, clock: _, seed, stage, batch_size, schema } = written?;
+    let Written { name, params, env, clock: _, seed, transformer, stage, batch_size, schema } = written?;
     Some(Case {
         name: name.unwrap_or(default),
         place,
@@ -296,6 +301,7 @@ fn case(mut node: Node, default: String, findings: &mut Findings) -> Option<Case
         env,
         clock: clock?,
         seed,
+        transformer: transformer.zip(transformer_place),
         stage: stage.zip(stage_place),
         batch_size,
         schema,

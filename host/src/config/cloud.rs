@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{CsvOptions, ExcelOptions, FileSource, Format, JsonOptions, XmlOptions, yes};
-use super::load::{Compression, FileSink, WriteMode};
+use super::load::{Compression, FileSink, WriteMode, XmlTags};
 use super::settings::Secret;
 
 /// Reads objects in a cloud storage.
@@ -93,6 +93,9 @@ pub struct CloudSink {
     /// How workbooks are written.
     #[serde(default)]
     pub excel_options: ExcelOptions,
+    /// How XML is written.
+    #[serde(default)]
+    pub xml_options: XmlTags,
     /// Compression. Default: `zstd` inside Parquet; for text, by the extension `.gz` or `.zst`, else none.
     pub compression: Option<Compression>,
     /// Columns whose values make Hive folders `k=v/`. Default: none.
@@ -105,8 +108,18 @@ pub struct CloudSink {
 impl CloudSink {
     /// How the objects are written, as if they were files.
     pub fn files(&self) -> FileSink {
-        let Self { storage, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
-            self;
+        let Self {
+            storage,
+            format,
+            write_mode,
+            csv_options,
+            json_options,
+            excel_options,
+            xml_options,
+            compression,
+            partition_by,
+            max_rows_per_file,
+        } = self;
         FileSink {
             path: storage.place().to_owned(),
             format: *format,
@@ -114,6 +127,7 @@ impl CloudSink {
             csv_options: csv_options.clone(),
             json_options: json_options.clone(),
             excel_options: excel_options.clone(),
+            xml_options: xml_options.clone(),
             compression: *compression,
             partition_by: partition_by.clone(),
             max_rows_per_file: *max_rows_per_file,

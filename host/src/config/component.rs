@@ -1,6 +1,7 @@
 //! How a component is named: by file, by digest, or by its place in a registry.
 
 use std::fmt;
+use std::path::{Component as PathPart, Path};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -326,6 +327,17 @@ impl TryFrom<String> for Reference {
     fn try_from(text: String) -> Result<Self, Misnamed> {
         text.parse().map_err(|misnamed: Misnamed| Misnamed { message: format!("`{text}` {}", misnamed.message), ..misnamed })
     }
+}
+
+/// Why a text names no module in Python or JavaScript, and what to do; `None` where it may.
+pub fn misnamed_module(name: &str) -> Option<Misnamed> {
+    let wrong = |message: &str, hint: &str| Some(Misnamed { message: message.to_owned(), hint: Some(hint.to_owned()) });
+    if name.ends_with(".js") || name.ends_with(".mjs") {
+        let below = Path::new(name).components().all(|part| matches!(part, PathPart::Normal(_) | PathPart::CurDir));
+        return if below { None } else { wrong("is outside the contract directory", "name a file below it, by its path from there") };
+    }
+    let is_word = |part: &str| !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    if name.split('.').all(is_word) { None } else { wrong("is no module's name", "write `package.module`, or the path of a `.js` file") }
 }
 
 #[cfg(test)]

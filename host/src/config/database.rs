@@ -9,8 +9,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::merge::Merge;
+use super::odbc;
 use super::settings::Secret;
-use crate::error::Place;
+use crate::error::{Error, Place};
 
 /// Asks a database.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -210,6 +211,11 @@ impl Dialect {
     /// Names that a user may write, for messages.
     pub const NAMES: [&str; 8] = ["postgresql", "postgres", "mysql", "mariadb", "sqlite", "mssql", "sqlserver", "oracle"];
 
+    /// Whether it is reached by ODBC.
+    pub fn is_odbc(self) -> bool {
+        matches!(self, Self::Mssql | Self::Oracle)
+    }
+
     /// Reads a scheme or a type's name, without its `+driver`.
     pub fn parse(name: &str) -> Option<Self> {
         match name.split('+').next()?.to_ascii_lowercase().as_str() {
@@ -257,6 +263,23 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Checks that this program can reach what it names.
+    ///
+    /// # Errors
+    /// Config, where that takes ODBC and this program is built without it.
+    pub fn check_reached(&self) -> Result<(), Error> {
+        if cfg!(feature = "odbc") || !self.dialect.is_odbc() {
+            return Ok(());
+        }
+        let message = format!("`{self}`: Microsoft SQL Server and Oracle are reached by ODBC, which this program was built without");
+        Err(Error::config(message).hint(
+            "build it with ODBC: `apt-get install unixodbc-dev`, the database's ODBC driver (`tdsodbc`, or the vendor's own), then \
+             `cargo install --path host --features odbc`",
+        ))
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connection({:?}, {self})", self.dialect)
@@ -276,6 +299,9 @@ fn without_password(url: &str) -> String {
         Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
         None => url.to_owned(),
     };
+    if let Some(raw) = odbc::option(&masked) {
+        masked = masked.replacen(raw, &odbc::masked(raw), 1);
+    }
     if let Some(password) = password_option(url) {
         masked = masked.replace(&format!("password={password}"), "password=***");
     }
@@ -293,7 +319,7 @@ pub(super) fn password(url: &str) -> Option<&str> {
 }
 
 /// A text with `%40` and its like replaced by what they stand for.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

@@ -11,10 +11,11 @@ use super::extract::Extract;
 use super::load::Load;
 use super::lower;
 use super::pipeline::{Part, Pipeline};
-use super::problem::{Findings, Problem, Shelf, suggest};
+use super::problem::{Contracts, Findings, Problem, Shelf, Wanted, suggest};
 use super::sections;
 use super::settings::Settings;
 use super::transform::Transform;
+use super::transformers::{self, Transformer, Written};
 use super::validate;
 use super::variables::{Lookup, Secrets, substitute, substitute_grants, used};
 use super::yaml::{self, Key, Node, Value};
@@ -50,19 +51,23 @@ pub struct Files {
     pub rules: Vec<Text>,
     /// Files that the others name, by the path as written, and what is there; [`wanted`] answers which.
     pub others: BTreeMap<String, Option<Text>>,
+    /// Contracts of a metadata store that the files name, by name and version as written; [`wanted`] answers which.
+    pub contracts: BTreeMap<String, Text>,
 }
 
 impl Files {
     /// SHA-256 of all texts, each under the part that it plays.
     pub fn digest(&self) -> String {
-        let Self { name: _, directory: _, pipeline, extract, transform, load, settings, rules, others } = self;
+        let Self { name: _, directory: _, pipeline, extract, transform, load, settings, rules, others, contracts } = self;
         let parts = [("pipeline", pipeline), ("extract", extract), ("transform", transform), ("load", load), ("settings", settings)];
         let parts = parts.into_iter().filter_map(|(part, text)| Some((part, text.as_ref()?)));
         let rules = rules.iter().map(|text| ("rules", text));
         let others = others.iter().filter_map(|(path, text)| Some((path.as_str(), text.as_ref()?)));
         let mut hasher = Sha256::new();
-        for (part, text) in parts.chain(rules).chain(others) {
-            for bytes in [part, &text.text] {
+        let contracts = contracts.iter().flat_map(|(title, text)| [("contract", title.as_str()), ("text", text.text.as_str())]);
+        let texts = parts.chain(rules).chain(others).map(|(part, text)| (part, text.text.as_str()));
+        for (part, text) in texts.chain(contracts) {
+            for bytes in [part, text] {
                 hasher.update((bytes.len() as u64).to_le_bytes());
                 hasher.update(bytes);
             }
@@ -92,13 +97,15 @@ pub fn parse(files: &Files, variables: Lookup<'_>) -> Result<Pipeline, Vec<Probl
                 problem.hint = problem.hint.as_deref().map(|hint| secrets.mask(hint));
             }
             sort(&mut problems);
+            // What transformers share is wrong in each of them.
+            problems.dedup();
             Err(problems)
         }
     }
 }
 
-/// The paths that the files name and that `others` does not have yet, relative to the contract directory.
-pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<String> {
+/// What the files name and is not among them yet.
+pub fn wanted(files: &Files, variables: Lookup<'_>) -> Vec<Wanted> {
     let mut reading = Reading::new(files, variables);
     reading.pipeline(files);
     reading.shelf.wanted.take()
@@ -165,14 +172,19 @@ impl<'a> Reading<'a> {
 
 impl Reading<'_> {
     fn pipeline(&mut self, files: &Files) -> Option<Pipeline> {
-        let Files { name, directory, pipeline, extract, transform, load, settings, rules, others: _ } = files;
+        let Files { name, directory, pipeline, extract, transform, load, settings, rules, others: _, contracts } = files;
         let parts = pipeline.as_ref().map(|text| self.parts(text)).unwrap_or_default();
         let whole = pipeline.as_ref();
         let extract = self.section(extract.as_ref(), parts.extract, "extract", whole, directory);
-        let load = self.section(load.as_ref(), parts.load, "load", whole, directory);
-        let transform = match transform {
+        let mut transform = match transform {
             Some(text) => self.tree(text),
             None => parts.transform,
+        };
+        let several = transform.as_mut().and_then(|section| self.several(section));
+        let load = match (load, parts.load) {
+            // Each transformer may say all of it.
+            (None, None) if several.is_some() && whole.is_some() => None,
+            (load, part) => self.section(load.as_ref(), part, "load", whole, directory),
         };
         let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, Part::Sink, sections::settings));
         let inline = parts.settings.map(|section| self.typed(section, Part::Sink, sections::settings));
@@ -181,14 +193,30 @@ impl Reading<'_> {
             (Some(settings), None) | (None, Some(settings)) => settings,
             (None, None) => Some(Settings::default()),
         };
+        self.shelf.contracts = settings.as_ref().map(|settings| {
+            let store = settings.metadata_store.as_ref().map(|store| store.connection_string.clone());
+            Rc::new(Contracts { store, named: settings.contract.clone(), read: contracts.clone() })
+        });
         let information = extract.as_ref().map(|_| parts.information);
         let used = extract.as_ref().map(|section| used(&section.node)).unwrap_or_default();
         let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));
         let extract = extract.map(|extract| Extract { variables: used, ..extract });
-        let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
-        let load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
-        let (extract, mut load, settings) = (extract?, load?, settings?);
-        self.add_rules(rules, &mut load);
+        let (transform, load, transformers) = match several {
+            Some((file, written)) => {
+                let transformers = written.into_iter().map(|one| self.transformer(one, &file, load.as_ref(), rules)).collect::<Vec<_>>();
+                let transformers: Vec<Transformer> = transformers.into_iter().collect::<Option<_>>()?;
+                (Transform::default(), Some(transformers.first()?.load.clone()), transformers)
+            }
+            None => {
+                let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
+                let mut load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
+                if let (Some(load), true, true) = (&mut load, extract.is_some(), settings.is_some()) {
+                    self.add_rules(rules, load);
+                }
+                (transform, load, Vec::new())
+            }
+        };
+        let (extract, load, settings) = (extract?, load?, settings?);
         let Information { description, version } = information.unwrap_or_default();
         let name = parts.name.or_else(|| settings.name.clone()).unwrap_or_else(|| name.clone());
         let mut not_built = std::mem::take(&mut self.not_built);
@@ -196,7 +224,56 @@ impl Reading<'_> {
         let (not_built_parts, not_built) = not_built.into_iter().unzip();
         let secrets = std::mem::take(&mut self.secrets);
         let digest = files.digest();
-        Some(Pipeline { name, version, description, extract, transform, load, settings, digest, secrets, not_built, not_built_parts })
+        Some(Pipeline {
+            name,
+            version,
+            description,
+            extract,
+            transform,
+            load,
+            transformers,
+            transformer: None,
+            settings,
+            digest,
+            secrets,
+            not_built,
+            not_built_parts,
+        })
+    }
+
+    /// The transformers of a transform section, with the file that they stand in; none where it is one transform.
+    fn several(&mut self, section: &mut Section) -> Option<(String, Vec<Written>)> {
+        let mut findings = Findings::of(&section.file);
+        let written = transformers::take(&mut section.node, &mut findings);
+        self.problems.append(&mut findings.problems);
+        Some((section.file.clone(), written?))
+    }
+
+    /// Types one transformer; `shared` is the load that all have in common.
+    fn transformer(&mut self, written: Written, file: &str, shared: Option<&Section>, rules: &[Text]) -> Option<Transformer> {
+        let Written { name, place, transform, load: own } = written;
+        let inside = place.key.clone();
+        let empty = || Node::beside(&transform, Value::Map(Vec::new()));
+        let common = shared.map(|section| section.node.clone()).filter(|node| !node.is_null()).unwrap_or_else(empty);
+        let mut findings = Findings::of(file);
+        let node = transformers::over(own, common, &mut findings);
+        let (known, later) = (self.problems.len(), self.not_built.len());
+        self.problems.append(&mut findings.problems);
+        let load = self.typed(Section { file: file.to_owned(), node }, Part::Sink, sections::load);
+        // What it has from the shared load stands in that one's file.
+        let shared_file = shared.map_or(file, |section| section.file.as_str());
+        let mend = |problem: &mut Problem| {
+            let is_own = problem.place.key.strip_prefix(&inside).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            if !is_own {
+                shared_file.clone_into(&mut problem.place.file);
+            }
+        };
+        self.problems[known..].iter_mut().for_each(mend);
+        self.not_built[later..].iter_mut().for_each(|(_, problem)| mend(problem));
+        let transform = self.transform(Section { file: file.to_owned(), node: transform });
+        let mut load = load?;
+        self.add_rules(rules, &mut load);
+        Some(Transformer { name, place, transform, load })
     }
 
     /// Holds rows to the contract that lies in the directory itself, before they are loaded.
@@ -302,7 +379,7 @@ impl Reading<'_> {
             Some(inline) => Some(inline),
             None => (!top.entries().is_empty()).then(|| Section { file: file.clone(), node: top }),
         };
-        let names: Vec<&str> = ["name", "extract", "transform", "jsonata", "custom_function", "load", "settings"]
+        let names: Vec<&str> = ["name", "extract", "transform", "transformers", "jsonata", "custom_function", "load", "settings"]
             .into_iter()
             .chain(keys.iter().copied())
             .chain(canonical::INFORMATION)
@@ -319,14 +396,16 @@ impl Reading<'_> {
 /// Puts the parts of `pipeline.yaml` that `transform.yaml` would hold together as that file would.
 fn transform_part(node: &mut Node) -> Option<Node> {
     let taken: Vec<(Key, Node)> =
-        ["transform", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
+        ["transform", "transformers", "jsonata", "custom_function"].into_iter().filter_map(|name| node.take_given(name)).collect();
     match taken.as_slice() {
         [] => None,
         // Here, too, the section may hold what the whole file would: `transform: {transform: …, jsonata: …}`.
-        [(key, value)] if key.name == "transform" && value.get("transform").is_some() => Some(value.clone()),
+        [(key, value)] if key.name == "transform" && (value.get("transform").is_some() || value.get("transformers").is_some()) => {
+            Some(value.clone())
+        }
         _ => {
             let mut file = Node::beside(node, Value::Map(Vec::new()));
-            let has_body = taken.iter().any(|(key, _)| key.name == "transform");
+            let has_body = taken.iter().any(|(key, _)| key.name == "transform" || key.name == "transformers");
             if !has_body {
                 let key = Key { name: "transform".into(), written: "transform".into(), line: node.line, column: node.column };
                 file.put(key, Node::beside(node, Value::Null));

@@ -51,6 +51,14 @@ fn kind_of(name: &str) -> Kind {
 
 fn steps(pipeline: &Pipeline) -> String {
     let transform = &pipeline.transform;
+    if !pipeline.transformers.is_empty() {
+        let chains = pipeline.chains();
+        let places = pipeline.transformers.iter().map(|transformer| &transformer.place);
+        let one = |(chain, place): (&Pipeline, _)| {
+            format!("{place}: {}\n{}\n{:#?}", chain.transformer.as_deref().unwrap_or_default(), steps(chain), chain.load)
+        };
+        return chains.iter().zip(places).map(one).collect::<Vec<_>>().join("\n\n");
+    }
     let mut lines: Vec<String> = transform.steps.iter().map(|step| format!("{} {}: {:?}", step.place, step.place.key, step.step)).collect();
     lines.push(format!("{:?} {:?}", transform.limits, transform.grants));
     if transform.params_become_columns {

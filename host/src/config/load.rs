@@ -61,6 +61,15 @@ impl Sink {
         if let Self::File(files) = self { Some(files) } else { None }
     }
 
+    /// Whether the same rows, loaded twice, are there twice.
+    pub fn adds(&self) -> bool {
+        match self {
+            Self::File(files) => files.write_mode == WriteMode::Append,
+            Self::CloudStorage(cloud) => cloud.write_mode == WriteMode::Append,
+            Self::Database(database) => database.method() == super::database::WriteMethod::Insert,
+        }
+    }
+
     /// The same sink, but what is there stays: rows are added.
     #[must_use]
     pub fn adding(mut self) -> Self {
@@ -161,6 +170,9 @@ pub struct FileSink {
     /// How workbooks are written.
     #[serde(default)]
     pub excel_options: ExcelOptions,
+    /// How XML is written.
+    #[serde(default)]
+    pub xml_options: XmlTags,
     /// Compression. Default: `zstd` inside Parquet; for text, by the extension `.gz` or `.zst`, else none.
     pub compression: Option<Compression>,
     /// Columns whose values make Hive folders `k=v/`; they are left out of the files. Default: none.
@@ -180,10 +192,27 @@ impl FileSink {
             csv_options: CsvOptions::default(),
             json_options: JsonOptions::default(),
             excel_options: ExcelOptions::default(),
+            xml_options: XmlTags::default(),
             compression: None,
             partition_by: Vec::new(),
             max_rows_per_file: None,
         }
+    }
+}
+
+/// How XML is written: always in UTF-8, nulls left out, lists and objects as nested elements.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct XmlTags {
+    /// Name of the element around all records. Default: `records`.
+    pub root_tag: String,
+    /// Name of the element of a record. Default: `record`.
+    pub record_tag: String,
+}
+
+impl Default for XmlTags {
+    fn default() -> Self {
+        Self { root_tag: "records".into(), record_tag: "record".into() }
     }
 }
 

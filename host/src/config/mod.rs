@@ -11,6 +11,7 @@ pub mod grants;
 pub mod http;
 pub mod load;
 pub mod merge;
+pub mod odbc;
 pub mod pagination;
 pub mod pipeline;
 pub mod query;
@@ -18,6 +19,7 @@ pub mod schema;
 pub mod sets;
 pub mod settings;
 pub mod transform;
+pub mod transformers;
 pub mod validate;
 
 mod canonical;
@@ -36,7 +38,7 @@ mod yaml;
 
 pub use files::{Files, RULES, Text, parse, takes, wanted};
 pub use pipeline::Pipeline;
-pub use problem::Problem;
+pub use problem::{Problem, StoredContract, Wanted};
 pub use schema::{Kind, json_schema};
 
 #[cfg(test)]

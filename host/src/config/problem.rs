@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 
+use super::database::Connection;
 use super::files::Text;
 use super::yaml::{Key, Node};
 use crate::error::{Error, Place, did_you_mean};
@@ -119,18 +120,85 @@ impl Findings {
 pub(super) struct Shelf {
     /// Path as written, and what is there; `None` = nothing.
     pub(super) texts: Rc<BTreeMap<String, Option<Text>>>,
-    /// Paths that were asked for and that nobody looked at yet.
-    pub(super) wanted: Rc<RefCell<Vec<String>>>,
+    /// What was asked for and nobody looked at yet.
+    pub(super) wanted: Rc<RefCell<Vec<Wanted>>>,
+    /// What the settings say of contracts; absent where they cannot be read.
+    pub(super) contracts: Option<Rc<Contracts>>,
+}
+
+/// What the settings say of contracts.
+#[derive(Debug)]
+pub(super) struct Contracts {
+    /// The metadata store.
+    pub(super) store: Option<Connection>,
+    /// The one that `use_contract` means.
+    pub(super) named: Option<String>,
+    /// Those that were read, by [`StoredContract::title`].
+    pub(super) read: BTreeMap<String, Text>,
+}
+
+/// Something that configuration files name and that somebody must fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A file, by its path as written, relative to the contract directory.
+    File(String),
+    /// A contract of a metadata store.
+    Contract(StoredContract),
+}
+
+/// A contract of a metadata store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredContract {
+    /// Its name.
+    pub name: String,
+    /// Its version; absent = the latest.
+    pub version: Option<String>,
+    /// The store.
+    pub store: Connection,
+    /// Where it is named.
+    pub place: Place,
+}
+
+impl StoredContract {
+    /// Name and version as written.
+    pub fn title(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}@{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// For a person; without passwords.
+impl fmt::Display for StoredContract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "contract `{}` of `{}`", self.title(), self.store)
+    }
 }
 
 impl Shelf {
     /// What is at a path: absent = nobody looked, `None` within = there is nothing.
     pub(super) fn find(&self, path: &str) -> Option<Option<Text>> {
         let found = self.texts.get(path).cloned();
-        if found.is_none() && !self.wanted.borrow().iter().any(|wanted| wanted == path) {
-            self.wanted.borrow_mut().push(path.to_owned());
+        if found.is_none() {
+            self.want(Wanted::File(path.to_owned()));
         }
         found
+    }
+
+    /// A contract of the metadata store; absent = nobody looked.
+    pub(super) fn stored(&self, asked: &StoredContract) -> Option<Text> {
+        let found = self.contracts.as_ref().and_then(|contracts| contracts.read.get(&asked.title()).cloned());
+        if found.is_none() {
+            self.want(Wanted::Contract(asked.clone()));
+        }
+        found
+    }
+
+    fn want(&self, wanted: Wanted) {
+        if !self.wanted.borrow().contains(&wanted) {
+            self.wanted.borrow_mut().push(wanted);
+        }
     }
 }
 
@@ -142,11 +210,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 /// What to do about a name that is not among `names`: the closest, and all of them where they are few.
 pub(super) fn suggest(name: &str, names: &[&str], what: &str) -> Option<String> {
     if name == "transformers" {
-        // No dialect has it; what runs several over one extract is known from other tools.
-        let one = "a pipeline has one chain of steps, which stand under `transform`";
-        return Some(format!(
-            "{one}; what else is made of the same input is a pipeline of its own, and `etl-host run --all` runs them all"
-        ));
+        return Some("`transformers` stands at the top of transform.yaml, or of pipeline.yaml".into());
     }
     let meant = did_you_mean(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
     let all = (!names.is_empty() && (names.len() <= 8 || meant.is_none())).then(|| format!("{what} {}", list(names.iter().copied())));

@@ -387,7 +387,28 @@ fn transform() -> Value {
         properties(&mut file).insert(name.into(), mapping["properties"][name].clone());
     }
     let top = object(vec![information(), mapping]);
-    json!({ "anyOf": [file, top, list] })
+    let several = object(vec![information(), json!({ "properties": { "transformers": transformers() }, "required": ["transformers"] })]);
+    json!({ "anyOf": [file, top, list, several] })
+}
+
+/// Several transforms over one extract, by name.
+fn transformers() -> Value {
+    let body = body();
+    let mut lane = object(vec![information(), body["anyOf"][0].clone(), json!({ "properties": { "transform": body } })]);
+    let mut load = load();
+    // What all have in common stands in `load.yaml`.
+    for kind in load["anyOf"].as_array_mut().into_iter().flatten() {
+        kind["required"] = json!([]);
+    }
+    load["description"] = json!("Where its rows go to: laid over `load.yaml` key by key. Default: `load.yaml` itself.");
+    properties(&mut lane).insert("load".into(), load);
+    json!({
+        "type": "object",
+        "description": "Several transforms over one extract, by name: the input is read once, each has a load of its own, and one that fails leaves the others alone.",
+        "minProperties": 1,
+        "propertyNames": { "pattern": "^[A-Za-z0-9_-]{1,30}$" },
+        "additionalProperties": lane,
+    })
 }
 
 fn pipeline() -> Value {
@@ -399,6 +420,7 @@ fn pipeline() -> Value {
             "name": { "type": "string", "description": "Name of the pipeline. Default: the name of its directory." },
             "extract": extract(),
             "transform": body,
+            "transformers": transformers(),
             "jsonata": operations["jsonata"],
             "custom_function": operations["custom_function"],
             "load": load(),

@@ -144,16 +144,12 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         check_queue(queue, findings);
     }
     let common = typed::<load::Common>(common, findings);
-    let (mut kind, sign) = kind?;
+    let (mut kind, _) = kind?;
     if kind == "file" {
         canonical::rename(&mut node, canonical::FILE, findings);
         if canonical::object_url(&mut node, findings) {
             kind = "cloud_storage";
         }
-    }
-    let sign = if sign.is_null() { &node } else { &sign };
-    if matches!(kind, "mssql" | "oracle") {
-        findings.not_built(sign, &format!("load.type: {kind}"));
     }
     let path = node.path.clone();
     let beside = |own: &str| {
@@ -170,9 +166,6 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
     let sink = match kind {
         "file" => {
             canonical::files(&mut node, findings);
-            if let Some(format) = node.get("format").filter(|format| format.text().is_some_and(|text| text.eq_ignore_ascii_case("xml"))) {
-                findings.not_built(format, "load.format: xml");
-            }
             options::check(&node, node.get("path").and_then(Node::text), Way::Written, findings);
             typed_beside::<FileSink>(node, &beside(kind), findings).map(Sink::File)
         }
@@ -209,14 +202,37 @@ pub(super) fn settings(mut node: Node, findings: &mut Findings) -> Option<Settin
     if let Some(queue) = node.given("dlq") {
         check_queue(queue, findings);
     }
-    if let Some(store) = node.given("metadata_store") {
-        findings.not_built(store, "settings.metadata_store");
-    }
+    check_store(&mut node, findings);
     let limits = node.given("limits").cloned();
     let beside = Beside { path: node.path.clone(), ..Beside::default() };
     let settings = typed_beside::<Settings>(node, &beside, findings)?;
     check_limits(limits.as_ref(), &settings.limits, findings);
     Some(settings)
+}
+
+/// Refuses a store of contracts that cannot be read, and writes the path of a SQLite file as a URL.
+fn check_store(settings: &mut Node, findings: &mut Findings) {
+    let Some((key, mut store)) = settings.take_given("metadata_store") else { return };
+    let kind = store.given("type").cloned();
+    let named = kind.as_ref().and_then(Node::text).unwrap_or_default().to_ascii_lowercase();
+    if let (Some(kind), "mongodb" | "redis" | "memory") = (&kind, named.as_str()) {
+        let message = match named.as_str() {
+            "memory" => "`metadata_store.type` is `memory`, in which nobody can have put a contract before the run".to_owned(),
+            _ => format!("`metadata_store.type` is `{named}`, which cannot be read; stores are `postgres` and `sqlite`"),
+        };
+        findings.wrong(kind, message).hint = Some(
+            "export the contract to files and name them: `validation: {contract: ./contracts/orders}`; where no contract is named, leave \
+             `metadata_store` out"
+                .into(),
+        );
+        return;
+    }
+    if let Some((url_key, url)) = store.take_given("connection_string") {
+        let path = url.text().filter(|text| named == "sqlite" && !text.contains("://")).map(|path| format!("sqlite:///{path}"));
+        store.put(url_key, path.map_or_else(|| url.clone(), |path| Node::beside(&url, Value::Text(path))));
+    }
+    check_dialect(kind.as_ref(), &store, findings);
+    settings.put(key, store);
 }
 
 /// Older names of the settings.
@@ -338,7 +354,7 @@ fn check_params(kind: &str, common: &extract::Common, written: &Node, findings: 
 }
 
 /// Refuses a table of dead letters in a database that cannot have one.
-fn check_queue(node: &Node, findings: &mut Findings) {
+pub(super) fn check_queue(node: &Node, findings: &mut Findings) {
     if let Some(queue) = reads_as::<DeadLetters>(node)
         && queue.backend == DeadLetterBackend::Database
         && let Some(connection) = queue.connection_string

@@ -6,6 +6,7 @@ use chrono::{Datelike, Months, NaiveDate};
 
 use super::files::Text;
 use super::problem::{Findings, Problem};
+use super::variables::is_secret;
 use super::yaml::{self, Node, Value};
 
 /// Sets that one call may have.
@@ -23,8 +24,15 @@ pub struct ParamSet {
 impl ParamSet {
     /// A set that is named after its parameters.
     pub fn of(params: BTreeMap<String, String>) -> Self {
-        let name = params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
-        Self { name, params }
+        let mut set = Self { name: String::new(), params };
+        set.name = set.shown().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+        set
+    }
+
+    /// The parameters as they may be shown.
+    pub fn shown(&self) -> BTreeMap<String, String> {
+        let shown = |(name, value): (&String, &String)| (name.clone(), if is_secret(name) { "***".into() } else { value.clone() });
+        self.params.iter().map(shown).collect()
     }
 
     /// One parameter with one value.

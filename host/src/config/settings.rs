@@ -15,7 +15,7 @@ pub struct Settings {
     pub name: Option<String>,
     /// Where rows go that are refused, unless `load.yaml` says otherwise.
     pub dlq: Option<DeadLetters>,
-    /// Where contracts are kept.
+    /// Where contracts are kept that `load.validation` names.
     pub metadata_store: Option<MetadataStore>,
     /// Name of the contract that `use_contract: true` means.
     pub contract: Option<String>,
@@ -85,32 +85,27 @@ pub enum DeadLetterBackend {
     Memory,
 }
 
-/// Where contracts are kept.
+/// Where contracts are kept, in the tables that `pycharter db init` makes.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetadataStore {
     /// What keeps them.
     #[serde(rename = "type")]
     pub kind: MetadataStoreKind,
-    /// URL of the store; `memory` has none.
-    pub connection_string: Option<Secret>,
+    /// URL of the store: `postgresql://user:password@host/name`, `sqlite:///path` relative to the contract directory or `sqlite:////path` from the root.
+    #[schemars(with = "String")]
+    pub connection_string: Connection,
 }
 
 /// What keeps contracts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MetadataStoreKind {
-    /// PostgreSQL.
+    /// PostgreSQL, schema `pycharter`.
     #[serde(alias = "postgresql")]
     Postgres,
     /// SQLite.
     Sqlite,
-    /// MongoDB.
-    Mongodb,
-    /// Redis.
-    Redis,
-    /// The process.
-    Memory,
 }
 
 /// What a stage may use. What is absent here comes from the settings, then from the host's defaults.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::component::{Component, Misnamed, without_user};
+use super::component::{Component, Misnamed, misnamed_module, without_user};
 use super::de::typed;
 use super::grants::grants;
 use super::lower::{Lowering, is_by_field};
@@ -350,6 +350,13 @@ impl Lowering<'_> {
             (None, None, None, None) => return self.wrong_target(node, "`custom_function` does not say what runs"),
             _ => return self.wrong_target(node, "`custom_function` says more than once what runs"),
         };
+        if let Target::Module { module, .. } = &target
+            && let Some(Misnamed { message, hint }) = misnamed_module(module)
+        {
+            let at = node.get("module").or_else(|| node.get("callable")).unwrap_or(node);
+            self.findings.wrong(at, format!("`{}` {message}", shorten(module))).hint = hint;
+            return None;
+        }
         Some(CustomFunction { target, mode, kwargs, limits, grants, on_error, on_trap, max_error_ratio })
     }
 

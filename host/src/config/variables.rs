@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::database::{password, password_option, percent_decoded};
+use super::odbc;
 use super::problem::Findings;
 use super::scalar::resolve;
 use super::yaml::{Node, Value};
@@ -137,6 +138,7 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
         // As the other end would quote it.
         secrets.add(&percent_decoded(password));
     }
+    odbc::secrets(text).iter().for_each(|secret| secrets.add(secret));
     if node.path.ends_with("auth.api_key.value") {
         secrets.add(text);
     } else if passwords == [None, None] && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {

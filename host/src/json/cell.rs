@@ -159,8 +159,9 @@ impl Cell {
             Values::FixedList(size, items) => list(items, index * size..(index + 1) * size, out),
             Values::Struct(fields) => {
                 out.push(b'{');
-                for (number, (key, cell)) in fields.iter().enumerate() {
-                    if number > 0 {
+                let mut first = true;
+                for (key, cell) in fields.iter().filter(|(_, cell)| !(self.style.sparse && cell.is_null(index))) {
+                    if !std::mem::take(&mut first) {
                         out.push(b',');
                     }
                     out.extend_from_slice(key);

@@ -21,6 +21,8 @@ use serde_json::Value;
 
 pub use cell::Cell;
 
+use crate::batch::is_absent;
+
 /// Counts the numbers of a batch that are NaN or infinite, which JSON has not: they are written as null.
 pub fn not_finite(rows: &RecordBatch) -> u64 {
     rows.columns().iter().map(|column| not_finite_of(column)).sum()
@@ -56,6 +58,9 @@ pub struct Style {
     pub ascii: bool,
     /// Decimals of more digits than a float holds exactly (15) are quoted, for readers that know floats only.
     pub exact: bool,
+    /// What a row does not have is left out: nulls of columns that say so ([`is_absent`]), and members of objects that are null, of which
+    /// Arrow cannot tell.
+    pub sparse: bool,
 }
 
 /// The rows of one batch, ready to be written in any order.
@@ -63,6 +68,8 @@ pub struct Style {
 pub struct JsonRows {
     /// For each column what stands before its value, as `{"a":` or `,"b":`.
     columns: Vec<(Vec<u8>, Cell)>,
+    /// Those of them that a row may lack; none in most batches.
+    absent: Vec<bool>,
 }
 
 impl JsonRows {
@@ -73,11 +80,17 @@ impl JsonRows {
             before.extend(key(field.name(), style));
             (before, Cell::new(rows.column(index), style))
         };
-        Self { columns: rows.schema_ref().fields().iter().enumerate().map(column).collect() }
+        let fields = rows.schema_ref().fields();
+        let absent: Vec<bool> = fields.iter().map(|field| style.sparse && is_absent(field)).collect();
+        let absent = if absent.contains(&true) { absent } else { Vec::new() };
+        Self { columns: fields.iter().enumerate().map(column).collect(), absent }
     }
 
     /// Writes one row as an object, without a line end.
     pub fn write(&self, index: usize, out: &mut Vec<u8>) {
+        if !self.absent.is_empty() {
+            return self.write_there(index, out);
+        }
         if self.columns.is_empty() {
             out.push(b'{');
         }
@@ -87,11 +100,39 @@ impl JsonRows {
         }
         out.push(b'}');
     }
+
+    /// Writes one row without what it does not have.
+    fn write_there(&self, index: usize, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let mut first = true;
+        for ((before, cell), &absent) in self.columns.iter().zip(&self.absent) {
+            if absent && cell.is_null(index) {
+                continue;
+            }
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            // Without the brace or comma that fits a full row.
+            out.extend_from_slice(&before[1..]);
+            cell.write_json(index, out);
+        }
+        out.push(b'}');
+    }
 }
 
 /// Writes all rows, one object a line, each line ended by `\n`.
 pub fn write_lines(rows: &RecordBatch, out: &mut Vec<u8>) {
-    let json = JsonRows::new(rows, Style::default());
+    lines(rows, Style::default(), out);
+}
+
+/// As [`write_lines`], each row without what it does not have.
+pub fn write_records(rows: &RecordBatch, out: &mut Vec<u8>) {
+    lines(rows, Style { sparse: true, ..Style::default() }, out);
+}
+
+fn lines(rows: &RecordBatch, style: Style, out: &mut Vec<u8>) {
+    let json = JsonRows::new(rows, style);
     for index in 0..rows.num_rows() {
         json.write(index, out);
         out.push(b'\n');
@@ -100,9 +141,18 @@ pub fn write_lines(rows: &RecordBatch, out: &mut Vec<u8>) {
 
 /// One row as a JSON value; decimals of more than 15 digits are texts, so that no digit is lost.
 pub fn row_json(rows: &RecordBatch, index: usize) -> Value {
+    one_row(rows, index, Style { exact: true, ..Style::default() })
+}
+
+/// As [`row_json`], without what the row does not have: as its source wrote it.
+pub fn record_json(rows: &RecordBatch, index: usize) -> Value {
+    one_row(rows, index, Style { exact: true, sparse: true, ..Style::default() })
+}
+
+fn one_row(rows: &RecordBatch, index: usize, style: Style) -> Value {
     let mut text = Vec::new();
     // The one row alone, so that columns are not looked through for the sake of one value.
-    JsonRows::new(&rows.slice(index, 1), Style { ascii: false, exact: true }).write(0, &mut text);
+    JsonRows::new(&rows.slice(index, 1), style).write(0, &mut text);
     serde_json::from_slice(&text).expect("what we write is JSON")
 }
 
@@ -167,6 +217,7 @@ mod tests {
     use arrow_schema::{DataType, Field};
 
     use super::*;
+    use crate::batch::with_absent;
 
     fn every_type() -> RecordBatch {
         let mut lists = ListBuilder::new(Int64Builder::new());
@@ -229,6 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn a_record_lacks_what_the_row_did_not_have() {
+        let nested = StructArray::from(vec![
+            (Arc::new(Field::new("x", DataType::Int64, true)), Arc::new(Int64Array::from(vec![None, None])) as ArrayRef),
+            (Arc::new(Field::new("y", DataType::Int64, true)), Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef),
+        ]);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("a", Arc::new(Int64Array::from(vec![Some(1), None]))),
+            ("b", Arc::new(Int64Array::from(vec![None, Some(2)]))),
+            ("c", Arc::new(nested)),
+        ];
+        let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
+        let fields = rows.schema_ref().fields();
+        let fields = vec![with_absent(&fields[0]), fields[1].clone(), fields[2].clone()];
+        let rows = RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), rows.columns().to_vec()).unwrap();
+        let mut out = Vec::new();
+        write_records(&rows, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"b\":null,\"c\":{\"y\":1}}\n{\"b\":2,\"c\":{}}\n");
+        assert_eq!(row_json(&rows, 1).as_object().unwrap().len(), 3);
+    }
+
+    #[test]
     fn a_row_as_a_value_keeps_every_digit_of_a_decimal() {
         let row = row_json(&every_type(), 0);
         assert_eq!(row["decimal"], Value::from("1234567890123456789.01"));
@@ -239,7 +311,7 @@ mod tests {
     fn ascii_style_escapes_what_is_not_ascii_in_keys_and_values() {
         let rows = RecordBatch::try_from_iter([("ü", Arc::new(StringArray::from(vec!["😀"])) as ArrayRef)]).unwrap();
         let mut out = Vec::new();
-        JsonRows::new(&rows, Style { ascii: true, exact: false }).write(0, &mut out);
+        JsonRows::new(&rows, Style { ascii: true, ..Style::default() }).write(0, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), r#"{"\u00fc":"\ud83d\ude00"}"#);
     }
 

@@ -7,20 +7,22 @@ use rustls::CertificateError;
 
 /// The failure as a sentence for the log and the run's error: the deepest cause, without the URL, which may hold what must not be printed.
 pub(crate) fn describe(error: &reqwest::Error) -> String {
-    let mut deepest: &(dyn std::error::Error + 'static) = match error.source() {
-        Some(cause) => cause,
-        None => return "it failed".into(),
-    };
-    loop {
-        if let Some(rustls::Error::InvalidCertificate(why)) = tls(deepest) {
-            return certificate(why);
-        }
-        match deepest.source() {
-            Some(cause) => deepest = cause,
-            None => break,
-        }
-    }
-    deepest.to_string()
+    refused_certificate(error).unwrap_or_else(|| match causes(error).last() {
+        Some(deepest) => deepest.to_string(),
+        None => "it failed".into(),
+    })
+}
+
+/// What is wrong with the server's certificate, where it failed for that.
+pub(crate) fn refused_certificate(error: &reqwest::Error) -> Option<String> {
+    causes(error).find_map(|cause| match tls(cause) {
+        Some(rustls::Error::InvalidCertificate(why)) => Some(certificate(why)),
+        _ => None,
+    })
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 /// What TLS says of a failure: it may lie within errors of input and output within each other, which do not name it as their source.

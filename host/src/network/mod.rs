@@ -16,7 +16,7 @@ mod resolve;
 
 pub use address::PrivateHost;
 use address::{Reach, reach};
-pub(crate) use failure::{describe, tls};
+pub(crate) use failure::{describe, refused_certificate, tls};
 pub(crate) use resolve::{Prohibited, Unknown};
 
 use crate::config::grants::HostPattern;
@@ -92,7 +92,7 @@ impl Clients {
 }
 
 /// Reads the certificates of files.
-fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>> {
+pub(crate) fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>> {
     let mut all = Vec::new();
     for file in files {
         let reading = || format!("reading certificates from `{}`", file.display());

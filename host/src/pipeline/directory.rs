@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::variables::Lookup;
-use crate::config::{Files, RULES, Text, wanted};
-use crate::error::{Context, Error, Result};
+use crate::config::{Files, RULES, StoredContract, Text, Wanted, wanted};
+use crate::error::{Context, Error, Fault, Result};
+use crate::remote::contract;
 
 /// Bytes of a configuration file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -51,6 +52,7 @@ pub fn find(given: &Path, explicit: &Explicit) -> Result<Found> {
         rules: RULES.iter().filter_map(|name| find_rules(&root, name).transpose()).collect::<Result<_>>()?,
         pipeline: None,
         others: BTreeMap::new(),
+        contracts: BTreeMap::new(),
     };
     match single {
         Some(path) => {
@@ -67,23 +69,45 @@ pub fn find(given: &Path, explicit: &Explicit) -> Result<Found> {
     Ok(Found { root, files })
 }
 
-/// Adds the files that the files name, and those that these name in turn.
+/// Adds the files that the files name, those that these name in turn, and contracts of a metadata store.
+///
+/// Answers why contracts were left out: their stores could not be reached.
 ///
 /// # Errors
-/// As [`find`].
-pub fn complete(files: &mut Files, root: &Path, lookup: Lookup<'_>) -> Result<()> {
+/// As [`find`]; config, where a store has no such contract.
+pub fn complete(files: &mut Files, root: &Path, lookup: Lookup<'_>) -> Result<Vec<Error>> {
+    let mut left_out: Vec<(StoredContract, Error)> = Vec::new();
     for _ in 0..4 {
         let wanted = wanted(files, lookup);
+        let is_new = |wanted: &Wanted| match wanted {
+            Wanted::File(_) => true,
+            Wanted::Contract(asked) => !left_out.iter().any(|(known, _)| known == asked),
+        };
+        let wanted: Vec<Wanted> = wanted.into_iter().filter(is_new).collect();
         if wanted.is_empty() {
             break;
         }
-        for path in wanted {
-            let full = root.join(&path);
-            let text = if full.is_file() { Some(read_text(&full, &full.display().to_string())?) } else { None };
-            files.others.insert(path, text);
+        for wanted in wanted {
+            match wanted {
+                Wanted::File(path) => {
+                    let full = root.join(&path);
+                    let text = if full.is_file() { Some(read_text(&full, &full.display().to_string())?) } else { None };
+                    files.others.insert(path, text);
+                }
+                Wanted::Contract(asked) => match contract::read(&asked, root) {
+                    Ok(text) => {
+                        files.contracts.insert(asked.title(), text);
+                    }
+                    Err(error) if error.fault() == Fault::Outside => {
+                        let error = error.while_doing(format!("reading {asked}")).at(asked.place.clone());
+                        left_out.push((asked, error));
+                    }
+                    Err(error) => return Err(error.at(asked.place)),
+                },
+            }
         }
     }
-    Ok(())
+    Ok(left_out.into_iter().map(|(_, error)| error).collect())
 }
 
 fn parent(file: &Path) -> PathBuf {

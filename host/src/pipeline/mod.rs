@@ -41,15 +41,15 @@ use crate::config::{Text, parse, takes};
 use crate::error::{Error, Result};
 use crate::json;
 use crate::network::Network;
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, Planned};
 use crate::report::{Progress, RunReport};
-use crate::run::{Applied, RunOptions, apply, run_recorded};
+use crate::run::{Applied, RunOptions, apply, follow, run_planned};
 use crate::source::{ReadOptions, given};
 
 /// A pipeline that is ready to run.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    plan: Plan,
+    planned: Planned,
 }
 
 /// Everything that is wrong with a pipeline.
@@ -114,9 +114,22 @@ impl Pipeline {
         }
     }
 
-    /// What will run.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    /// What will run: one plan, or one for each transformer where there are several.
+    pub fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
+    /// One of its transformers, as a pipeline of its own: to apply it to rows, or to run it alone.
+    ///
+    /// # Errors
+    /// Config, where it has none of that name.
+    pub fn transformer(&self, name: &str) -> Result<Self> {
+        Ok(Self { planned: Planned::One(Box::new(self.planned.transformer(Some(name))?.clone())) })
+    }
+
+    /// The one plan; where there are several it has to be said which.
+    fn plan(&self) -> Result<&Plan> {
+        self.planned.transformer(None).map_err(|error| error.hint("choose one: `pipeline.transformer(NAME)`"))
     }
 
     /// Runs it to its end, with a record in the host's history where one is kept. Blocks the calling thread.
@@ -138,7 +151,12 @@ impl Pipeline {
         stop: &AtomicBool,
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<RunReport> {
-        run_recorded(&self.plan, &with_host(host, options), &host.sandbox, host.history.as_ref(), stop, on_progress)
+        let options = with_host(host, options);
+        let mut run = |options: &RunOptions| run_planned(&self.planned, options, &host.sandbox, host.history.as_ref(), stop, on_progress);
+        match (&self.planned.common().incremental, &host.state) {
+            (Some(_), Some(home)) => follow(&self.planned, &options, home, false, run),
+            _ => run(&options),
+        }
     }
 
     /// Reads the source and nothing else, batch by batch of `batch_size` rows. Of networks it reaches public addresses only.
@@ -164,7 +182,7 @@ impl Pipeline {
     /// # Errors
     /// Outside, where the source cannot be opened; config, where options do not fit it.
     pub fn extract_stream(&self) -> Result<ExtractStream> {
-        ExtractStream::open(&self.plan, &Network::default())
+        ExtractStream::open(&self.planned, &Network::default())
     }
 
     /// As [`Pipeline::extract_stream`], reaching on networks what the host allows.
@@ -172,7 +190,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::extract_stream`].
     pub fn extract_stream_on(&self, host: &Host) -> Result<ExtractStream> {
-        ExtractStream::open(&self.plan, &host.network)
+        ExtractStream::open(&self.planned, &host.network)
     }
 
     /// Passes rows through the transforms and nothing else; all batches have the schema of the first.
@@ -180,6 +198,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::run`]: where a policy says that the run fails.
     pub fn apply(&self, host: &Host, batches: Vec<RecordBatch>) -> Result<Applied> {
+        let plan = self.plan()?;
         let Some(schema) = batches.first().map(RecordBatch::schema) else {
             return Ok(Applied { batches: Vec::new(), rejects: Vec::new(), rows: Default::default(), stages: Vec::new() });
         };
@@ -192,7 +211,7 @@ impl Pipeline {
             row += rows.num_rows() as u64;
             Batch { rows, origin, sequence: index as u64 }
         });
-        apply(&self.plan, &with_host(host, RunOptions::default()), &host.sandbox, schema, batches)
+        apply(plan, &with_host(host, RunOptions::default()), &host.sandbox, schema, batches)
     }
 
     /// As [`Pipeline::apply`], with rows as JSON objects, whose types are inferred as those of a JSON lines file are.
@@ -216,7 +235,8 @@ impl Pipeline {
     /// As [`Pipeline::apply`].
     pub fn apply_rows(&self, host: &Host, rows: &[Value]) -> Result<AppliedRows> {
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        let reading = &self.plan.reading;
+        let plan = self.plan()?;
+        let reading = &plan.reading;
         let options = ReadOptions { batch_rows: reading.batch_size, exact: true, ..ReadOptions::default() };
         let read = given(&lines, "rows", reading, &options)?;
         let mut rejects: Vec<Reject> = Vec::new();
@@ -228,7 +248,7 @@ impl Pipeline {
                 decoded.batch
             })
             .collect();
-        let applied = apply(&self.plan, &with_host(host, RunOptions::default()), &host.sandbox, read.schema, batches)?;
+        let applied = apply(plan, &with_host(host, RunOptions::default()), &host.sandbox, read.schema, batches)?;
         rejects.extend(applied.rejects);
         let out = applied.batches.iter().flat_map(|batch| (0..batch.rows.num_rows()).map(|row| json::row_json(&batch.rows, row)));
         Ok(AppliedRows { rows: out.collect(), rejects })
@@ -318,10 +338,13 @@ impl Builder {
             let given = vars.get(name).or_else(|| overrides.params.get(name)).cloned();
             given.or_else(|| std::env::var(name).ok()).or_else(|| params.get(name).cloned().flatten())
         };
-        directory::complete(&mut files, &root, &lookup)?;
+        let left_out = directory::complete(&mut files, &root, &lookup)?;
+        if !left_out.is_empty() {
+            return Err(Mistakes(left_out));
+        }
         let pipeline = parse(&files, &lookup).map_err(|problems| Mistakes(problems.into_iter().map(Error::from).collect()))?;
-        let plan = Plan::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok()).map_err(Mistakes)?;
-        Ok(Pipeline { plan })
+        let planned = Planned::new(&pipeline, &root, &overrides, &|name| std::env::var(name).ok()).map_err(Mistakes)?;
+        Ok(Pipeline { planned })
     }
 
     fn section(mut self, name: &'static str, section: Value) -> Self {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use arrow_schema::SchemaRef;
 
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::Planned;
 use crate::sandbox::Network;
 use crate::source::{self, Chunks, Decoded, ReadOptions, Since, Source, Surroundings};
 
@@ -21,16 +21,30 @@ pub struct ExtractStream {
 }
 
 impl ExtractStream {
-    pub(super) fn open(plan: &Plan, network: &Network) -> Result<Self> {
+    pub(super) fn open(planned: &Planned, network: &Network) -> Result<Self> {
+        let plan = planned.common();
+        // What steps of one of several transformers want is not what the others want.
+        let (as_text, converted) = match planned {
+            Planned::One(plan) => (plan.as_text.clone(), plan.converted.clone()),
+            Planned::Several(_) => (Vec::new(), Vec::new()),
+        };
         let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached: None });
         let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), None)?;
-        let surroundings = Surroundings { root: &plan.root, params, secrets: &plan.secrets, network, since, max_retries: plan.max_retries };
+        let surroundings = Surroundings {
+            root: &plan.root,
+            params,
+            secrets: &plan.secrets,
+            network,
+            since,
+            max_retries: plan.max_retries,
+            stop: &source::NEVER,
+        };
         let read = ReadOptions {
             batch_rows: plan.reading.batch_size,
             exact: true,
             limit: plan.limit,
-            converted: plan.converted.clone(),
-            as_text: plan.as_text.clone(),
+            converted,
+            as_text,
             ..ReadOptions::default()
         };
         let source = source::open(&plan.source, &plan.reading, read, &surroundings)?;

@@ -15,11 +15,13 @@ mod gather;
 mod grants;
 mod limits;
 mod params;
+mod several;
 mod stages;
 mod validate;
 
 pub use grants::Grants;
 pub use limits::Limits;
+pub use several::{Planned, Several};
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};
@@ -37,7 +39,9 @@ use crate::error::{Error, Place, Result};
 pub struct Plan {
     /// The pipeline's name.
     pub name: String,
-    /// The contract directory; paths are relative to it.
+    /// Which of several transformers it is.
+    pub transformer: Option<String>,
+    /// The contract directory, from the root of the file system; paths are relative to it.
     pub root: PathBuf,
     /// Where rows come from.
     pub source: Source,
@@ -219,6 +223,13 @@ impl Plan {
     /// # Errors
     /// Config: everything that is used and not built yet, unknown and missing parameters.
     pub fn new(pipeline: &Pipeline, root: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Error>> {
+        // Journals and checkpoints name files: whoever goes on with them may stand in another folder.
+        let root = &std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        if !pipeline.transformers.is_empty() {
+            let message =
+                format!("the pipeline has several transformers, and each has a plan of its own: {}", pipeline.transformer_names());
+            return Err(vec![Error::config(message).hint("plan the whole of them, or choose one")]);
+        }
         let mut errors: Vec<Error> = pipeline.not_built().iter().cloned().map(Error::from).collect();
         let params = match params::parameters(pipeline, &overrides.params) {
             Ok(params) => params,
@@ -236,6 +247,12 @@ impl Plan {
         {
             return Err(vec![error]);
         }
+        if let Source::Database(source) = &pipeline.extract.source {
+            source.connection_string.check_reached().map_err(|error| vec![error])?;
+        }
+        if let Sink::Database(sink) = &pipeline.load.sink {
+            sink.connection_string.check_reached().map_err(|error| vec![error])?;
+        }
         let reading = pipeline.extract.reading.clone();
         let limit = [overrides.limit, reading.max_records].into_iter().flatten().min();
         let (mut as_text, converted) = retyped(&pipeline.transform);
@@ -249,6 +266,7 @@ impl Plan {
         params.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str()).for_each(|value| secrets.add(value));
         Ok(Self {
             name: pipeline.name.clone(),
+            transformer: pipeline.transformer.clone(),
             root: root.to_owned(),
             source: pipeline.extract.source.clone(),
             reading,
@@ -296,6 +314,16 @@ impl Plan {
     /// Config, where it cannot, with the reason.
     pub fn resumable(&self) -> Result<()> {
         resumable(&self.source, self.incremental.as_ref())
+    }
+
+    /// Whether rows come in the order of the mark that newer ones are told by.
+    pub fn reads_by_mark(&self) -> bool {
+        match (&self.source, &self.incremental) {
+            (Source::Database(database), Some(incremental)) => {
+                database.cursor_field.as_ref().is_none_or(|field| *field == incremental.cursor_field)
+            }
+            _ => false,
+        }
     }
 
     /// The parameters as they may be shown.

@@ -30,7 +30,7 @@ pub(super) fn stage(
 ) -> Option<StagePlan> {
     let validate::Validation { rules, on_error: _, thresholds, limits: own, dead_letters, unread, place } = validation;
     if let Some(path) = unread {
-        errors.push(Error::config(format!("the rules in `{path}` were not read")).at(place.clone()));
+        errors.push(Error::config(format!("the rules in {path} were not read")).at(place.clone()));
         return None;
     }
     if rules.is_empty() && *thresholds == Thresholds::default() {

@@ -21,6 +21,10 @@ impl Address {
             Dialect::Oracle => 1521,
             Dialect::Sqlite => return None,
         };
+        // Where a whole connection string is given, that says where.
+        if crate::config::odbc::option(&connection.url).is_some() {
+            return None;
+        }
         let (_, place, _) = split(&connection.url)?;
         let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, port)) => (host, port.strip_prefix(':')),

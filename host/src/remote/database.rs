@@ -23,6 +23,9 @@ pub enum Connected {
     Mysql(MySqlConnection),
     /// SQLite.
     Sqlite(SqliteConnection),
+    /// Microsoft SQL Server, Oracle, and whatever else has an ODBC driver.
+    #[cfg(feature = "odbc")]
+    Odbc(super::odbc::Session),
 }
 
 /// Connects; `root` is what the path of a SQLite file, of a certificate and of a key starts at. The tunnel must be kept for as long as
@@ -80,7 +83,13 @@ async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only:
                 SqliteConnectOptions::new().filename(sqlite_file(reached, root)?).disable_statement_logging().read_only(reads_only);
             SqliteConnection::connect_with(&options).await.map(Connected::Sqlite).map_err(|error| refused(named, &error, reached != named))
         }
-        Dialect::Mssql | Dialect::Oracle => Err(Error::config(format!("`{named}`: Microsoft SQL Server and Oracle cannot be reached yet"))),
+        #[cfg(feature = "odbc")]
+        Dialect::Mssql | Dialect::Oracle => super::odbc::Session::open(reached, named, reads_only).map(Connected::Odbc),
+        #[cfg(not(feature = "odbc"))]
+        Dialect::Mssql | Dialect::Oracle => match named.check_reached() {
+            Err(error) => Err(error),
+            Ok(()) => Err(Error::bug("ODBC is not built in, but was asked for")),
+        },
     }
 }
 

@@ -1,8 +1,11 @@
 //! The other ends of a run that are not on this machine's disk: how they are reached, by sources, sinks and the host's own tables alike.
 
 mod address;
+pub mod contract;
 pub mod database;
 mod delay;
+#[cfg(feature = "odbc")]
+pub mod odbc;
 mod options;
 pub mod store;
 pub mod tunnel;
@@ -10,4 +13,4 @@ mod wait;
 
 pub use address::Address;
 pub use tunnel::Tunnel;
-pub use wait::wait;
+pub use wait::{settle, wait};

@@ -50,3 +50,43 @@ where
 {
     RUNTIME.spawn(future)
 }
+
+/// Lets connections come to rest: one whose answer was read to its end is back in its pool then.
+///
+/// A client that finds none there opens another, and a server that serves one connection after the other would not look at that one before
+/// the first is closed.
+pub async fn settle() {
+    // Who reads an answer is ahead of the tasks that put the connection back, which are at work by now or come before this one does.
+    let behind = spawn(async {
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+    });
+    behind.await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::channel;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn what_is_still_at_work_when_somebody_settles_is_done_then_and_what_it_woke() {
+        let (rested, (end, ended)) = (Arc::new(AtomicBool::new(false)), oneshot::channel());
+        let put_back = rested.clone();
+        spawn(async move { put_back.store(ended.await.is_ok(), Ordering::SeqCst) });
+        let ((begun, begins), (go, held)) = (channel(), channel());
+        spawn(async move {
+            begun.send(()).unwrap();
+            held.recv().unwrap();
+            end.send(()).unwrap();
+        });
+        begins.recv().unwrap();
+        wait(async { tokio::join!(settle(), async { go.send(()).unwrap() }) });
+        assert!(rested.load(Ordering::SeqCst));
+    }
+}

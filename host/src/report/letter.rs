@@ -50,6 +50,9 @@ pub struct LetterMetadata {
     pub source: String,
     /// The column it is about.
     pub field: Option<String>,
+    /// The transformer that refused it, where the pipeline has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<String>,
 }
 
 /// What became of a letter.

@@ -13,9 +13,11 @@ pub use crate::error::PhaseName;
 
 mod letter;
 mod quality;
+mod transformer;
 
 pub use letter::{DeadLetter, LetterMetadata, LetterStatus};
 pub use quality::{Breach, ColumnQuality, Quality, RuleQuality, StepQuality, Tally, Verdict, counters_of, figure};
+pub use transformer::TransformerReport;
 
 /// What a run did: what `run --json` prints, and the record that the history keeps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,8 +49,11 @@ pub struct RunReport {
     pub rows: Rows,
     /// The phases in order.
     pub phases: Vec<Phase>,
-    /// The stages in order.
+    /// The stages in order; where there are several transformers, each tells its own.
     pub stages: Vec<StageReport>,
+    /// What each of several transformers did; none where the pipeline has one transform.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transformers: Vec<TransformerReport>,
     /// How good the data is, where rules say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
@@ -153,7 +158,8 @@ impl From<&Error> for ErrorReport {
     }
 }
 
-/// What became of the rows: `read + expanded = loaded + withheld + filtered + rejected + skipped`.
+/// What became of the rows: `read + expanded = loaded + withheld + filtered + rejected + skipped`. Of several transformers together `read` is
+/// the rows of the input, and the others are sums: there the balance holds for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rows {

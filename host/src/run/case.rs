@@ -56,6 +56,7 @@ pub fn run_case(
     let overrides = Overrides { params: case.params.clone(), limit: None };
     let pipeline = pipeline.without_source().without_sink();
     let at_case = |error: Error| if error.place().is_some() { error } else { error.at(case.place.clone()) };
+    let pipeline = choose_transformer(pipeline, case).map_err(|error| vec![error])?;
     let mut plan = Plan::new(&pipeline, root, &overrides, &|name| case.env.get(name).cloned())
         .map_err(|errors| errors.into_iter().map(at_case).collect::<Vec<_>>())?;
     for stage in &mut plan.stages {
@@ -100,6 +101,26 @@ pub fn run_case(
     };
     let differences = differences(case.expect.as_ref(), &came);
     Ok(CaseReport { came, differences })
+}
+
+/// The pipeline of the transformer that the case names.
+fn choose_transformer(pipeline: Pipeline, case: &Case) -> Result<Pipeline> {
+    match (&case.transformer, pipeline.transformers.is_empty()) {
+        (None, true) => Ok(pipeline),
+        (None, false) => Err(Error::config("the pipeline has several transformers, and the case does not say which one it is for")
+            .at(case.place.clone())
+            .hint(format!("add `transformer: NAME`; they are {}", pipeline.transformer_names()))),
+        (Some((name, place)), is_one) => {
+            let chain = pipeline.chains().into_iter().find(|chain| chain.transformer.as_ref() == Some(name));
+            chain.ok_or_else(|| {
+                let error = Error::config(format!("the pipeline has no transformer `{name}`")).at(place.clone());
+                match is_one {
+                    true => error.hint("it has one transform, which has no name"),
+                    false => error.hint(format!("they are {}", pipeline.transformer_names())),
+                }
+            })
+        }
+    }
 }
 
 /// Leaves only the stage that the case names; answers whether the first stage of the pipeline is among those left.

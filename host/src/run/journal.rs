@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::state::create_folder;
 
 /// Bytes of a journal that are read.
 const MAX_BYTES: u64 = 1 << 30;
@@ -73,9 +75,9 @@ impl Journal {
     pub fn open(path: &Path, go_on: bool) -> Result<(Self, BTreeMap<String, Entry>)> {
         let doing = || format!("opening the journal of these runs `{}`", path.display());
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).outside(doing)?;
+            create_folder(folder)?;
         }
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).outside(doing)?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).outside(doing)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {

@@ -15,7 +15,7 @@ pub struct Task {
     /// Its number, from 0.
     pub index: usize,
     /// What it writes; two runs never write the same at once.
-    pub target: Option<PathBuf>,
+    pub targets: Vec<PathBuf>,
 }
 
 /// How fast runs follow each other.
@@ -74,8 +74,8 @@ pub fn run_many<T: Send>(
                             return;
                         }
                         let Some(task) = lock(batch).pop_front() else { return };
-                        let target = targets.of(&task);
-                        let _alone = target.as_deref().map(lock);
+                        let targets = targets.of(&task);
+                        let _alone: Vec<_> = targets.iter().map(|target| lock(target)).collect();
                         wait_for_turn(next_start, pace.spacing, stop);
                         if stop.load(Ordering::Relaxed) {
                             return;
@@ -100,9 +100,13 @@ pub fn run_many<T: Send>(
 struct Targets(Mutex<HashMap<PathBuf, Arc<Mutex<()>>>>);
 
 impl Targets {
-    fn of(&self, task: &Task) -> Option<Arc<Mutex<()>>> {
-        let target = task.target.as_ref()?;
-        Some(lock(&self.0).entry(target.clone()).or_default().clone())
+    /// Always in the same order, so that no two runs wait for each other.
+    fn of(&self, task: &Task) -> Vec<Arc<Mutex<()>>> {
+        let mut targets: Vec<&PathBuf> = task.targets.iter().collect();
+        targets.sort();
+        targets.dedup();
+        let mut known = lock(&self.0);
+        targets.into_iter().map(|target| known.entry(target.clone()).or_default().clone()).collect()
     }
 }
 
@@ -130,7 +134,7 @@ mod tests {
     use super::*;
 
     fn tasks(count: usize) -> Vec<Task> {
-        (0..count).map(|index| Task { index, target: None }).collect()
+        (0..count).map(|index| Task { index, targets: Vec::new() }).collect()
     }
 
     fn pace(parallel: usize, batch_size: Option<usize>) -> Pace {
@@ -179,7 +183,7 @@ mod tests {
 
     #[test]
     fn two_runs_never_write_the_same_at_once() {
-        let one_file: Vec<Task> = (0..8).map(|index| Task { index, target: Some("out".into()) }).collect();
+        let one_file: Vec<Task> = (0..8).map(|index| Task { index, targets: vec!["out".into()] }).collect();
         assert_eq!(most_at_once(one_file, &pace(4, None), 1), 1);
     }
 

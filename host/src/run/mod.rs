@@ -10,15 +10,19 @@ use chrono::Utc;
 use etl_steps::validate::Thresholds;
 
 mod apply;
+mod around;
 mod case;
 mod chain;
 mod checkpoint;
 mod difference;
+mod follow;
 pub mod journal;
+mod lanes;
 mod ledger;
 mod letters;
 pub mod many;
 mod memory;
+mod names;
 mod options;
 mod own;
 mod preview;
@@ -30,21 +34,28 @@ mod sizes;
 mod split;
 mod spool;
 mod stages;
+mod table;
+mod together;
 mod worker;
 
 pub use apply::{Applied, Apply, apply};
+use around::Around;
 pub use case::{Came, CaseReport, run_case};
 pub use chain::Watch;
 use checkpoint::{Basis, Checkpoint, Opened, Phase as At, Session, Totals};
 pub use checkpoint::{Checkpoints, Start};
 pub use difference::{Difference, Letter};
+pub use follow::{Followed, follow, reached};
+pub use lanes::{resolve_planned, run_planned};
 use ledger::Ledger;
 use memory::Memory;
+pub use names::checkpoint_name;
 pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
-pub use record::{hint, run_recorded};
+pub use record::hint;
 use record::{begun, phases};
-pub use replay::{ReplayOptions, ReplayReport, Settled, replay, settle};
+pub use record::{failure, run_recorded};
+pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
@@ -81,7 +92,8 @@ pub fn resolve(plan: &Plan, options: &RunOptions, sandbox: &Sandbox) -> Result<R
     own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     // A row is enough to be shown of what columns it is, where each page costs a request.
-    let source = open_source(plan, options, components.see_batches(), 1 << 20, Some(1), None)?.schema();
+    let read = read_options(plan, options, components.see_batches(), 1 << 20, Some(1), None);
+    let source = options.open_source(plan, read, &source::NEVER)?.schema();
     let stages = components.configure(plan, options, sandbox, source.clone())?;
     Ok(Resolved { source, stages, located: components.located() })
 }
@@ -98,7 +110,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options)?, sandbox, stop, on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop), on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -108,12 +120,13 @@ fn run_session(
     options: &RunOptions,
     mut opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {
-        let outcome = run_once(plan, options, opened, sandbox, stop, on_progress);
+        let outcome = run_once(plan, options, opened, sandbox, around, on_progress);
         let Err(error) = &outcome else { return outcome };
         // Once it was lost, that it does not come back at once is the same trouble.
         let is_away = attempts > 0 && error.fault() == Fault::Outside && error.phase() == Some(PhaseName::Load) && !error.is_given_up();
@@ -123,11 +136,11 @@ fn run_session(
         let wait = Duration::from_secs(1 << attempts.min(5));
         attempts += 1;
         tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away, the load is tried again");
-        if !process::pause(wait, &|| stop.load(Ordering::Relaxed)) {
+        if !process::pause(wait, &|| around.stop.load(Ordering::Relaxed)) {
             return outcome;
         }
         let resuming = options.checkpoints.clone().map(|checkpoints| Checkpoints { start: Start::ResumeUnfinished, ..checkpoints });
-        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() })?;
+        opened = Session::open(&RunOptions { checkpoints: resuming, ..options.clone() }, plan)?;
     }
 }
 
@@ -137,7 +150,7 @@ fn run_once(
     options: &RunOptions,
     opened: Option<Opened>,
     sandbox: &Sandbox,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     if let Some(Opened { session, from: Some(from), .. }) = &opened
@@ -149,7 +162,7 @@ fn run_once(
     own::refuse_files(plan)?;
     let components = Components::load(plan, &options.library, sandbox)?;
     let configure = |schema| components.configure(plan, &options, sandbox, schema);
-    run_opened(plan, &options, opened, components.see_batches(), &configure, stop, on_progress)
+    run_opened(plan, &options, opened, components.see_batches(), &configure, around, on_progress)
 }
 
 /// Runs a plan with stages that the caller opens once the source's schema is known; `see_batches` says whether they see the rows of a batch together.
@@ -166,7 +179,7 @@ pub fn run_with(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_opened(plan, options, None, see_batches, configure, stop, on_progress)
+    run_opened(plan, options, None, see_batches, configure, &Around::alone(stop), on_progress)
 }
 
 fn run_opened(
@@ -175,7 +188,7 @@ fn run_opened(
     opened: Option<Opened>,
     see_batches: bool,
     configure: &dyn Fn(SchemaRef) -> Result<Stages>,
-    stop: &AtomicBool,
+    around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
     letters::check(plan)?;
@@ -183,11 +196,17 @@ fn run_opened(
     if opened.is_some() {
         plan.resumable()?;
     }
-    let name =
-        RunName { run_id: options.run_id.clone(), started: options.started, pipeline: plan.name.clone(), max_retries: plan.max_retries };
+    let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
     if let Some((run_id, started)) = discarded {
-        Letters::new(plan, options, &RunName { run_id, started, pipeline: plan.name.clone(), max_retries: plan.max_retries })?.discard()?;
+        let discarded = RunName { run_id, started, ..name.clone() };
+        Letters::new(plan, options, &discarded)?.discard()?;
+        if matches!(plan.sink, SinkConfig::Database(_)) {
+            // Its token would stay for ever.
+            sink::open(&plan.sink, &plan.root, &discarded, None)
+                .and_then(|sink| sink.abort())
+                .map_err(|error| error.in_phase(PhaseName::Load))?;
+        }
     }
     let sink: Box<dyn Sink> = if options.dry_run {
         sink::open_nothing(&plan.sink, &plan.root)
@@ -196,11 +215,21 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
-    let source = open_source(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned)
-        .map_err(|error| error.in_phase(PhaseName::Extract))?;
+    let read = || read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned.clone());
+    let source = match around.seat() {
+        Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
+        None => options.open_source(plan, read(), around.stop).map(Arc::from),
+    };
+    let source: Arc<dyn Source> = source.map_err(|error| {
+        let error = if around.stop.load(Ordering::Relaxed) { stopped() } else { error };
+        error.in_phase(PhaseName::Extract)
+    })?;
     let newer =
         plan.incremental.as_ref().map(|incremental| Newer::new(source.clone(), incremental, options.reached.as_deref()).map(Arc::new));
     let newer = newer.transpose()?;
+    if let Some((followed, newer)) = options.followed.as_ref().zip(newer.as_ref()) {
+        followed.check(newer.family()).map_err(|error| error.in_phase(PhaseName::Extract))?;
+    }
     let source: Arc<dyn Source> = newer.clone().map_or(source, |newer| Arc::new(newer));
     own::refuse_output(plan, source.as_ref())?;
     let stages = configure(source.schema()).map_err(|error| error.in_phase(PhaseName::Transform))?;
@@ -217,7 +246,7 @@ fn run_opened(
         stages: &stages,
         output,
         workers,
-        stop,
+        around,
     };
     let resumes = from.is_some();
     let _unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, keeps: session.is_some() };
@@ -239,17 +268,23 @@ fn run_opened(
     Ok(report(plan, options, done, workers, session.as_ref()))
 }
 
+/// What the sink and the dead letters must know of a run.
+fn run_name(plan: &Plan, options: &RunOptions) -> RunName {
+    RunName {
+        run_id: options.run_id.clone(),
+        started: options.started,
+        pipeline: plan.name.clone(),
+        transformer: plan.transformer.clone(),
+        max_retries: plan.max_retries,
+    }
+}
+
 /// Tells of a run that was complete before.
 fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputReport) -> Result<RunReport> {
     let options = session.options(&RunOptions::default());
     if session.is_marked() {
         // It was killed just before it cleared what it had staged.
-        let name = RunName {
-            run_id: options.run_id.clone(),
-            started: options.started,
-            pipeline: plan.name.clone(),
-            max_retries: plan.max_retries,
-        };
+        let name = run_name(plan, &options);
         Letters::new(plan, &options, &name)?.clear()?;
         sink::open(&plan.sink, &plan.root, &name, None)?.abort()?;
         session.remove_mark()?;
@@ -314,15 +349,20 @@ fn warn_of_missing(stages: &[StageReport]) {
     }
 }
 
-fn open_source(
+/// Nobody wants a run any more that keeps no checkpoint.
+fn stopped() -> Error {
+    Error::outside("stopped before the end, nothing was written").given_up()
+}
+
+fn read_options(
     plan: &Plan,
     options: &RunOptions,
     see_batches: bool,
     chunk_bytes: usize,
     limit: Option<u64>,
     learned: Option<String>,
-) -> Result<Arc<dyn Source>> {
-    let read = ReadOptions {
+) -> ReadOptions {
+    ReadOptions {
         batch_rows: if see_batches { plan.reading.batch_size } else { options.batch_rows },
         exact: see_batches,
         chunk_bytes,
@@ -331,8 +371,7 @@ fn open_source(
         as_text: plan.as_text.clone(),
         columns: None,
         learned,
-    };
-    options.open_source(plan, read).map(Arc::from)
+    }
 }
 
 /// What a commit has shown, as the report tells it.
@@ -365,7 +404,7 @@ struct Work<'a> {
     stages: &'a Stages,
     output: Option<SchemaRef>,
     workers: usize,
-    stop: &'a AtomicBool,
+    around: &'a Around<'a>,
 }
 
 /// Removes what a run has staged where the program panics, unless a checkpoint keeps it.
@@ -396,6 +435,10 @@ struct Done {
 }
 
 impl Work<'_> {
+    fn stop(&self) -> &AtomicBool {
+        self.around.stop
+    }
+
     fn run(
         &self,
         letters: &Letters,
@@ -413,7 +456,7 @@ impl Work<'_> {
             output: self.output.clone(),
             workers: self.workers,
             root: &self.plan.root,
-            stop: self.stop,
+            stop: self.stop(),
             marks: marks.map(|(session, rows)| Marks { interval: session.interval(), rows }),
             mode: self.plan.mode,
             chunk_rows: self.plan.chunk_rows.get(),
@@ -421,6 +464,8 @@ impl Work<'_> {
             deadline: Deadline::after(self.plan.timeout),
             max_failed_batches: self.plan.max_failed_batches,
             max_retries: self.plan.max_retries,
+            // A dry run writes nothing.
+            turn: self.around.turn.as_ref().filter(|_| !self.options.dry_run),
         };
         let mut ledger = Ledger {
             letters,
@@ -462,6 +507,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
+                    self.followed(&ledger)?;
                     return self.over(ledger, shown(committed), true);
                 }
             } else {
@@ -522,14 +568,43 @@ impl Work<'_> {
             letters.commit()?;
             return self.over(ledger, OutputReport::default(), false);
         }
+        if let Some(turn) = context.turn
+            && !turn.wait(self.stop(), &|| context.deadline.check())?
+        {
+            return Err(Error::outside("stopped before the end, nothing was written"));
+        }
         ledger.note(At::Committing)?;
         crash::at("run.committing");
         // Dead letters are on disk before the other rows are shown: a crash in between may repeat one, and loses none.
         ledger.loading();
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
+        if let (Some((followed, newer)), Some(mark)) = (self.options.followed.as_ref().zip(self.newer), &ledger.totals.mark)
+            && !self.options.dry_run
+        {
+            followed.promise(mark, newer.family(), self.options)?;
+        }
+        crash::at("run.promised");
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
+        crash::at("run.committed");
+        self.followed(&ledger)?;
         self.over(ledger, shown(committed), false)
+    }
+
+    /// Moves the mark of a run that takes newer rows only, whose commit is done.
+    fn followed(&self, ledger: &Ledger<'_>) -> Result<()> {
+        let was_cut = self.plan.limit.is_some_and(|limit| ledger.totals.rows.read >= limit);
+        match self.options.followed.as_ref().zip(self.newer) {
+            // Rows of a query come in the order of the cursor; of others the limit may have left out older ones.
+            Some((followed, newer)) if !self.options.dry_run && was_cut && !self.plan.reads_by_mark() => {
+                tracing::warn!("the mark stays where it was, since a limit has left rows out: the next run takes these rows again");
+                followed.done(None, newer.family(), self.plan, self.options)
+            }
+            Some((followed, newer)) if !self.options.dry_run => {
+                followed.done(ledger.totals.mark.as_deref(), newer.family(), self.plan, self.options)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends a run: what is kept to go on with it goes.

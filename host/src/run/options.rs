@@ -1,10 +1,12 @@
 //! How a plan is run.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 
-use super::Checkpoints;
+use super::{Checkpoints, Followed};
 use crate::artifact::Library;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -34,6 +36,8 @@ pub struct RunOptions {
     pub seed: Option<u64>,
     /// What earlier runs have reached, where the plan takes newer rows only; absent = nothing yet.
     pub reached: Option<String>,
+    /// As `reached`, by transformer, where there are several.
+    pub reached_by: BTreeMap<String, String>,
     /// Memory that the process may take, in MiB; absent = what the plan says.
     pub max_memory_mb: Option<NonZeroU64>,
     /// How it keeps checkpoints, where it does; a dry run keeps none.
@@ -42,18 +46,31 @@ pub struct RunOptions {
     pub state: Option<Home>,
     /// What the commit leaves beside the output, all or nothing, so that it can be told after a crash whether it was done.
     pub mark: Option<Mark>,
+    /// Whether its commit leaves a mark that is named after the run, where it keeps no checkpoints.
+    pub leaves_mark: bool,
+    /// The mark that it moves with its commit, where [`follow`](super::follow()) starts it.
+    pub followed: Option<Followed>,
+    /// Those of several transformers, by name.
+    pub followed_by: BTreeMap<String, Followed>,
     /// What the operator allows on the network: sources obey it as guests do.
     pub network: Network,
 }
 
 impl RunOptions {
-    /// Opens the source of a plan, which gets the mark of earlier runs where it asks for it.
-    pub(super) fn open_source(&self, plan: &Plan, read: ReadOptions) -> Result<Box<dyn Source>> {
+    /// Opens the source of a plan, which gets the mark of earlier runs where it asks for it; `stop`, once set, ends that.
+    pub(super) fn open_source(&self, plan: &Plan, read: ReadOptions, stop: &AtomicBool) -> Result<Box<dyn Source>> {
         let reached = self.reached.as_deref();
         let since = plan.incremental.as_ref().map(|incremental| Since { incremental, reached });
         let params = &source::with_mark(&plan.source_params, plan.incremental.as_ref(), reached)?;
-        let surroundings =
-            Surroundings { root: &plan.root, params, secrets: &plan.secrets, network: &self.network, since, max_retries: plan.max_retries };
+        let surroundings = Surroundings {
+            root: &plan.root,
+            params,
+            secrets: &plan.secrets,
+            network: &self.network,
+            since,
+            max_retries: plan.max_retries,
+            stop,
+        };
         source::open(&plan.source, &plan.reading, read, &surroundings)
     }
 }
@@ -71,10 +88,14 @@ impl Default for RunOptions {
             library: Library::default(),
             seed: None,
             reached: None,
+            reached_by: BTreeMap::new(),
             max_memory_mb: None,
             checkpoints: None,
             state: None,
             mark: None,
+            leaves_mark: false,
+            followed: None,
+            followed_by: BTreeMap::new(),
             network: Network::default(),
         }
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::Rows;
 use crate::sandbox::Sandbox;
-use crate::source::{Decoded, Newer, ReadOptions, Source};
+use crate::source::{self, Decoded, Newer, ReadOptions, Source};
 use crate::stage::{Output, Stage};
 
 /// Bytes of input that are read at once.
@@ -138,7 +138,7 @@ fn open_source(plan: &Plan, options: &RunOptions, see_batches: bool) -> Result<A
         as_text: plan.as_text.clone(),
         ..ReadOptions::default()
     };
-    options.open_source(plan, read).map(Arc::from)
+    options.open_source(plan, read, &source::NEVER).map(Arc::from)
 }
 
 /// Opens as many steps as can be; what stands in the way of the rest is noted.

@@ -10,7 +10,7 @@ use super::worker::{Done, Job, caught};
 use crate::batch::Position;
 use crate::config::extract::ProcessingMode;
 use crate::error::{Error, Fault, PhaseName, Result};
-use crate::source::{Chunk, Chunks, Decoded};
+use crate::source::{Chunk, Chunks, Decoded, View};
 
 /// Chunks that a `hybrid` run reads ahead at most, however few rows they hold.
 const MOST_AHEAD: usize = 1024;
@@ -139,6 +139,18 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads all chunks for somebody else, until he wants no more.
+    pub(super) fn feed(&self, push: &dyn Fn(Box<dyn Chunk>) -> bool) -> Result<()> {
+        let chunks = (self.reopen)(self.position.as_ref())?;
+        let mut input = Input { reader: self, chunks, position: self.position.clone(), stopped: &|| false };
+        while let Some(chunk) = input.next()? {
+            if !push(chunk) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a run that keeps checkpoints was told to stop.
     fn is_interrupted(&self) -> bool {
         self.interval.is_some() && self.asked.load(Ordering::Relaxed)
@@ -220,6 +232,7 @@ fn back_off(failures: u32) -> Duration {
 }
 
 /// Rows that were read and wait for the rest.
+#[derive(Clone)]
 struct Held {
     next: Position,
     decoded: Vec<Decoded>,
@@ -228,6 +241,11 @@ struct Held {
 impl Chunk for Held {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, _: &View) -> Box<dyn Chunk> {
+        // They are parsed already.
+        Box::new(self.clone())
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
@@ -247,6 +265,10 @@ mod tests {
     impl Chunk for Nothing {
         fn next(&self) -> Position {
             Position { row: self.0, ..Position::default() }
+        }
+
+        fn seen_as(&self, _: &View) -> Box<dyn Chunk> {
+            Box::new(Self(self.0))
         }
 
         fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

@@ -1,13 +1,13 @@
 //! The record of a run: begun before it, filled by it, ended after it whatever came.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::checkpoint::{Opened, Phase as At, Session};
 use super::split::Seconds;
-use super::{RunOptions, process, run_session};
+use super::{Around, RunOptions, process, run_session};
 use crate::batch::Reason;
 use crate::config::load::Sink;
 use crate::error::{Error, Fault, Result};
@@ -34,45 +34,62 @@ pub fn run_recorded(
 ) -> Result<RunReport> {
     let clock = Instant::now();
     let mut last = Progress::default();
-    let opened = Session::open(options);
+    let opened = Session::open(options, plan);
     // A run that goes on has the id that it began with.
     let options = &match &opened {
         Ok(Some(opened)) => opened.session.options(options),
         _ => options.clone(),
     };
     let complete = matches!(&opened, Ok(Some(Opened { from: Some(from), .. })) if matches!(from.phase, At::Done(_)));
-    let recording = history.filter(|history| !(options.dry_run || complete && has_ended_well(history, &options.run_id)));
-    let recording = recording.and_then(|history| {
-        let mut report = begun(plan, options);
-        report.phases = waiting(plan);
-        report.phases[0].status = PhaseStatus::Running;
-        history.begin(&masked(plan, &report)).inspect_err(|error| unrecorded(error, "this run is not recorded, and goes on")).ok()
-    });
+    let recorder = Recorder::begin(plan, options, history, complete);
     let outcome = opened.and_then(|opened| {
-        run_session(plan, options, opened, sandbox, stop, &mut |progress| {
+        run_session(plan, options, opened, sandbox, &Around::alone(stop), &mut |progress| {
             last.clone_from(progress);
             on_progress(progress);
         })
     });
-    if let Some(recording) = recording {
-        match &outcome {
-            Ok(report) => end(recording, &masked(plan, report)),
-            Err(error) => end(recording, &masked(plan, &failed(plan, options, error, &last, clock))),
+    match &outcome {
+        Ok(report) => recorder.end(plan, report),
+        Err(error) => {
+            let mut report = failed(plan, options, error, &last, clock);
+            if stop.load(Ordering::Relaxed) && error.is_given_up() {
+                report.status = Status::Interrupted;
+            }
+            recorder.end(plan, &report);
         }
     }
     outcome
+}
+
+/// Keeps the record of one run, where it is to be kept.
+pub(super) struct Recorder<'a>(Option<Recording<'a>>);
+
+impl<'a> Recorder<'a> {
+    /// Notes that a run has begun; one that was `complete` before is noted only where nobody has seen it end well.
+    pub(super) fn begin(plan: &Plan, options: &RunOptions, history: Option<&'a History>, complete: bool) -> Self {
+        let history = history.filter(|history| !(options.dry_run || complete && has_ended_well(history, &options.run_id)));
+        Self(history.and_then(|history| {
+            let mut report = begun(plan, options);
+            report.phases = waiting(plan);
+            report.phases[0].status = PhaseStatus::Running;
+            history.begin(&masked(plan, &report)).inspect_err(|error| unrecorded(error, "this run is not recorded, and goes on")).ok()
+        }))
+    }
+
+    /// Notes what came of it.
+    pub(super) fn end(self, plan: &Plan, report: &RunReport) {
+        if let Some(recording) = self.0
+            && let Err(error) = recording.end(&masked(plan, report))
+        {
+            unrecorded(&error, "how this run ended could not be recorded");
+        }
+    }
 }
 
 /// Whether the record of a run says that it has, so that nothing is left to be said of it.
 fn has_ended_well(history: &History, run_id: &str) -> bool {
     let found = history.find(run_id, 1).unwrap_or_default();
     found.iter().any(|report| report.run_id == run_id && matches!(report.status, Status::Success | Status::PartialSuccess))
-}
-
-fn end(recording: Recording<'_>, report: &RunReport) {
-    if let Err(error) = recording.end(report) {
-        unrecorded(&error, "how this run ended could not be recorded");
-    }
 }
 
 /// A record without any secret: paths, messages and samples of rows may hold one.
@@ -97,7 +114,7 @@ pub(super) fn begun(plan: &Plan, options: &RunOptions) -> RunReport {
     RunReport {
         run_id: options.run_id.clone(),
         pipeline: plan.name.clone(),
-        directory: std::path::absolute(&plan.root).unwrap_or_else(|_| plan.root.clone()),
+        directory: plan.root.canonicalize().unwrap_or_else(|_| plan.root.clone()),
         status: Status::Running,
         dry_run: options.dry_run,
         started: shown(options.started),
@@ -105,6 +122,11 @@ pub(super) fn begun(plan: &Plan, options: &RunOptions) -> RunReport {
         configuration: plan.digest.clone(),
         ..RunReport::default()
     }
+}
+
+/// What a run that failed before it had anything to tell says, for a program that reads results.
+pub fn failure(plan: &Plan, options: &RunOptions, error: &Error) -> RunReport {
+    masked(plan, &failed(plan, options, error, &Progress::default(), Instant::now()))
 }
 
 /// What is known of a run that failed; `last` is how far it was when it was last looked at.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+use super::around::Turn;
 use super::checkpoint::Reached;
 use super::memory::Memory;
 use super::reader::Reader;
@@ -67,6 +68,8 @@ pub(super) struct Context<'a> {
     pub(super) max_failed_batches: f64,
     /// How often reading is tried again where something outside fails.
     pub(super) max_retries: u32,
+    /// When rows may be written, where others write the same file: until then they wait on disk.
+    pub(super) turn: Option<&'a Turn<'a>>,
 }
 
 /// How checkpoints are kept.
@@ -117,9 +120,9 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
     let mut appender = Appender { context, split, load: None, encode: &encode, spool: None };
     if let Some(staged) = from.and_then(|from| from.staged.as_ref()) {
         appender.load(context.sink.begin(split.index, staged.schema()?, Some(staged))?);
-    } else if let Some(schema) = &context.output {
+    } else if let Some(schema) = context.output.as_ref().filter(|_| context.turn.is_none()) {
         appender.begin(schema.clone())?;
-    } else if context.sink.names_columns() {
+    } else if context.turn.is_some() || context.sink.names_columns() {
         appender.spool = Some(match (context.marks, from.and_then(|from| from.spool.as_ref())) {
             (Some(Marks { rows, .. }), Some(from)) => Spool::resume(rows, from)?,
             (marks, _) => Spool::open(marks.map(|marks| marks.rows))?,
@@ -180,7 +183,7 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
             return Ok(report);
         }
         if context.marks.is_none() && context.stop.load(Ordering::Relaxed) {
-            return Err(Error::outside("stopped before the end, nothing was written"));
+            return Err(super::stopped());
         }
         report.staged = appender.finish().map_err(in_phase(PhaseName::Load))?;
         Ok(report)
@@ -240,6 +243,12 @@ fn collect(
         collector.take(appender, finished?)?;
     }
     let context = appender.context;
+    if let Some(turn) = context.turn
+        && !turn.wait(context.stop, &|| context.deadline.check())?
+    {
+        collector.report.interrupted = context.marks.is_some();
+        return Ok(collector.report);
+    }
     for batches in appender.unspool()? {
         if context.marks.is_some() && context.stop.load(Ordering::Relaxed) {
             // The last checkpoint has these rows still waiting.
@@ -289,7 +298,7 @@ impl Deadline {
         Self(timeout.and_then(|timeout| Some((Instant::now().checked_add(timeout)?, timeout))))
     }
 
-    fn check(self) -> Result<()> {
+    pub(super) fn check(self) -> Result<()> {
         match self.0 {
             Some((end, timeout)) if Instant::now() >= end => {
                 let message = format!("the run was not done after {} s (`timeout_seconds`)", timeout.as_secs());
@@ -436,7 +445,7 @@ impl Appender<'_> {
     fn unspool(&mut self) -> Result<impl Iterator<Item = Result<Vec<Batch>>> + use<>> {
         let waiting = self.spool.take().map(Spool::finish).transpose()?;
         let (schema, batches) = waiting.unzip();
-        if let Some(schema) = schema.flatten() {
+        if let Some(schema) = self.context.output.clone().filter(|_| batches.is_some()).or(schema.flatten()) {
             self.begin(schema)?;
         }
         Ok(batches.into_iter().flatten())

@@ -8,6 +8,9 @@
 //! 3. completes the uploads, removes what goes, and removes the note.
 //!
 //! One object needs no note: to complete its upload is the commit.
+//!
+//! A kill between the start of an upload and its note leaves an upload without parts, which takes no space. It is not looked for: a storage
+//! lists uploads by name, and does not say whose they are, so that another machine's, which is at the same object, would be given up too.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use crate::batch::{Batch, Reason, Reject};
 use crate::error::{Context, Result};
 pub(super) use crate::exact::{convert, is_some, short};
-use crate::json::row_json;
+use crate::json::record_json;
 
 /// The columns of a sink, to which batches are fitted by name.
 ///
@@ -139,7 +139,7 @@ pub(super) fn refuse(batch: &Batch, index: usize, reason: Reason, code: &str, me
         code: code.into(),
         message,
         field,
-        record: row_json(&batch.rows, index),
+        record: record_json(&batch.rows, index),
         stage: "load".into(),
         source: batch.origin.source.clone(),
         row: batch.origin.rows.get(index),

@@ -364,7 +364,13 @@ mod tests {
     use super::*;
 
     fn run(run_id: &str) -> RunName {
-        RunName { run_id: run_id.into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 }
+        RunName {
+            run_id: run_id.into(),
+            started: "2024-06-19T01:58:32Z".parse().unwrap(),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        }
     }
 
     fn reject(row: u64) -> Reject {

@@ -105,7 +105,7 @@ impl Sink for FileOutput {
     }
 
     fn names_columns(&self) -> bool {
-        // A line of JSON names its own.
+        // A line of JSON names its own, and so does an element.
         let csv = |format: &TextFormat| matches!(format.syntax, Syntax::Csv(_));
         !matches!((&self.output.kind, &self.output.layout), (Kind::Text(format), Layout::One) if !csv(format))
     }
@@ -114,6 +114,12 @@ impl Sink for FileOutput {
         *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema.clone();
         if let Layout::Hive { partition, .. } = &self.output.layout {
             partition.check(&schema)?;
+        }
+        if let Kind::Text(format) = &self.output.kind {
+            match &self.output.layout {
+                Layout::Hive { partition, .. } => format.check(&partition.strip_schema(&schema)?)?,
+                _ => format.check(&schema)?,
+            }
         }
         let target = self.output.target(&self.run, split, "", 1);
         let dir = if from.is_some() { self.workspace.split(split) } else { self.workspace.fresh_split(split)? };
@@ -125,19 +131,20 @@ impl Sink for FileOutput {
                 let conform = matches!(format.syntax, Syntax::Csv(_)).then(|| Conform::by_name(schema.clone()));
                 let encode = Arc::new(TextEncode { format: format.clone(), conform });
                 let opens = split == 0 && self.old_text.is_none();
-                let paths = [dir.join("part"), target];
+                let (paths, retries) = ([dir.join("part"), target], self.run.max_retries);
                 match from {
-                    Some(from) => TextLoad::resume(split, paths, schema, encode, from, opens),
+                    Some(from) => TextLoad::resume(split, paths, schema, encode, (from, retries), opens),
                     None => {
                         let opening = if opens { Some(format.packing.pack(format.opening(&schema)?)?) } else { None };
-                        TextLoad::begin(split, paths, schema, encode, opening.as_deref())
+                        TextLoad::begin(split, paths, schema, encode, opening.as_deref(), retries)
                     }
                 }
             }
             (Kind::Parquet(compression), Layout::One) => {
                 let settled = self.parquet_schema(&schema, &target)?;
                 let format = ParquetFormat::new(settled.clone(), *compression)?;
-                ParquetLoad::begin(split, [dir, target], schema, ParquetEncode { format, conform: Conform::by_type(settled) }, from)
+                let encode = ParquetEncode { format, conform: Conform::by_type(settled) };
+                ParquetLoad::begin(split, [dir, target], schema, encode, from, self.run.max_retries)
             }
             (kind, _) => {
                 let conform = match kind {
@@ -311,7 +318,7 @@ impl FileOutput {
             any |= part.rows > 0;
         }
         let is_empty = file.metadata().map_err(failed)?.len() == 0;
-        let closing = format.closing(any).to_vec();
+        let closing = format.closing(any);
         let closing = if is_empty { format.packing.pack_all(closing)? } else { format.packing.pack(closing)? };
         written |= !closing.is_empty();
         file.write_all(&closing).map_err(failed)?;
@@ -357,8 +364,13 @@ mod tests {
 
     fn write(sink: &str, root: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<Vec<Reject>> {
         let sink: FileSink = serde_yaml::from_str(sink).unwrap();
-        let run =
-            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
+        let run = RunName {
+            run_id: "r1".into(),
+            started: "2024-06-19T01:58:32Z".parse().unwrap(),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        };
         let sink = open(&sink, root, &run, None)?;
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
         let mut load = sink.begin(0, rows.schema(), None)?;

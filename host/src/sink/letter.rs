@@ -29,6 +29,7 @@ pub(super) fn letter(run: &RunName, split: usize, number: u64, reject: &Reject) 
             line: Some(*line).filter(|line| *line > 0),
             source: source.to_string(),
             field: field.clone(),
+            transformer: run.transformer.clone(),
         },
         // The run's start: the same rows make the same letters, whenever and on whatever machine their split ran.
         timestamp: run.started.to_rfc3339_opts(SecondsFormat::AutoSi, true),

@@ -130,7 +130,7 @@ impl FileMark {
             _ => Err(Error::config(
                 "rows of an earlier replay are on their way to a cloud storage, which the pipeline does not write to any more",
             )
-            .hint("put the sink back as it was, run `etl-host dlq retry` once, and change it then")),
+            .hint("put the sink back as it was, run `etl-host dlq replay` once, and change it then")),
         }
     }
 

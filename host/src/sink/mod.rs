@@ -21,9 +21,11 @@ mod parquet;
 mod part_file;
 mod partition;
 mod parts;
+mod patient;
 mod single;
 mod text;
 mod workspace;
+mod xml;
 
 #[cfg(test)]
 mod conformance;
@@ -55,7 +57,9 @@ pub struct RunName {
     pub started: DateTime<Utc>,
     /// Name of the pipeline.
     pub pipeline: String,
-    /// How often a request to another machine is tried again.
+    /// Which of several transformers it is.
+    pub transformer: Option<String>,
+    /// How often a request to another machine, or a write to a full disk, is tried again.
     pub max_retries: u32,
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// What must be known of a text file to add rows to it. An empty file counts as none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OldText {
-    /// Bytes of its text to keep: all, or for an array all before the end.
+    /// Bytes of its text to keep: all, or for an array or a root element all before the end.
     keep: u64,
     /// Whether a line end is missing at its end.
     open_line: bool,
@@ -35,6 +35,7 @@ impl OldText {
         };
         let mut old = Self { keep: 0, open_line: false, any: false, header: Vec::new() };
         let mut array = ArrayEnds::default();
+        let mut document = DocumentEnds::default();
         let mut start = Vec::new();
         let csv = match format.syntax {
             Syntax::Csv(csv) if csv.header => Some(csv),
@@ -52,8 +53,11 @@ impl OldText {
             if matches!(format.syntax, Syntax::Array(_)) {
                 array.look(&buffer[..length], old.keep);
             }
+            if matches!(format.syntax, Syntax::Xml(_)) {
+                document.look(&buffer[..length]);
+            }
             old.keep += length as u64;
-            if !matches!(format.syntax, Syntax::Array(_))
+            if !matches!(format.syntax, Syntax::Array(_) | Syntax::Xml(_))
                 && format.packing == Packing::None
                 && length > 0
                 && (csv.is_none() || start.len() >= 1 << 20)
@@ -70,6 +74,14 @@ impl OldText {
                 Error::data(format!("`{}` is not a JSON array, so that rows cannot be added to it", path.display()))
                     .hint("write `format: jsonl`, or `write_mode: overwrite`")
             })?;
+        }
+        if let Syntax::Xml(xml) = &format.syntax {
+            let after = document.end_tag(&xml.root).ok_or_else(|| {
+                let message = format!("`{}` is not an XML document in UTF-8 whose root is `<{}>`", path.display(), xml.root);
+                Error::data(format!("{message}, so that rows cannot be added to it"))
+                    .hint("name its root, `xml_options: {root_tag: …}`, or write `write_mode: overwrite`")
+            })?;
+            old.keep -= after;
         }
         if let Some(csv) = csv {
             old.header = csv.read_header(&start);
@@ -122,12 +134,12 @@ impl OldText {
     pub(super) fn copy(&self, path: &Path, format: &TextFormat, out: &mut File) -> Result<()> {
         let file = File::open(path).map_err(|error| cannot("open", path, error))?;
         let copied = match (&format.syntax, format.packing) {
-            // The array is opened again, so its compressed text is made anew.
-            (Syntax::Array(_), packing @ (Packing::Gzip | Packing::Zstd)) => {
+            // The array or the root element is opened again, so its compressed text is made anew.
+            (Syntax::Array(_) | Syntax::Xml(_), packing @ (Packing::Gzip | Packing::Zstd)) => {
                 let mut text = unpack(file, packing, path)?.take(self.keep);
                 pack_into(&mut text, packing, out)
             }
-            (Syntax::Array(_), Packing::None) => io::copy(&mut file.take(self.keep), out).map(|_| ()),
+            (Syntax::Array(_) | Syntax::Xml(_), Packing::None) => io::copy(&mut file.take(self.keep), out).map(|_| ()),
             (_, packing) => io::copy(&mut &file, out).and_then(|_| {
                 let end: &[u8] = if self.open_line { b"\n" } else { b"" };
                 out.write_all(&packing.pack(end.to_vec()).map_err(io::Error::other)?)
@@ -208,6 +220,47 @@ impl ArrayEnds {
     }
 }
 
+/// Finds whether a document has a root element of some name, and where that ends, from its first and its last bytes.
+#[derive(Default)]
+struct DocumentEnds {
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl DocumentEnds {
+    /// Bytes that a prolog with the root's tag may have, and an end tag with the blanks around it.
+    const BYTES: usize = 4096;
+
+    fn look(&mut self, bytes: &[u8]) {
+        let room = Self::BYTES.saturating_sub(self.first.len()).min(bytes.len());
+        self.first.extend_from_slice(&bytes[..room]);
+        self.last.extend_from_slice(&bytes[bytes.len().saturating_sub(Self::BYTES)..]);
+        self.last.drain(..self.last.len().saturating_sub(Self::BYTES));
+    }
+
+    /// The bytes from the root's end tag on.
+    fn end_tag(&self, root: &str) -> Option<u64> {
+        let first = String::from_utf8_lossy(&self.first);
+        let mut rest = first.trim_start_matches('\u{feff}').trim_start();
+        while let Some(inner) = rest.strip_prefix("<?") {
+            let (declaration, after) = inner.split_once("?>")?;
+            let encoding =
+                declaration.strip_prefix("xml ").and_then(|declaration| declaration.split_once("encoding")).map(|(_, label)| label);
+            let is_ours = |label: &str| ["utf-8", "us-ascii"].iter().any(|ours| label.to_ascii_lowercase().contains(ours));
+            if !encoding.is_none_or(is_ours) {
+                return None;
+            }
+            rest = after.trim_start();
+        }
+        let (tag, _) = rest.strip_prefix('<')?.strip_prefix(root)?.split_once('>')?;
+        if tag.ends_with('/') || !(tag.is_empty() || tag.starts_with(|letter: char| letter.is_ascii_whitespace())) {
+            return None;
+        }
+        let before = self.last.trim_ascii_end().strip_suffix(b">")?.trim_ascii_end().strip_suffix(root.as_bytes())?.strip_suffix(b"</")?;
+        Some((self.last.len() - before.len()) as u64)
+    }
+}
+
 impl Csv {
     /// The fields of the first line.
     fn read_header(&self, text: &[u8]) -> Vec<String> {
@@ -229,12 +282,13 @@ impl Csv {
 mod tests {
     use super::*;
     use crate::config::extract::{CsvOptions, Format, JsonOptions};
+    use crate::config::load::XmlTags;
 
     fn inspect(text: &[u8], format: Format) -> Result<Option<OldText>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old");
         std::fs::write(&path, text).unwrap();
-        let format = TextFormat::new(format, &CsvOptions::default(), &JsonOptions::default(), Packing::None).unwrap();
+        let format = TextFormat::new(format, &CsvOptions::default(), &JsonOptions::default(), &XmlTags::default(), Packing::None).unwrap();
         OldText::inspect(&path, &format)
     }
 
@@ -261,6 +315,33 @@ mod tests {
         for (text, open_line) in [("{}\n".to_owned(), false), ("{}".to_owned(), true), ("x\n".repeat(1 << 17), false)] {
             let old = inspect(text.as_bytes(), Format::Jsonl).unwrap().unwrap();
             assert_eq!(old, OldText { keep: text.len() as u64, open_line, any: false, header: Vec::new() });
+        }
+    }
+
+    #[test]
+    fn a_document_is_kept_up_to_the_end_of_its_root() {
+        let found = |text: &str| inspect(text.as_bytes(), Format::Xml).map(|old| old.map(|old| old.keep));
+        assert_eq!(found("").unwrap(), None);
+        assert_eq!(found("<records></records>\n").unwrap(), Some(9));
+        assert_eq!(
+            found("\u{feff}<?xml version='1.0' encoding='utf-8'?>\n<?x y?><records a=\"1\">\n<r/></records >  \n").unwrap(),
+            Some(69)
+        );
+        for wrong in [
+            "<records/>",
+            "<record></record>",
+            "<records></records><!-- end -->",
+            "<recordset></records>",
+            "<records>",
+            "</records>",
+            "<?xml version='1.0' encoding='latin1'?><records></records>",
+        ] {
+            assert!(found(wrong).is_err(), "{wrong}");
+        }
+        // Longer than what is read at once, with the end in a piece of its own.
+        for length in (1 << 16) - 24..(1 << 16) + 4 {
+            let text = format!("<records>{}</records>", "1".repeat(length));
+            assert_eq!(found(&text).unwrap(), Some(length as u64 + 9));
         }
     }
 

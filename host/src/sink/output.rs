@@ -120,8 +120,18 @@ impl Output {
     }
 
     fn at(sink: &FileSink, target: PathBuf, on_disk: bool) -> Result<Self> {
-        let FileSink { path, format, write_mode, csv_options, json_options, excel_options, compression, partition_by, max_rows_per_file } =
-            sink;
+        let FileSink {
+            path,
+            format,
+            write_mode,
+            csv_options,
+            json_options,
+            excel_options,
+            xml_options,
+            compression,
+            partition_by,
+            max_rows_per_file,
+        } = sink;
         if let Some(twice) = partition_by.iter().enumerate().find(|(index, name)| partition_by[..*index].contains(name)) {
             return Err(Error::config(format!("`partition_by` names `{}` twice", twice.1)).hint("keep one of them"));
         }
@@ -142,13 +152,13 @@ impl Output {
         }
         let format = format.or(named.format).ok_or_else(|| {
             Error::config(format!("`format` is missing, and the name `{path}` does not tell it"))
-                .hint("formats are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`")
+                .hint("formats are `csv`, `tsv`, `json`, `jsonl`, `xml`, `parquet` and `excel`")
         })?;
         let packing = packing(format, *compression, named.packing)?;
         let append = matches!(write_mode, WriteMode::Append);
         let kind = match format {
-            Format::Csv | Format::Tsv | Format::Json | Format::Jsonl => {
-                Kind::Text(Arc::new(TextFormat::new(format, csv_options, json_options, packing)?))
+            Format::Csv | Format::Tsv | Format::Json | Format::Jsonl | Format::Xml => {
+                Kind::Text(Arc::new(TextFormat::new(format, csv_options, json_options, xml_options, packing)?))
             }
             Format::Parquet => Kind::Parquet(*compression),
             Format::Excel if append && matches!(layout, Layout::One) => {
@@ -156,10 +166,6 @@ impl Output {
                     .hint("write `csv` or `parquet`, or give each run a file of its own by `max_rows_per_file`"));
             }
             Format::Excel => Kind::Excel { sheet: excel_options.sheet.clone().unwrap_or_else(|| "Sheet1".into()) },
-            Format::Xml => {
-                return Err(Error::config("`format` is `xml`, which can be read but not written yet")
-                    .hint("formats to write are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`"));
-            }
         };
         let of_parts = is_folder || (!matches!(layout, Layout::One) && named.format.is_none() && named.extension.is_empty());
         if of_parts {
@@ -317,7 +323,7 @@ impl Name {
 
 /// How text is compressed, from the option and the name.
 fn packing(format: Format, compression: Option<Compression>, named: Option<Packing>) -> Result<Packing> {
-    let is_text = matches!(format, Format::Csv | Format::Tsv | Format::Json | Format::Jsonl);
+    let is_text = matches!(format, Format::Csv | Format::Tsv | Format::Json | Format::Jsonl | Format::Xml);
     match (compression, named) {
         (_, Some(_)) if !is_text => Err(Error::config("`path` ends in `.gz` or `.zst`, but Parquet and Excel files are compressed inside")
             .hint("leave that ending out; for Parquet, `compression` says how")),
@@ -351,7 +357,8 @@ fn extension(kind: &Kind, format: Format) -> String {
         Format::Tsv => "tsv",
         Format::Parquet => "parquet",
         Format::Excel => "xlsx",
-        Format::Json | Format::Jsonl | Format::Xml => match kind {
+        Format::Xml => "xml",
+        Format::Json | Format::Jsonl => match kind {
             Kind::Text(text) if matches!(text.syntax, Syntax::Lines) => "jsonl",
             _ => "json",
         },
@@ -381,11 +388,12 @@ mod tests {
             ("{path: out/}", "`path` is `out/`, which is a folder, but must name a file; hint: write for example `path: out/output.jsonl`"),
             (
                 "{path: a.dat}",
-                "`format` is missing, and the name `a.dat` does not tell it; hint: formats are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`",
+                "`format` is missing, and the name `a.dat` does not tell it; hint: formats are `csv`, `tsv`, `json`, `jsonl`, `xml`, `parquet` and `excel`",
             ),
             (
-                "{path: a.xml}",
-                "`format` is `xml`, which can be read but not written yet; hint: formats to write are `csv`, `tsv`, `json`, `jsonl`, `parquet` and `excel`",
+                "{path: a.xml, xml_options: {record_tag: 1st}}",
+                "`xml_options.record_tag` is `1st`, but `1st` is no name of XML, which starts with a letter or `_` and goes on with letters, digits, `_`, `-` and \
+                 `.`; hint: write for example `xml_options: {root_tag: orders, record_tag: order}`",
             ),
             (
                 "{path: a.xlsx, write_mode: append}",
@@ -417,8 +425,13 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_path() {
-        let run =
-            RunName { run_id: "r1".into(), started: "2024-06-19T01:58:32Z".parse().unwrap(), pipeline: "orders".into(), max_retries: 0 };
+        let run = RunName {
+            run_id: "r1".into(),
+            started: "2024-06-19T01:58:32Z".parse().unwrap(),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        };
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
             ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_20240619T015832Z_82f3e9c6-00003-00012.csv.gz"),

@@ -15,6 +15,7 @@ use super::flushed::{self, Writer as FlushedWriter};
 use super::log::{Place, cut, is_there};
 use super::output::Kind;
 use super::parquet::{self as parquet_file, ParquetFormat};
+use super::patient::Patient;
 use super::single::other_kind;
 use super::text::TextFormat;
 use super::workspace::cannot;
@@ -42,6 +43,8 @@ impl FileFormat {
 /// A file that is being written.
 pub(super) struct OpenFile {
     path: PathBuf,
+    /// How often a write to a full disk is tried again.
+    retries: u32,
     writer: Writer,
 }
 
@@ -66,11 +69,15 @@ enum Writer {
 }
 
 /// A file that is open only while it is written to, so that there may be any number of them.
-struct PathFile(PathBuf);
+struct PathFile {
+    path: PathBuf,
+    /// How often a write to a full disk is tried again.
+    retries: u32,
+}
 
 impl Write for PathFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        File::options().create(true).append(true).open(&self.0)?.write_all(bytes)?;
+        Patient::new(File::options().create(true).append(true).open(&self.path)?, self.retries).write_all(bytes)?;
         Ok(bytes.len())
     }
 
@@ -81,39 +88,44 @@ impl Write for PathFile {
 
 impl OpenFile {
     /// Starts a file.
-    pub(super) fn create(format: &FileFormat, path: PathBuf) -> Result<Self> {
+    pub(super) fn create(format: &FileFormat, path: PathBuf, retries: u32) -> Result<Self> {
         File::create(&path).map_err(|error| cannot("create", &path, error))?;
         let writer = match format {
             FileFormat::Text(format, schema) => {
-                let mut file = PathFile(path.clone());
+                let mut file = PathFile { path: path.clone(), retries };
                 file.write_all(&format.packing.pack(format.opening(schema)?)?).map_err(|error| cannot("write", &path, error))?;
                 Writer::Text { format: format.clone(), file, any: false }
             }
             FileFormat::Parquet(format) => {
-                let file = format.start(PathFile(path.clone()), &path)?;
+                let file = format.start(PathFile { path: path.clone(), retries }, &path)?;
                 Writer::Parquet { format: format.clone(), file: Some(Box::new(file)), segments: vec![path.clone()] }
             }
             FileFormat::Excel { sheet, schema, created } => {
                 Writer::Excel { file: Box::new(ExcelFile::create(&path, sheet, schema, *created)?), rows: Vec::new() }
             }
         };
-        Ok(Self { path, writer })
+        Ok(Self { path, retries, writer })
     }
 
     /// Goes on with a file as a flush left it; `read` answers rows of the log.
-    pub(super) fn resume(format: &FileFormat, open: &flushed::Open, read: &mut dyn FnMut(Place) -> Result<RecordBatch>) -> Result<Self> {
+    pub(super) fn resume(
+        format: &FileFormat,
+        open: &flushed::Open,
+        retries: u32,
+        read: &mut dyn FnMut(Place) -> Result<RecordBatch>,
+    ) -> Result<Self> {
         let flushed::Open { path, writer } = open;
         let writer = match (format, writer) {
             (FileFormat::Text(format, _), FlushedWriter::Text { bytes, any }) => {
                 cut(path, *bytes)?;
-                Writer::Text { format: format.clone(), file: PathFile(path.clone()), any: *any }
+                Writer::Text { format: format.clone(), file: PathFile { path: path.clone(), retries }, any: *any }
             }
             (FileFormat::Parquet(format), FlushedWriter::Parquet { segments }) => {
                 segments.iter().try_for_each(|segment| is_there(segment))?;
                 Writer::Parquet { format: format.clone(), file: None, segments: segments.clone() }
             }
             (FileFormat::Excel { .. }, FlushedWriter::Excel { rows }) => {
-                let mut file = Self::create(format, path.clone())?;
+                let mut file = Self::create(format, path.clone(), retries)?;
                 for place in rows {
                     file.write(&[read(*place)?])?;
                     file.keep(*place);
@@ -122,7 +134,7 @@ impl OpenFile {
             }
             _ => return Err(other_kind(path)),
         };
-        Ok(Self { path: path.clone(), writer })
+        Ok(Self { path: path.clone(), retries, writer })
     }
 
     /// The files in which it stands so far.
@@ -158,7 +170,7 @@ impl OpenFile {
                     if !*any {
                         text.extend_from_slice(format.joint(false));
                     }
-                    format.write(rows, *any, &mut text);
+                    format.write(rows, *any, &mut text)?;
                     *any = true;
                 }
                 file.write_all(&format.packing.pack(text)?).map_err(|error| cannot("write", path, error))?;
@@ -167,7 +179,7 @@ impl OpenFile {
                 if file.is_none() {
                     let next = PathBuf::from(format!("{}-{}", path.display(), segments.len()));
                     File::create(&next).map_err(|error| cannot("create", &next, error))?;
-                    *file = Some(Box::new(format.start(PathFile(next.clone()), &next)?));
+                    *file = Some(Box::new(format.start(PathFile { path: next.clone(), retries: self.retries }, &next)?));
                     segments.push(next);
                 }
                 let (file, segment) = (file.as_mut().expect("it is open now"), segments.last().expect("it has a name"));
@@ -205,11 +217,11 @@ impl OpenFile {
 
     /// Ends it; answers where it stands, and files that are not needed any more.
     pub(super) fn finish(self) -> Result<(PathBuf, Vec<PathBuf>)> {
-        let Self { path, writer } = self;
+        let Self { path, retries: _, writer } = self;
         match writer {
             Writer::Text { format, mut file, any } => {
                 let is_empty = fs::metadata(&path).map_err(|error| cannot("read", &path, error))?.len() == 0;
-                let closing = format.closing(any).to_vec();
+                let closing = format.closing(any);
                 let closing = if is_empty { format.packing.pack_all(closing)? } else { format.packing.pack(closing)? };
                 file.write_all(&closing).map_err(|error| cannot("write", &path, error))?;
                 Ok((path, Vec::new()))

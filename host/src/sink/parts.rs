@@ -15,7 +15,6 @@ use super::log::{Log, Place, keep_only};
 use super::output::{Kind, Layout, Output};
 use super::part_file::{FileFormat, OpenFile};
 use super::single::other_kind;
-use super::text::unencodable;
 use super::workspace::{cannot, sync_dir};
 use super::{Encode, Encoded, Encoder, Flushed, Load, Payload, RunName, Staged, StagedPart};
 use crate::batch::{Batch, Reason, Reject};
@@ -62,7 +61,7 @@ impl Encoder for PartsEncoder {
                 (fitted.rows, fitted.rejects, places)
             }
         };
-        let unfit = self.unfit(&rows, batch, places.as_deref());
+        let unfit = self.unfit(&rows, batch, places.as_deref())?;
         if !unfit.is_empty() {
             let keep: arrow_array::BooleanArray = (0..rows.num_rows()).map(|index| Some(!unfit.contains_key(&index))).collect();
             rows = arrow_select::filter::filter_record_batch(&rows, &keep)
@@ -98,12 +97,16 @@ impl Encoder for PartsEncoder {
 
 impl PartsEncoder {
     /// The rows that the format cannot hold, found before any is written.
-    fn unfit(&self, rows: &RecordBatch, batch: &Batch, places: Option<&[usize]>) -> BTreeMap<usize, Reject> {
+    fn unfit(&self, rows: &RecordBatch, batch: &Batch, places: Option<&[usize]>) -> Result<BTreeMap<usize, Reject>> {
         let place = |index: usize| places.map_or(index, |places| places[index]);
-        match &self.output.kind {
+        Ok(match &self.output.kind {
             Kind::Text(format) if format.is_partial() => {
-                let refused = format.write(rows, false, &mut Vec::new());
-                refused.into_iter().map(|(index, letter)| (index, unencodable(batch, place(index), &letter))).collect()
+                let rows = match &self.output.layout {
+                    Layout::Hive { partition, .. } => &partition.strip(rows)?,
+                    _ => rows,
+                };
+                let refused = format.write(rows, false, &mut Vec::new())?;
+                refused.into_iter().map(|row| (row.index, row)).map(|(index, row)| (index, row.reject(batch, place(index)))).collect()
             }
             Kind::Excel { .. } => {
                 let reject = |(index, column, characters): (usize, String, usize)| {
@@ -114,7 +117,7 @@ impl PartsEncoder {
                 excel::too_long(rows).into_iter().map(reject).collect()
             }
             _ => BTreeMap::new(),
-        }
+        })
     }
 }
 
@@ -234,7 +237,7 @@ impl PartsLoad {
                 self.pending_bytes += bytes;
             }
             if let Some(open) = open {
-                let open = OpenFile::resume(&self.files, open, &mut read)?;
+                let open = OpenFile::resume(&self.files, open, self.run.max_retries, &mut read)?;
                 needed.extend(open.files());
                 part.open = Some(open);
             }
@@ -284,7 +287,7 @@ impl PartsLoad {
             part.files += 1;
             self.made += 1;
             let path = self.dir.join(format!("{:08}", self.made));
-            part.open = Some(OpenFile::create(&self.files, path)?);
+            part.open = Some(OpenFile::create(&self.files, path, self.run.max_retries)?);
         }
         let open = part.open.as_mut().expect("it is open now");
         if self.keeps && matches!(self.files, FileFormat::Excel { .. }) {

@@ -12,6 +12,7 @@ use parquet::file::writer::SerializedFileWriter;
 use super::flushed::What;
 use super::log::{cut, is_there, keep_only};
 use super::parquet::{self as parquet_file, ParquetEncode};
+use super::patient::Patient;
 use super::text::TextEncode;
 use super::workspace::{cannot, sync_dir};
 use super::{Encode, Encoded, Flushed, Load, Payload, Staged, StagedPart};
@@ -32,7 +33,7 @@ pub(super) struct TextLoad {
     split: usize,
     path: PathBuf,
     target: PathBuf,
-    file: File,
+    file: Patient,
     schema: SchemaRef,
     encode: Arc<TextEncode>,
     /// Whether the file starts as a file does, else it follows another.
@@ -51,8 +52,9 @@ impl TextLoad {
         schema: SchemaRef,
         encode: Arc<TextEncode>,
         opening: Option<&[u8]>,
+        retries: u32,
     ) -> Result<Box<dyn Load>> {
-        let mut file = File::create(&path).map_err(|error| cannot("create", &path, error))?;
+        let mut file = Patient::new(File::create(&path).map_err(|error| cannot("create", &path, error))?, retries);
         let start = opening.unwrap_or_default();
         file.write_all(start).map_err(|error| cannot("write", &path, error))?;
         let (opened, written) = (opening.is_some(), start.len() as u64);
@@ -65,9 +67,10 @@ impl TextLoad {
         [path, target]: [PathBuf; 2],
         schema: SchemaRef,
         encode: Arc<TextEncode>,
-        from: &Flushed,
+        from: (&Flushed, u32),
         opens: bool,
     ) -> Result<Box<dyn Load>> {
+        let (from, retries) = from;
         let What::Text { bytes, opened } = from.what else { return Err(other_kind(&target)) };
         if opened != opens {
             let what = if opened { "has come to be there" } else { "is gone" };
@@ -77,7 +80,7 @@ impl TextLoad {
             ))
             .hint("put it back as it was, or start again with `--restart`"));
         }
-        let file = cut(&path, bytes)?;
+        let file = Patient::new(cut(&path, bytes)?, retries);
         Ok(Box::new(Self { split, path, target, file, schema, encode, opened, rows: from.rows, written: bytes, started: bytes }))
     }
 }
@@ -98,20 +101,20 @@ impl Load for TextLoad {
         self.rows += chunk.rows;
         self.written += (joint.len() + bytes.len()) as u64;
         if self.written - self.started >= WRITEBACK_BYTES {
-            start_writeback(&self.file, self.started, self.written - self.started);
+            start_writeback(self.file.get_ref(), self.started, self.written - self.started);
             self.started = self.written;
         }
         Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<Flushed> {
-        self.file.sync_data().map_err(|error| cannot("sync", &self.path, error))?;
+        self.file.get_ref().sync_data().map_err(|error| cannot("sync", &self.path, error))?;
         sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         Flushed::new(self.rows, &self.schema, What::Text { bytes: self.written, opened: self.opened })
     }
 
     fn finish(self: Box<Self>) -> Result<Staged> {
-        self.file.sync_all().map_err(|error| cannot("sync", &self.path, error))?;
+        self.file.get_ref().sync_all().map_err(|error| cannot("sync", &self.path, error))?;
         let Self { split, path, target, rows, written, .. } = *self;
         Ok(Staged { split, rows, parts: vec![StagedPart { staged: path, target, rows, bytes: written }] })
     }
@@ -134,9 +137,11 @@ pub(super) struct ParquetLoad {
     schema: SchemaRef,
     encode: Arc<ParquetEncode>,
     /// The file that is being written, with the rows in it.
-    open: Option<(PathBuf, SerializedFileWriter<File>, u64)>,
+    open: Option<(PathBuf, SerializedFileWriter<Patient>, u64)>,
     /// Those that are done.
     done: Vec<StagedPart>,
+    /// How often a write to a full disk is tried again.
+    retries: u32,
 }
 
 impl ParquetLoad {
@@ -147,6 +152,7 @@ impl ParquetLoad {
         schema: SchemaRef,
         encode: ParquetEncode,
         from: Option<&Flushed>,
+        retries: u32,
     ) -> Result<Box<dyn Load>> {
         let done = match from.map(|from| &from.what) {
             None => Vec::new(),
@@ -157,14 +163,14 @@ impl ParquetLoad {
             done.iter().try_for_each(|part| is_there(&part.staged))?;
             keep_only(&dir, |path| done.iter().any(|part| part.staged == path))?;
         }
-        Ok(Box::new(Self { split, dir, target, schema, encode: Arc::new(encode), open: None, done }))
+        Ok(Box::new(Self { split, dir, target, schema, encode: Arc::new(encode), open: None, done, retries }))
     }
 
-    fn open(&mut self) -> Result<&mut (PathBuf, SerializedFileWriter<File>, u64)> {
+    fn open(&mut self) -> Result<&mut (PathBuf, SerializedFileWriter<Patient>, u64)> {
         if self.open.is_none() {
             let path = self.dir.join(format!("part-{}", self.done.len()));
             let file = File::create(&path).map_err(|error| cannot("create", &path, error))?;
-            let writer = self.encode.format.start(file, &path)?;
+            let writer = self.encode.format.start(Patient::new(file, self.retries), &path)?;
             self.open = Some((path, writer, 0));
         }
         Ok(self.open.as_mut().expect("it is open now"))
@@ -173,7 +179,8 @@ impl ParquetLoad {
     /// Ends the file that is being written.
     fn close(&mut self) -> Result<()> {
         let Some((path, writer, rows)) = self.open.take() else { return Ok(()) };
-        let file = parquet_file::close(writer, &path)?;
+        let closed = parquet_file::close(writer, &path)?;
+        let file = closed.get_ref();
         let bytes = file.sync_all().and_then(|()| file.metadata()).map_err(|error| cannot("sync", &path, error))?.len();
         self.done.push(StagedPart { staged: path, target: self.target.clone(), rows, bytes });
         Ok(())

@@ -1,17 +1,19 @@
-//! Rows as JSON lines, a JSON array, CSV or TSV, plain or compressed.
+//! Rows as JSON lines, a JSON array, CSV, TSV or XML, plain or compressed.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 
 use super::conform::{Conform, refuse};
 use super::csv::{Csv, CsvColumn};
+use super::xml::{self, Xml, XmlRows};
 use super::{Encode, Encoded, Encoder, Payload};
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::extract::{CsvOptions, Format, JsonOptions};
+use crate::config::load::XmlTags;
 use crate::encoding::{self, Charset};
 use crate::error::{Context, Error, Result};
 use crate::json::{self, JsonRows, Style, indent};
@@ -39,6 +41,31 @@ pub(super) enum Syntax {
     Array(usize),
     /// Delimited.
     Csv(Csv),
+    /// Elements in a root element.
+    Xml(Xml),
+}
+
+/// Why a row cannot be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unwritable {
+    /// The row, within its batch.
+    pub(super) index: usize,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) field: Option<String>,
+}
+
+impl Unwritable {
+    fn unencodable(index: usize, letter: &str) -> Self {
+        let message = format!("the encoding of the output lacks the character `{letter}`");
+        Self { index, code: "unencodable", message, field: None }
+    }
+
+    /// Makes the reject of a row that stood at `place` in its batch.
+    pub(super) fn reject(self, batch: &Batch, place: usize) -> Reject {
+        let Self { index: _, code, message, field } = self;
+        refuse(batch, place, Reason::LoadError, code, message, field)
+    }
 }
 
 /// How text is compressed: piece by piece, each a gzip member or a Zstandard frame of its own, which readers take as one text.
@@ -78,14 +105,16 @@ impl TextFormat {
     ///
     /// # Errors
     /// Config, where options cannot be or contradict each other.
-    pub(super) fn new(format: Format, csv: &CsvOptions, json: &JsonOptions, packing: Packing) -> Result<Self> {
+    pub(super) fn new(format: Format, csv: &CsvOptions, json: &JsonOptions, xml: &XmlTags, packing: Packing) -> Result<Self> {
         let is_csv = matches!(format, Format::Csv | Format::Tsv);
         let label = if is_csv { &csv.encoding } else { &json.encoding };
         let key = if is_csv { "csv_options.encoding" } else { "json_options.encoding" };
-        let (encoding, mark) = label.as_deref().map_or(Ok((None, false)), |label| encoding(label, key))?;
+        let label = label.as_deref().filter(|_| format != Format::Xml);
+        let (encoding, mark) = label.map_or(Ok((None, false)), |label| encoding(label, key))?;
         let syntax = match (format, json.lines) {
             (Format::Csv, _) => Syntax::Csv(Csv::new(csv, b',')?),
             (Format::Tsv, _) => Syntax::Csv(Csv::new(csv, b'\t')?),
+            (Format::Xml, _) => Syntax::Xml(Xml::new(xml)?),
             (_, Some(true)) | (Format::Jsonl, None) => Syntax::Lines,
             _ => Syntax::Array(json.indent.unwrap_or(0).into()),
         };
@@ -96,7 +125,7 @@ impl TextFormat {
         Ok(Self {
             syntax,
             packing,
-            style: Style { ascii: json.ensure_ascii && !is_csv, exact: false },
+            style: Style { ascii: json.ensure_ascii && !is_csv, ..Style::default() },
             encoding,
             mark,
             nulled: AtomicU64::new(0),
@@ -121,6 +150,7 @@ impl TextFormat {
                 }
             }
             Syntax::Csv(_) => {}
+            Syntax::Xml(xml) => opening = xml.opening(),
         }
         if self.mark {
             opening.splice(0..0, *b"\xef\xbb\xbf");
@@ -138,12 +168,21 @@ impl TextFormat {
     }
 
     /// What a file ends with.
-    pub(super) fn closing(&self, after_rows: bool) -> &'static [u8] {
-        match self.syntax {
-            Syntax::Array(_) if after_rows => b"\n]\n",
-            Syntax::Array(_) => b"]\n",
-            _ => b"",
+    pub(super) fn closing(&self, after_rows: bool) -> Vec<u8> {
+        match &self.syntax {
+            Syntax::Array(_) if after_rows => b"\n]\n".to_vec(),
+            Syntax::Array(_) => b"]\n".to_vec(),
+            Syntax::Xml(xml) => xml.closing(),
+            Syntax::Lines | Syntax::Csv(_) => Vec::new(),
         }
+    }
+
+    /// Checks that columns can be written.
+    ///
+    /// # Errors
+    /// Config.
+    pub(super) fn check(&self, schema: &Schema) -> Result<()> {
+        if matches!(self.syntax, Syntax::Xml(_)) { xml::check(schema) } else { Ok(()) }
     }
 
     /// Numbers that were written as null, since JSON has none that is not finite.
@@ -151,14 +190,14 @@ impl TextFormat {
         self.nulled.load(Ordering::Relaxed)
     }
 
-    /// Tells whether there are characters that the files cannot hold.
+    /// Tells whether there are values that the files cannot hold.
     pub(super) fn is_partial(&self) -> bool {
-        self.encoding.is_some()
+        self.encoding.is_some() || matches!(self.syntax, Syntax::Xml(_))
     }
 
-    /// Writes rows; answers those whose characters the encoding lacks, with the first such character.
-    pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Vec<(usize, String)> {
-        if !matches!(self.syntax, Syntax::Csv(_)) {
+    /// Writes rows; answers those that cannot be.
+    pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Result<Vec<Unwritable>> {
+        if matches!(self.syntax, Syntax::Lines | Syntax::Array(_)) {
             self.nulled.fetch_add(json::not_finite(rows), Ordering::Relaxed);
         }
         let mut between = after_rows;
@@ -176,7 +215,7 @@ impl TextFormat {
                 if let Some(encoding) = self.encoding
                     && let Err(letter) = reencode(encoding, start, out)
                 {
-                    refused.push((index, letter));
+                    refused.push(Unwritable::unencodable(index, &letter));
                     continue;
                 }
                 between = true;
@@ -201,8 +240,17 @@ impl TextFormat {
                 let columns = CsvColumn::all(rows, csv);
                 each(&mut |index, out| csv.write_row(&columns, index, out));
             }
+            Syntax::Xml(xml) => {
+                let ready = XmlRows::new(rows, xml)?;
+                for index in 0..rows.num_rows() {
+                    match ready.write(index, out) {
+                        Ok(()) => out.push(b'\n'),
+                        Err(unwritable) => refused.push(unwritable),
+                    }
+                }
+            }
         }
-        refused
+        Ok(refused)
     }
 }
 
@@ -253,17 +301,17 @@ struct TextEncoder {
 impl Encoder for TextEncoder {
     fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>> {
         let Some(conform) = &self.conform else {
-            let refused = self.format.write(&batch.rows, self.rows > 0, &mut self.text);
+            let refused = self.format.write(&batch.rows, self.rows > 0, &mut self.text)?;
             self.rows += (batch.rows.num_rows() - refused.len()) as u64;
-            return Ok(refused.into_iter().map(|(index, letter)| unencodable(batch, index, &letter)).collect());
+            return Ok(refused.into_iter().map(|row| (row.index, row)).map(|(place, row)| row.reject(batch, place)).collect());
         };
         let mut fitted = conform.fit(batch)?;
-        let refused = self.format.write(&fitted.rows, self.rows > 0, &mut self.text);
+        let refused = self.format.write(&fitted.rows, self.rows > 0, &mut self.text)?;
         self.rows += (fitted.rows.num_rows() - refused.len()) as u64;
         let mut rejects = std::mem::take(&mut fitted.rejects);
         if !refused.is_empty() {
             let places = fitted.places();
-            rejects.extend(refused.into_iter().map(|(index, letter)| unencodable(batch, places[index], &letter)));
+            rejects.extend(refused.into_iter().map(|row| (places[row.index], row)).map(|(place, row)| row.reject(batch, place)));
         }
         Ok(rejects)
     }
@@ -271,10 +319,6 @@ impl Encoder for TextEncoder {
     fn finish(self: Box<Self>) -> Result<Encoded> {
         Ok(Encoded { rows: self.rows, payload: Payload::Bytes(self.format.packing.pack(self.text)?) })
     }
-}
-
-pub(super) fn unencodable(batch: &Batch, index: usize, letter: &str) -> Reject {
-    refuse(batch, index, Reason::LoadError, "unencodable", format!("the encoding of the output lacks the character `{letter}`"), None)
 }
 
 #[cfg(test)]
@@ -289,9 +333,9 @@ mod tests {
     }
 
     fn csv(options: CsvOptions, rows: &RecordBatch) -> String {
-        let format = TextFormat::new(Format::Csv, &options, &JsonOptions::default(), Packing::None).unwrap();
+        let format = TextFormat::new(Format::Csv, &options, &JsonOptions::default(), &XmlTags::default(), Packing::None).unwrap();
         let mut out = format.opening(rows.schema_ref()).unwrap();
-        assert_eq!(format.write(rows, false, &mut out), []);
+        assert_eq!(format.write(rows, false, &mut out).unwrap(), []);
         String::from_utf8(out).unwrap()
     }
 
@@ -329,7 +373,7 @@ mod tests {
     #[test]
     fn options_that_cannot_be_are_named() {
         let message = |options: CsvOptions, json: JsonOptions, format| {
-            TextFormat::new(format, &options, &json, Packing::None).map(|_| ()).unwrap_err().to_string()
+            TextFormat::new(format, &options, &json, &XmlTags::default(), Packing::None).map(|_| ()).unwrap_err().to_string()
         };
         let with = |delimiter| CsvOptions { delimiter: Some(delimiter), ..CsvOptions::default() };
         let json = JsonOptions::default();
@@ -353,7 +397,7 @@ mod tests {
     #[test]
     fn a_character_that_the_encoding_lacks_costs_its_row_only() {
         let options = CsvOptions { encoding: Some("latin-1".into()), ..CsvOptions::default() };
-        let format = Arc::new(TextFormat::new(Format::Csv, &options, &JsonOptions::default(), Packing::None).unwrap());
+        let format = Arc::new(TextFormat::new(Format::Csv, &options, &JsonOptions::default(), &XmlTags::default(), Packing::None).unwrap());
         let rows = rows(vec![("x", Arc::new(StringArray::from(vec!["é", "日", "z"])))]);
         let encode = TextEncode { format, conform: Some(Conform::by_name(rows.schema())) };
         let mut encoder = encode.start().unwrap();

@@ -246,6 +246,7 @@ impl<S: Scan, M: FnMut(Text) -> Box<dyn Chunk> + Send> Cutter for TextChunks<S, 
 }
 
 /// Counts lines as it goes through a chunk.
+#[derive(Clone, Debug)]
 pub(super) struct LineCounter {
     offset: usize,
     line: u64,

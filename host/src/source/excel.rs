@@ -199,6 +199,7 @@ impl Cutter for SheetCutter {
 }
 
 /// Some rows of a worksheet.
+#[derive(Clone)]
 struct SheetRows {
     sheet: Arc<Sheet>,
     first: usize,

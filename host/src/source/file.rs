@@ -18,7 +18,7 @@ use super::parquet::Footer;
 use super::paths::Found;
 use super::target::Members;
 use super::xml::Xml;
-use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, parquet, paths};
+use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, View, parquet, paths};
 use crate::batch::Position;
 use crate::encoding;
 use crate::config::extract::{FileSource, Format, Reading};
@@ -139,6 +139,10 @@ impl Source for Files {
         // Members of one archive come one after the other.
         assets.dedup();
         assets
+    }
+
+    fn view(&self, as_text: &[String], converted: &[String]) -> View {
+        View(Arc::new(self.shared.layout.asked_for(as_text, converted)))
     }
 
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks> {

@@ -44,7 +44,7 @@ pub fn given(lines: &str, name: &str, reading: &Reading, options: &ReadOptions) 
         }
         start += line.len();
     }
-    let layout = Arc::new(Layout::new(object(kind), &FileSource::of(name), reading, options)?);
+    let layout = Arc::new(Layout::new(object(kind).with_optional(), &FileSource::of(name), reading, options)?);
     let schema = layout.schema.clone();
     let rows = ranges.len();
     let first = Position { line: 1, ..Position::default() };

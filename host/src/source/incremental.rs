@@ -13,7 +13,7 @@ use arrow_select::filter::filter_record_batch;
 use chrono::NaiveDateTime;
 use serde_json::Value;
 
-use super::{Chunk, Chunks, Decoded, Source, Split};
+use super::{Chunk, Chunks, Decoded, Source, Split, View};
 use crate::batch::{Batch, Position, Reason, Reject};
 use crate::config::extract::{Incremental, Lag};
 use crate::error::{Context, Error, Result};
@@ -79,6 +79,15 @@ impl Newer {
         };
         let follow = Follow { column: cursor_field.clone(), kind, after: start.map(Scalar::new), mark: Mutex::new(mark) };
         Ok(Self { source, follow: Arc::new(follow) })
+    }
+
+    /// What kind of values the cursor has: those of one kind can be compared, whatever their types.
+    pub fn family(&self) -> &'static str {
+        match &self.follow.kind {
+            DataType::Utf8 | DataType::LargeUtf8 => "text",
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => "a time",
+            _ => "a number",
+        }
     }
 
     /// What the next run starts behind, once this one has loaded everything: the largest cursor so far; none where no row had one.
@@ -208,6 +217,10 @@ impl Source for Arc<Newer> {
         self.source.learned()
     }
 
+    fn view(&self, as_text: &[String], converted: &[String]) -> View {
+        self.source.view(as_text, converted)
+    }
+
     fn splits(&self, target: std::num::NonZeroUsize) -> Result<Vec<Split>> {
         self.source.splits(target)
     }
@@ -232,6 +245,10 @@ struct NewerChunk {
 impl Chunk for NewerChunk {
     fn next(&self) -> Position {
         self.chunk.next()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { chunk: self.chunk.seen_as(view), follow: self.follow.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
@@ -261,7 +278,7 @@ impl Follow {
                 code: "no_cursor".into(),
                 message: format!("`{}` {what}, so whether the row is new cannot be told", self.column),
                 field: Some(self.column.clone()),
-                record: json::row_json(&batch.rows, row),
+                record: json::record_json(&batch.rows, row),
                 stage: "extract".into(),
                 source: batch.origin.source.clone(),
                 row: batch.origin.rows.get(row),

@@ -168,7 +168,7 @@ pub(super) fn sample<P: Parse, S: Scan>(
             left = room;
         }
     }
-    Ok(object(seen).seen_whole(left > 0))
+    Ok(object(seen).with_optional().seen_whole(left > 0))
 }
 
 /// Where the records of a document are.

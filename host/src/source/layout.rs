@@ -11,7 +11,7 @@ use tracing::warn;
 use super::refuse::{Bad, Refusals};
 use super::target::{Kind, Members, Target};
 use super::{Decoded, ReadOptions};
-use crate::batch::{Batch, Origin, RowNumbers};
+use crate::batch::{Batch, Origin, RowNumbers, with_absent};
 use crate::config::extract::{FileSource, OnParseError, Reading};
 use crate::error::{Context, Error, Result};
 
@@ -22,10 +22,19 @@ pub(super) struct Column {
     pub(super) name: String,
     /// What it is read as.
     pub(super) target: Target,
+    /// What it would be read as if no step asked for text.
+    found: Target,
     /// Whether the user pinned the type, so that more ways of writing a value are fine.
     pub(super) pinned: bool,
     /// Whether it may become text where a value does not fit.
     pub(super) converted: bool,
+}
+
+impl Column {
+    /// One that no step asks anything of.
+    pub(super) fn of(name: String, target: Target, pinned: bool) -> Self {
+        Self { name, found: target.clone(), target, pinned, converted: false }
+    }
 }
 
 /// What rows are read into.
@@ -57,7 +66,14 @@ impl Layout {
     /// # Errors
     /// Config, where `columns` names a column that no file has.
     pub(super) fn new(seen: Members, source: &FileSource, reading: &Reading, options: &ReadOptions) -> Result<Self> {
-        Self::of_targets(seen.targets(), source, reading, options)
+        let lacking = seen.lacking();
+        let mut layout = Self::of_targets(seen.targets(), source, reading, options)?;
+        let fields = layout.schema.fields().iter().map(|field| match lacking(field.name()) {
+            true => with_absent(field),
+            false => field.clone(),
+        });
+        layout.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(layout)
     }
 
     /// As [`Layout::new`], from types that the files declare.
@@ -87,17 +103,12 @@ impl Layout {
                 continue;
             }
             let pin: Option<&Type> = reading.schema.get(&name);
-            let target = match pin {
-                Some(pin) => Target::from(pin),
-                None if options.as_text.contains(&name) => Target::Text,
-                None => target,
-            };
-            let converted = pin.is_none() && options.converted.contains(&name);
-            columns.push(Column { name, target, pinned: pin.is_some(), converted });
+            let found = pin.map_or(target, Target::from);
+            columns.push(Column::of(name, found, pin.is_some()));
         }
-        let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, column.target.data_type(), true)).collect();
+        ask_for(&mut columns, &options.as_text, &options.converted);
         Ok(Self {
-            schema: Arc::new(Schema::new(fields)),
+            schema: schema_of(&columns),
             columns,
             unused,
             chosen: source.columns.is_some(),
@@ -107,6 +118,13 @@ impl Layout {
             on_parse_error: reading.on_parse_error,
             infer_rows: reading.infer_rows.get(),
         })
+    }
+
+    /// The same columns, for steps that ask for others of them as text.
+    pub(super) fn asked_for(&self, as_text: &[String], converted: &[String]) -> Self {
+        let mut columns = self.columns.clone();
+        ask_for(&mut columns, as_text, converted);
+        Self { schema: schema_of(&columns), columns, ..self.clone() }
     }
 
     /// Starts to collect the rows of a batch that do not parse.
@@ -147,7 +165,7 @@ impl Layout {
         } else {
             let fields = columns.iter().zip(self.schema.fields());
             Arc::new(Schema::new(
-                fields.map(|(array, field)| Field::new(field.name(), array.data_type().clone(), true)).collect::<Vec<_>>(),
+                fields.map(|(array, field)| field.as_ref().clone().with_data_type(array.data_type().clone())).collect::<Vec<_>>(),
             ))
         };
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -215,6 +233,20 @@ pub(super) fn unique_names(names: Vec<String>, file: &str) -> Vec<String> {
 /// A column of a source without values: nulls without a type, or texts, where there are values after all.
 pub(super) fn nothing(texts: ArrayRef) -> ArrayRef {
     if texts.null_count() == texts.len() { new_null_array(&DataType::Null, texts.len()) } else { texts }
+}
+
+/// Notes of columns whether later steps want them as text, or give them a type of their own.
+fn ask_for(columns: &mut [Column], as_text: &[String], converted: &[String]) {
+    for column in columns {
+        let is_text = !column.pinned && as_text.contains(&column.name);
+        column.target = if is_text { Target::Text } else { column.found.clone() };
+        column.converted = !column.pinned && converted.contains(&column.name);
+    }
+}
+
+fn schema_of(columns: &[Column]) -> SchemaRef {
+    let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, column.target.data_type(), true)).collect();
+    Arc::new(Schema::new(fields))
 }
 
 /// The part of the kinds that a layout needs to be told of columns in `seen`.

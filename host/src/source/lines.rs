@@ -78,8 +78,7 @@ fn within(data_type: &DataType) -> usize {
 
 /// The columns of just these rows.
 fn layout(members: Members, rows: usize) -> Layout {
-    let columns: Vec<Column> =
-        members.into_iter().map(|(name, kind)| Column { name, target: kind.target(), pinned: false, converted: false }).collect();
+    let columns: Vec<Column> = members.into_iter().map(|(name, kind)| Column::of(name, kind.target(), false)).collect();
     let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, column.target.data_type(), true)).collect();
     Layout {
         schema: Arc::new(Schema::new(fields)),

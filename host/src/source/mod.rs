@@ -21,6 +21,7 @@ mod positioned;
 mod refuse;
 mod rows;
 mod scalar;
+mod shared;
 mod tape;
 mod target;
 mod xml;
@@ -35,10 +36,13 @@ mod testing;
 pub use given::{Given, given};
 pub use incremental::{Newer, with_mark};
 pub use lines::read_lines;
+pub use shared::{Lane, Shared};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -66,7 +70,12 @@ pub struct Surroundings<'a> {
     pub since: Option<Since<'a>>,
     /// How often a request is tried again.
     pub max_retries: u32,
+    /// Once set, nobody wants the source any more: one that waits for somebody else while it is opened gives up.
+    pub stop: &'a AtomicBool,
 }
+
+/// The flag of somebody who waits for a source however long it takes.
+pub static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Which rows are new.
 #[derive(Clone, Copy, Debug)]
@@ -158,11 +167,25 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Its columns as steps want them that ask for these as text, and give these a type of their own.
+    fn view(&self, as_text: &[String], converted: &[String]) -> View;
+
     /// Reads a split from its start or from a position that an earlier read of it gave.
     fn read(&self, split: &Split, from: Option<&Position>) -> Result<Chunks>;
 
     /// Ends reads that wait for somebody else, on whatever thread; they and later ones fail.
     fn stop(&self) {}
+}
+
+/// The columns of a source as some steps want them.
+#[derive(Clone, Debug)]
+pub struct View(Arc<layout::Layout>);
+
+impl View {
+    /// The schema that every batch has, unless a batch says otherwise.
+    pub fn schema(&self) -> SchemaRef {
+        self.0.schema.clone()
+    }
 }
 
 /// A part of the input: plain data, without secrets, the same on every machine.
@@ -183,6 +206,9 @@ pub trait Chunk: Send {
     /// Where to read on after this chunk.
     fn next(&self) -> Position;
 
+    /// The same rows once more, to be parsed for other steps: nothing is read again.
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk>;
+
     /// Parses it, batch by batch in order, so that one batch is held at a time.
     ///
     /// # Errors
@@ -191,7 +217,7 @@ pub trait Chunk: Send {
 }
 
 /// What became of the rows of one batch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoded {
     /// The rows that parsed.
     pub batch: Batch,

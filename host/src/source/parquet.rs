@@ -27,7 +27,7 @@ use super::positioned::{Fetch, Positioned, ours};
 use super::refuse::At;
 use self::types::{common, plain};
 use super::target::Target;
-use super::{Chunk, Decoded};
+use super::{Chunk, Decoded, View};
 use crate::batch::Position;
 use crate::error::{Context, Error, Result};
 use crate::exact;
@@ -231,6 +231,7 @@ impl GroupCutter {
 }
 
 /// A range of rows.
+#[derive(Clone)]
 struct Groups {
     file: Positioned,
     footer: Arc<Footer>,
@@ -246,6 +247,10 @@ struct Groups {
 impl Chunk for Groups {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { layout: view.0.clone(), ..self.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

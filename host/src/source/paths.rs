@@ -122,6 +122,10 @@ fn exists(path: &Path, given: &str) -> Result<()> {
             Err(Error::outside(format!("`{given}` is a folder, not a file"))
                 .hint(format!("`{files}/*.csv` reads the files in it, `{files}/**/*.csv` those below too")))
         }
+        Ok(metadata) if !metadata.is_file() => {
+            Err(Error::outside(format!("`{given}` is neither a file nor a folder, but a pipe or a device"))
+                .hint("an input is read more than once, and read on from its middle: write it into a file first"))
+        }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(Error::outside(format!("`{given}` may not be read by this user"))

@@ -10,12 +10,12 @@ use super::layout::{Layout, Part, numbers, without};
 use super::nested::{Columns, Misfit};
 use super::refuse::{At, Bad, record};
 use super::tape::{Node, Tape};
-use super::{Chunk, Decoded};
+use super::{Chunk, Decoded, View};
 use crate::batch::Position;
 use crate::error::Result;
 
 /// Rows that can be put on a tape.
-pub(super) trait Rows: Send {
+pub(super) trait Rows: Clone + Send {
     /// Puts a row on an empty tape.
     fn parse<'a>(&'a self, row: usize, tape: &mut Tape<'a>) -> Result<(), Bad>;
 
@@ -27,6 +27,7 @@ pub(super) trait Rows: Send {
 }
 
 /// A chunk of such rows.
+#[derive(Clone)]
 pub(super) struct RowChunk<R> {
     /// The rows.
     pub(super) rows: R,
@@ -45,6 +46,10 @@ pub(super) struct RowChunk<R> {
 impl<R: Rows + 'static> Chunk for RowChunk<R> {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { layout: view.0.clone(), ..self.clone() })
     }
 
     fn decode(mut self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
@@ -143,8 +148,9 @@ pub(super) trait Parse: Clone + Send + 'static {
 }
 
 /// The rows of a piece of text.
+#[derive(Clone)]
 pub(super) struct TextRows<P> {
-    text: Text,
+    text: Arc<Text>,
     parse: P,
     lines: LineCounter,
 }
@@ -153,7 +159,7 @@ impl<P: Parse> TextRows<P> {
     /// Takes a piece of text whose scan says where rows stand.
     pub(super) fn new(text: Text, parse: P) -> Self {
         let lines = LineCounter::new(text.first.line);
-        Self { text, parse, lines }
+        Self { text: Arc::new(text), parse, lines }
     }
 
     /// How many rows there are.

@@ -129,7 +129,12 @@ impl<'a> Tape<'a> {
                     kind.join(Kind::Object(Members::default()));
                 }
                 if let Kind::Object(members) = kind {
-                    self.members(at).for_each(|(key, value)| self.infer(value, members.entry(key)));
+                    for (key, value) in self.members(at) {
+                        if self.nodes[value] == Node::Null {
+                            members.was_null(key);
+                        }
+                        self.infer(value, members.entry(key));
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What columns are: the lattice by which types are inferred, and the type that each column is read as.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
@@ -43,12 +43,24 @@ pub(super) enum Kind {
 
 /// The members of objects, in the order in which they were first seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<(String, Kind)>", into = "Vec<(String, Kind)>")]
+#[serde(from = "Written", into = "Written")]
 pub(super) struct Members {
     list: Vec<(String, Kind)>,
     by_name: HashMap<String, usize>,
+    /// Those that were null somewhere, where the format tells null from nothing.
+    nulls: BTreeSet<String>,
+    /// Whether the format has rows without some of the members.
+    optional: bool,
     /// Whether all rows there are were looked at, so that a column without values has none.
     whole: bool,
+}
+
+/// Members as they are kept.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    members: Vec<(String, Kind)>,
+    nulls: BTreeSet<String>,
+    optional: bool,
 }
 
 impl PartialEq for Members {
@@ -69,6 +81,25 @@ impl Members {
             }
         };
         &mut self.list[index].1
+    }
+
+    /// Notes that a member was null.
+    pub(super) fn was_null(&mut self, name: &str) {
+        if !self.nulls.contains(name) {
+            self.nulls.insert(name.to_owned());
+        }
+    }
+
+    /// Notes that rows may lack members.
+    pub(super) fn with_optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// What tells of a name whether rows that have no value of it lack it, since it never was null.
+    pub(super) fn lacking(&self) -> impl Fn(&str) -> bool + use<> {
+        let (optional, nulls) = (self.optional, self.nulls.clone());
+        move |name| optional && !nulls.contains(name)
     }
 
     /// Whether there is a member of this name.
@@ -99,6 +130,7 @@ impl Members {
 
     /// Adds those members of `other` that are new.
     pub(super) fn add_new(&mut self, other: Members) {
+        self.nulls.extend(other.nulls);
         for (name, kind) in other.list {
             if !self.contains(&name) {
                 *self.entry(&name) = kind;
@@ -107,9 +139,9 @@ impl Members {
     }
 }
 
-impl From<Vec<(String, Kind)>> for Members {
-    fn from(list: Vec<(String, Kind)>) -> Self {
-        let mut members = Self::default();
+impl From<Written> for Members {
+    fn from(Written { members: list, nulls, optional }: Written) -> Self {
+        let mut members = Self { nulls, optional, ..Self::default() };
         for (name, kind) in list {
             *members.entry(&name) = kind;
         }
@@ -117,9 +149,9 @@ impl From<Vec<(String, Kind)>> for Members {
     }
 }
 
-impl From<Members> for Vec<(String, Kind)> {
-    fn from(members: Members) -> Self {
-        members.list
+impl From<Members> for Written {
+    fn from(Members { list, nulls, optional, .. }: Members) -> Self {
+        Self { members: list, nulls, optional }
     }
 }
 

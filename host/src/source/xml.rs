@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
@@ -249,7 +250,7 @@ impl Parse for ParseXml {
                 Event::Start(start) => {
                     let element = element(&mut reader, &start, 0)?;
                     match element {
-                        Element { members, text } if members.is_empty() => {
+                        Element { members, text, .. } if members.is_empty() => {
                             let record = tape.open(Node::Object(0));
                             if !text.is_empty() {
                                 tape.nodes.push(Node::Key("#text".into()));
@@ -281,6 +282,8 @@ impl Parse for ParseXml {
 struct Element<'a> {
     members: Vec<(Cow<'a, str>, Vec<Element<'a>>)>,
     text: String,
+    /// The text from the first reference to the last one, whose blanks are meant.
+    meant: Option<Range<usize>>,
 }
 
 impl<'a> Element<'a> {
@@ -289,6 +292,23 @@ impl<'a> Element<'a> {
             Some((_, elements)) => elements.push(element),
             None => self.members.push((name, vec![element])),
         }
+    }
+
+    /// Adds what a reference stands for.
+    fn mean(&mut self, text: &str) {
+        let start = self.meant.as_ref().map_or(self.text.len(), |meant| meant.start);
+        self.text.push_str(text);
+        self.meant = Some(start..self.text.len());
+    }
+
+    /// Drops the blanks around the text, those that are meant aside.
+    fn trim(&mut self) {
+        let blank = |letter: char| letter.is_ascii_whitespace();
+        let Range { start, end } = self.meant.clone().unwrap_or(self.text.len()..0);
+        let last = self.text.trim_end_matches(blank).len().max(end);
+        self.text.truncate(last);
+        let first = (self.text.len() - self.text.trim_start_matches(blank).len()).min(start);
+        self.text.drain(..first);
     }
 
     fn attributes(&mut self, start: &BytesStart<'_>) -> Result<(), Bad> {
@@ -300,7 +320,7 @@ impl<'a> Element<'a> {
             }
             let value = attribute.normalized_value(XmlVersion::Implicit1_0);
             let text = value.map_err(|error| Bad::row("invalid_xml", format!("is not XML: {error}")))?.into_owned();
-            self.add(Cow::Owned(format!("@{name}")), Element { members: Vec::new(), text });
+            self.add(Cow::Owned(format!("@{name}")), Element { text, ..Element::default() });
         }
         Ok(())
     }
@@ -353,21 +373,18 @@ fn element<'a>(reader: &mut Reader<&'a [u8]>, start: &BytesStart<'_>, depth: usi
                 element_.add(Cow::Owned(child.name().0.to_owned()), inner);
             }
             Event::End(_) => {
-                let trimmed = element_.text.trim();
-                if trimmed.len() < element_.text.len() {
-                    element_.text = trimmed.to_owned();
-                }
+                element_.trim();
                 return Ok(element_);
             }
             Event::Text(text) => element_.text.push_str(&text.xml10_content()),
             Event::CData(text) => element_.text.push_str(&text.xml10_content()),
             Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(|error| wrong(&error))? {
-                Some(character) => element_.text.push(character),
+                Some(character) => element_.mean(character.encode_utf8(&mut [0; 4])),
                 None => {
                     let name = reference.xml10_content();
                     let text = quick_xml::escape::resolve_xml_entity(&name)
                         .ok_or_else(|| wrong(&format!("`&{name};` is not known, only the entities of XML itself are")))?;
-                    element_.text.push_str(text);
+                    element_.mean(text);
                 }
             },
             Event::Eof => return Err(wrong(&"it ends within an element")),

@@ -460,7 +460,7 @@ fn read_emitted(processed: &mut Processed, read_lines: ReadLines) -> Result<(), 
 fn lines_of(instance: &Instance, rows: &RecordBatch) -> Option<Vec<u8>> {
     instance.takes_lines().then(|| {
         let mut lines = Vec::with_capacity(rows.get_array_memory_size());
-        json::write_lines(rows, &mut lines);
+        json::write_records(rows, &mut lines);
         lines
     })
 }

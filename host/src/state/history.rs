@@ -200,14 +200,18 @@ impl History {
     }
 
     fn records(&self, query: &str, cells: &[Cell]) -> Result<Vec<RunReport>> {
-        self.texts(query, cells)?.iter().map(|record| self.parse(record)).collect()
+        // One that a newer etl-host wrote is no reason to show none.
+        let known = |record: &String| {
+            self.parse(record).inspect_err(|error| tracing::warn!(error = %error.one_line(), "a record is left out")).ok()
+        };
+        Ok(self.texts(query, cells)?.iter().filter_map(known).collect())
     }
 
     /// Sends what waits to be sent, notes of runs whose process has died that they failed, and brings the journal up to date.
     fn settle(&self) -> Result<()> {
         unsent::send(&self.folder, |report| self.put(report, Says::ItsProcess))?;
         for record in self.texts("SELECT record FROM runs WHERE status = 'running'", &[])? {
-            let run_id = self.parse(&record)?.run_id;
+            let Ok(RunReport { run_id, .. }) = self.parse(&record) else { continue };
             let Some(held) = Held::of_dead(&self.database, &self.folder, self.is_shared, &run_id)? else { continue };
             // It may have ended in order since it was looked up.
             let still = self.texts("SELECT record FROM runs WHERE run_id = $1 AND status = 'running'", &[run_id.as_str().into()])?;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::database::{Cell, Database, Versions, create_folder};
 use super::home::Home;
@@ -18,14 +19,17 @@ const VERSIONS: Versions = Versions {
     part: "marks",
     // A file for each is enough on one machine.
     sqlite: &[],
-    postgres: &["CREATE TABLE marks (name TEXT COLLATE \"C\" PRIMARY KEY, mark TEXT NOT NULL, run_id TEXT NOT NULL)"],
+    postgres: &[
+        "CREATE TABLE marks (name TEXT COLLATE \"C\" PRIMARY KEY, mark TEXT NOT NULL, run_id TEXT NOT NULL)",
+        "ALTER TABLE marks ALTER mark DROP NOT NULL, ALTER run_id DROP NOT NULL, ADD family TEXT, ADD promised TEXT",
+    ],
 };
 
 /// The mark of one pipeline with its parameters; held by one run at a time.
 #[derive(Debug)]
 pub struct Mark {
     place: Place,
-    reached: Option<Reached>,
+    kept: Kept,
 }
 
 /// Where a mark stands, and the lock on it.
@@ -39,9 +43,34 @@ enum Place {
 /// Where a run has come to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reached {
-    mark: String,
-    run_id: String,
+pub struct Reached {
+    /// The largest cursor.
+    pub mark: String,
+    /// What kind of values the cursor had, so that none is compared with those of another kind; absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
+    /// The run.
+    pub run_id: String,
+}
+
+/// Where a run will have come to once its commit is done, and how to find out whether it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promised {
+    /// Where to.
+    pub reached: Reached,
+    /// What the commit leaves; whoever promises knows how to look for it.
+    pub proof: Value,
+}
+
+/// What is kept of a mark.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reached: Option<Reached>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    promised: Option<Promised>,
 }
 
 impl Mark {
@@ -60,8 +89,8 @@ impl Mark {
             if !database.try_hold(&format!("mark {name}"))? {
                 return Err(taken());
             }
-            let reached = read_row(&database, name)?;
-            return Ok(Self { place: Place::Row(database, name.to_owned()), reached });
+            let kept = read_row(&database, name)?;
+            return Ok(Self { place: Place::Row(database, name.to_owned()), kept });
         }
         let folder = home.folder.join("marks");
         if !folder.exists() {
@@ -76,71 +105,111 @@ impl Mark {
             Err(TryLockError::Error(error)) => return Err(error).outside(|| format!("locking `{}`", lock.display())),
         }
         let path = folder.join(format!("{name}.json"));
-        let reached = read(&path)?;
-        Ok(Self { place: Place::File(path, held), reached })
+        let kept = read(&path)?;
+        Ok(Self { place: Place::File(path, held), kept })
     }
 
     /// What the last run that loaded everything has reached, for one who only looks.
     ///
     /// # Errors
     /// Outside, where it cannot be read.
-    pub fn seen(home: &Home, name: &str) -> Result<Option<String>> {
-        let reached = if home.shared.is_some() {
+    pub fn seen(home: &Home, name: &str) -> Result<Option<Reached>> {
+        let kept = if home.shared.is_some() {
             let database = home.open()?;
             database.migrate(&VERSIONS)?;
             read_row(&database, name)?
         } else {
             read(&home.folder.join("marks").join(format!("{name}.json")))?
         };
-        Ok(reached.map(|reached| reached.mark))
+        Ok(kept.reached)
     }
 
     /// What the last run that loaded everything has reached; none before the first.
-    pub fn reached(&self) -> Option<&str> {
-        self.reached.as_ref().map(|reached| reached.mark.as_str())
+    pub fn reached(&self) -> Option<&Reached> {
+        self.kept.reached.as_ref()
     }
 
-    /// Moves it to what a run has reached, on disk once this returns.
+    /// What a run has promised that was not seen to end.
+    pub fn promised(&self) -> Option<&Promised> {
+        self.kept.promised.as_ref()
+    }
+
+    /// Notes where the commit that follows comes to, on disk once this returns.
     ///
     /// # Errors
     /// Outside.
-    pub fn move_to(&mut self, mark: &str, run_id: &str) -> Result<()> {
-        let reached = Reached { mark: mark.to_owned(), run_id: run_id.to_owned() };
+    pub fn promise(&mut self, promised: Promised) -> Result<()> {
+        let doing = || format!("noting that the run will have reached `{}`", promised.reached.mark);
+        let kept = Kept { promised: Some(promised.clone()), ..self.kept.clone() };
+        self.keep(kept).map_err(|error| error.while_doing(doing()))
+    }
+
+    /// Takes a promise back, since its commit was never done.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn forget_promise(&mut self) -> Result<()> {
+        self.keep(Kept { promised: None, ..self.kept.clone() })
+    }
+
+    /// Moves it to what a run has reached, on disk once this returns; what was promised is kept by that.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn move_to(&mut self, reached: Reached) -> Result<()> {
+        let doing = format!("the rows are loaded, but the mark could not be moved to `{}`", reached.mark);
+        self.keep(Kept { reached: Some(reached), promised: None })
+            .map_err(|error| error.while_doing(doing).hint("the next run settles it, or takes these rows again where it cannot be known"))
+    }
+
+    fn keep(&mut self, kept: Kept) -> Result<()> {
         match &self.place {
-            Place::File(path, _) => write(path, &reached)?,
-            Place::Row(database, name) => move_row(database, name, self.reached.as_ref(), &reached)?,
+            Place::File(path, _) => write(path, &kept)?,
+            Place::Row(database, name) => write_row(database, name, &self.kept, &kept)?,
         }
-        self.reached = Some(reached);
+        self.kept = kept;
         Ok(())
     }
 }
 
-fn read_row(database: &Database, name: &str) -> Result<Option<Reached>> {
-    let rows = database.read(async |session| session.rows("SELECT mark, run_id FROM marks WHERE name = $1", &[name.into()]).await)?;
-    Ok(rows.into_iter().next().map(|mut row| Reached { mark: row.text(0), run_id: row.text(1) }))
+fn read_row(database: &Database, name: &str) -> Result<Kept> {
+    let query = "SELECT mark, run_id, family, promised FROM marks WHERE name = $1";
+    let rows = database.read(async |session| session.rows(query, &[name.into()]).await)?;
+    let Some(mut row) = rows.into_iter().next() else { return Ok(Kept::default()) };
+    let reached = row.optional_text(0).zip(row.optional_text(1)).map(|(mark, run_id)| (mark, run_id, row.optional_text(2)));
+    let promised = row.optional_text(3).map(|text| serde_json::from_str(&text)).transpose();
+    Ok(Kept {
+        reached: reached.map(|(mark, run_id, family)| Reached { mark, run_id, family }),
+        promised: promised.outside(|| format!("the mark `{name}` cannot be read"))?,
+    })
 }
 
-/// Moves a mark that servers share, unless another one has moved it: it may have done so only where our connection broke in between.
-fn move_row(database: &Database, name: &str, before: Option<&Reached>, reached: &Reached) -> Result<()> {
-    let Reached { mark, run_id } = reached;
-    let change = "INSERT INTO marks (name, mark, run_id) VALUES ($1, $2, $3)
-        ON CONFLICT (name) DO UPDATE SET mark = $2, run_id = $3 WHERE marks.run_id = $4 OR marks.run_id = $3";
-    let before = before.map(|before| before.run_id.clone());
-    let cells = [name.into(), mark.as_str().into(), run_id.as_str().into(), Cell::Text(before)];
-    let moved = database.write_patiently(async |session| session.execute(change, &cells).await);
-    let doing = || format!("the rows are loaded, but the mark `{name}` could not be moved to `{mark}`");
-    let moved =
-        moved.map_err(|error| error.while_doing(doing()).hint("the next run takes these rows again, unless the mark is mended by hand"))?;
-    if moved == 0 {
-        let message = format!("{}: another server has moved it since, while the connection was broken", doing());
+/// Writes a mark that servers share, unless another one has moved it: it may have done so only where our connection broke in between.
+fn write_row(database: &Database, name: &str, before: &Kept, kept: &Kept) -> Result<()> {
+    let change = "INSERT INTO marks (name, mark, run_id, family, promised) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (name) DO UPDATE SET mark = $2, run_id = $3, family = $4, promised = $5
+        WHERE marks.run_id IS NOT DISTINCT FROM $6 OR marks.run_id = $3";
+    let reached = kept.reached.as_ref();
+    let promised = kept.promised.as_ref().map(serde_json::to_string).transpose().bug(|| "a promise as JSON".into())?;
+    let cells = [
+        name.into(),
+        Cell::Text(reached.map(|reached| reached.mark.clone())),
+        Cell::Text(reached.map(|reached| reached.run_id.clone())),
+        Cell::Text(reached.and_then(|reached| reached.family.clone())),
+        Cell::Text(promised),
+        Cell::Text(before.reached.as_ref().map(|before| before.run_id.clone())),
+    ];
+    let written = database.write_patiently(async |session| session.execute(change, &cells).await)?;
+    if written == 0 {
+        let message = format!("another server has moved the mark `{name}` since, while the connection was broken");
         return Err(Error::outside(message).hint("rows that both have loaded may be there twice"));
     }
     Ok(())
 }
 
-fn write(path: &Path, reached: &Reached) -> Result<()> {
-    let doing = || format!("the rows are loaded, but the mark `{}` could not be moved to `{}`", path.display(), reached.mark);
-    let text = serde_json::to_string(reached).bug(|| "a mark as JSON".into())?;
+fn write(path: &Path, kept: &Kept) -> Result<()> {
+    let doing = || format!("writing the mark `{}`", path.display());
+    let text = serde_json::to_string(kept).bug(|| "a mark as JSON".into())?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -149,13 +218,13 @@ fn write(path: &Path, reached: &Reached) -> Result<()> {
         file.persist(path)?;
         File::open(folder)?.sync_all()
     };
-    write().outside(doing).map_err(|error| error.hint("the next run takes these rows again, unless the file is mended by hand"))
+    write().outside(doing)
 }
 
-fn read(path: &Path) -> Result<Option<Reached>> {
+fn read(path: &Path) -> Result<Kept> {
     let doing = || format!("reading the mark `{}`", path.display());
     match fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Kept::default()),
         Err(error) => return Err(error).outside(doing),
         Ok(metadata) if metadata.len() > MAX_BYTES => {
             return Err(Error::outside(format!("the mark `{}` has {} bytes, but may have {MAX_BYTES}", path.display(), metadata.len())));
@@ -163,8 +232,8 @@ fn read(path: &Path) -> Result<Option<Reached>> {
         Ok(_) => {}
     }
     let text = fs::read(path).outside(doing)?;
-    let reached = serde_json::from_slice(&text).outside(|| format!("the mark `{}` cannot be read", path.display()));
-    reached.map(Some).map_err(|error| error.hint("remove the file to take all rows again, or mend it"))
+    let kept = serde_json::from_slice(&text).outside(|| format!("the mark `{}` cannot be read", path.display()));
+    kept.map_err(|error| error.hint("remove the file to take all rows again, or mend it"))
 }
 
 #[cfg(test)]
@@ -175,13 +244,21 @@ mod tests {
     fn a_mark_is_held_by_one_and_moves() {
         let folder = tempfile::tempdir().unwrap();
         let mut mark = Mark::hold(&Home::of(folder.path()), "orders").unwrap();
+        let reached = |mark: &str, run_id: &str| Reached { mark: mark.into(), family: Some("number".into()), run_id: run_id.into() };
         assert_eq!(mark.reached(), None);
         assert!(Mark::hold(&Home::of(folder.path()), "orders").unwrap_err().one_line().contains("another run of this pipeline"));
         assert!(Mark::hold(&Home::of(folder.path()), "others").is_ok());
-        mark.move_to("7", "a").unwrap();
-        mark.move_to("9", "b").unwrap();
+        mark.move_to(reached("7", "a")).unwrap();
+        let promised = Promised { reached: reached("9", "b"), proof: serde_json::json!({"file": "x"}) };
+        mark.promise(promised.clone()).unwrap();
         drop(mark);
-        assert_eq!(Mark::hold(&Home::of(folder.path()), "orders").unwrap().reached(), Some("9"));
+        let mut mark = Mark::hold(&Home::of(folder.path()), "orders").unwrap();
+        assert_eq!((mark.reached(), mark.promised()), (Some(&reached("7", "a")), Some(&promised)));
+        mark.move_to(promised.reached).unwrap();
+        drop(mark);
+        let mark = Mark::hold(&Home::of(folder.path()), "orders").unwrap();
+        assert_eq!((mark.reached(), mark.promised()), (Some(&reached("9", "b")), None));
+        drop(mark);
         fs::write(folder.path().join("marks/orders.json"), "{").unwrap();
         assert!(Mark::hold(&Home::of(folder.path()), "orders").unwrap_err().one_line().contains("cannot be read"));
     }

@@ -10,10 +10,11 @@ mod running;
 mod stats;
 mod unsent;
 
+pub(crate) use database::create_folder;
 pub use database::{Database, Shared};
 pub use history::{Filter, History, Recording};
 pub use home::Home;
-pub use marks::Mark;
+pub use marks::{Mark, Promised, Reached};
 pub use stats::PipelineStats;
 
 /// The file in the state folder that holds records and letters.

@@ -42,10 +42,12 @@ pub(super) fn send(folder: &Path, mut send: impl FnMut(&RunReport) -> Result<()>
         // Another process may have sent it since.
         let Ok(text) = fs::read(&path) else { continue };
         match serde_json::from_slice::<RunReport>(&text) {
-            Ok(report) if fits => send(&report)?,
+            Ok(report) if fits => {
+                send(&report)?;
+                let _ = fs::remove_file(&path);
+            }
             _ => tracing::warn!(path = %path.display(), "this is no record of a run, and is left alone"),
         }
-        let _ = fs::remove_file(&path);
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! A disk that fills up.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::pipelines::{assert_same, came, kind, ran, report};
+use super::pipelines::{assert_same, came, kind, ran, report, run};
 use crate::support::Pipeline;
 
 /// A small file system in a folder, as long as it is there.
@@ -68,27 +69,45 @@ const CHECKPOINTS: &str = "the disk is full: free some space, or keep checkpoint
 
 #[test]
 fn an_output_that_has_no_room_shows_nothing_and_is_gone_on_with() {
-    fills_up_and_goes_on("json lines", "out", 4000, "cannot write `./out/.orders.jsonl.etl/run-", OUTPUT);
-    fills_up_and_goes_on("parquet", "out", 400, "cannot write `./out/.orders.parquet.etl/run-", OUTPUT);
+    fills_up_and_goes_on("json lines", "out", 4000, "cannot write `out/.orders.jsonl.etl/run-", OUTPUT);
+    fills_up_and_goes_on("parquet", "out", 400, "cannot write `out/.orders.parquet.etl/run-", OUTPUT);
+}
+
+#[test]
+fn an_output_that_gets_room_in_time_is_written_as_if_there_had_been_room() {
+    for (name, kib) in [("json lines", 4000), ("parquet", 400), ("files of so many rows", 200)] {
+        let kind = kind(name);
+        let undisturbed = kind.pipeline();
+        let expected = came(&undisturbed, &report(&ran(&undisturbed, &[])));
+        let pipeline = kind.pipeline();
+        let Some(disk) = Disk::of(&pipeline.path("out"), kib) else { return };
+        let mut child = run(&pipeline, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut full = false;
+        for line in said {
+            if line.contains("the disk of the output is full, trying again") && !full {
+                full = true;
+                disk.grow();
+            }
+        }
+        let done = child.wait_with_output().unwrap();
+        assert!(full && done.status.success(), "{name}: {done:?}");
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_same(&came(&pipeline, &report), &expected, name);
+    }
 }
 
 #[test]
 fn dead_letters_that_have_no_room_show_nothing_and_are_gone_on_with() {
-    fills_up_and_goes_on("json lines", "dlq", 4, "cannot write `./dlq/.", OUTPUT);
+    fills_up_and_goes_on("json lines", "dlq", 4, "cannot write `dlq/.", OUTPUT);
 }
 
 #[test]
 fn checkpoints_that_have_no_room_stop_a_run_that_is_gone_on_with() {
-    fills_up_and_goes_on("json lines", "state/checkpoints", 12, "cannot write the checkpoint `FOLDER/state/checkpoints/", CHECKPOINTS);
+    fills_up_and_goes_on("json lines", "state/checkpoints", 12, "cannot write the checkpoint `state/checkpoints/", CHECKPOINTS);
     // What the stages remember does not fit, from the first checkpoint on.
-    fills_up_and_goes_on(
-        "dedupe and sort",
-        "state/checkpoints",
-        2000,
-        "cannot write the checkpoint `FOLDER/state/checkpoints/",
-        CHECKPOINTS,
-    );
-    let rows = "rows that wait for their columns cannot be kept in `FOLDER/state/checkpoints/";
+    fills_up_and_goes_on("dedupe and sort", "state/checkpoints", 2000, "cannot write the checkpoint `state/checkpoints/", CHECKPOINTS);
+    let rows = "rows that wait for their columns cannot be kept in `state/checkpoints/";
     fills_up_and_goes_on(
         "jsonata",
         "state/checkpoints",

@@ -107,6 +107,7 @@ killed! {
     json_lines_survive_kills: "json lines",
     compressed_json_lines_survive_kills: "json lines, compressed",
     a_json_array_survives_kills: "json array",
+    xml_survives_kills: "xml",
     an_appended_csv_survives_kills: "csv, appended",
     a_parquet_file_survives_kills: "parquet",
     parquet_in_folders_survives_kills: "parquet in folders",

@@ -33,6 +33,7 @@ pub(crate) fn kind(name: &str) -> Kind {
         "json lines" => plain(SIMPLE, "path: out/orders.jsonl\n"),
         "json lines, compressed" => plain(SIMPLE, "path: out/orders.jsonl.gz\n"),
         "json array" => plain(SIMPLE, "path: out/orders.json\n"),
+        "xml" => plain(SIMPLE, "path: out/orders.xml\n"),
         "csv, appended" => Kind {
             old_output: Some(("out/orders.csv", "id,price,quantity,place,at,label\n-1,1.5,1,old,,kept\n")),
             ..plain(SIMPLE, "path: out/orders.csv\nwrite_mode: append\n")
@@ -160,13 +161,14 @@ pub(crate) fn came(pipeline: &Pipeline, report: &Value) -> Came {
         without_bucket(letter)
     });
     let stages: Vec<Value> = report["stages"].as_array().unwrap().iter().map(|stage| json!([stage["name"], stage["counters"]])).collect();
+    let root = format!("{}/", pipeline.path("").canonicalize().unwrap().display());
     let counts = json!({
         "status": report["status"],
         "rows": report["rows"],
         "by_reason": report["dead_letters"]["by_reason"],
         "by_code": report["dead_letters"]["by_code"],
         "samples": report["dead_letters"]["samples"],
-        "files": report["output"]["files"].as_array().unwrap().iter().map(|file| steady(file.as_str().unwrap())).collect::<Vec<_>>(),
+        "files": report["output"]["files"].as_array().unwrap().iter().map(|file| steady(file.as_str().unwrap()).replace(&root, "")).collect::<Vec<_>>(),
         "stages": stages,
     });
     Came { output, letters: letters.collect(), counts: without_bucket(counts) }

@@ -210,7 +210,7 @@ fn a_run_that_is_told_to_stop_ends_with_a_checkpoint_and_is_gone_on_with() {
 
 #[test]
 fn a_full_disk_leaves_a_run_that_can_be_gone_on_with() {
-    for name in ["json lines", "json array", "csv, appended"] {
+    for name in ["json lines", "json array", "xml", "csv, appended"] {
         let kind = kind(name);
         let undisturbed = kind.pipeline();
         let expected = came(&undisturbed, &report(&ran(&undisturbed, &[])));

@@ -342,6 +342,53 @@ fn what_does_not_build_is_told_with_its_place() {
 }
 
 #[test]
+fn a_module_that_is_no_name_or_not_there_is_a_mistake_that_check_finds() {
+    let pipeline = |named: &str| Pipeline::of(("in.csv", "a\n1\n"), &format!("custom_function: {{{named}}}\n"), "out.jsonl");
+    let check = |named: &str| told(&pipeline(named).answer(&["check"]));
+    assert_snapshot!(check("module: ../../../etc/passwd, function: f"), @r"
+    2
+    ./transform.yaml:1:27: error: `custom_function.module`: `../../../etc/passwd` is no module's name
+      hint: write `package.module`, or the path of a `.js` file
+    .: 1 mistake
+    ");
+    assert_snapshot!(check("module: ..x, function: f"), @"");
+    assert_snapshot!(check("module: ../x.js, function: f"), @"");
+    assert_snapshot!(check("callable: os.system"), @"");
+    let there = pipeline("module: mod, function: up").with("mod.py", "");
+    assert_eq!(there.answer(&["check"]).code, 0);
+    // A machine that has the component needs no source.
+    std::fs::remove_file(there.path("mod.py")).unwrap();
+    let lock = "version: 1\ncomponents:\n- name: mod\n  kind: module\n  component: components/mod.wasm\n  digest: \
+                sha256:0000000000000000000000000000000000000000000000000000000000000000\n  built_from: []\n";
+    let there = there.with("etl-host.lock", lock).with("components/mod.wasm", "");
+    let checked = there.answer(&["check"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+#[test]
+fn a_module_behind_a_link_is_built_and_built_again_when_what_it_stands_for_changes() {
+    if !has_python() {
+        return;
+    }
+    let pipeline = Pipeline::of(("in.csv", "a\n1\n"), "custom_function: {module: job.mod, function: up}\n", "out.jsonl")
+        .with("shared/real.py", "def up(records):\n    import near\n    return [{'b': near.B} for record in records]\n")
+        .with("shared/near.py", "B = 2\n")
+        .with("job/__init__.py", "");
+    std::os::unix::fs::symlink("../shared/real.py", pipeline.path("job/mod.py")).unwrap();
+    std::os::unix::fs::symlink("shared/near.py", pipeline.path("near.py")).unwrap();
+    for (b, up_to_date) in [(2, false), (2, true), (3, false)] {
+        let pipeline = &pipeline;
+        std::fs::write(pipeline.path("shared/near.py"), format!("B = {b}\n")).unwrap();
+        let built = pipeline.answer(&["build", "--json"]);
+        assert_eq!(built.code, 0, "{built:?}");
+        let built: serde_json::Value = serde_json::from_str(&built.stdout).unwrap();
+        assert_eq!(built["components"][0]["up_to_date"], json!(up_to_date), "{b}");
+        pipeline.run(0);
+        assert_eq!(rows(pipeline), [json!({"b": b})]);
+    }
+}
+
+#[test]
 fn a_missing_tool_or_module_is_named_with_what_to_do() {
     let pipeline = Pipeline::of(("in.csv", "a\n1\n"), "custom_function: {module: mod, function: up}\n", "out.jsonl");
     let build = |pipeline: &Pipeline| {

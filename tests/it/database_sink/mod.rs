@@ -3,10 +3,14 @@
 mod after;
 mod again;
 mod crash;
+mod deferred;
+mod exact;
 mod methods;
 mod place;
 mod refused;
+mod strange;
 mod tables;
+mod through;
 
 use place::{Kind, Place, every};
 

@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The server; it goes with the process.
 pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// A request.
@@ -93,17 +95,31 @@ impl Reply {
 impl Api {
     /// Starts one.
     pub(crate) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serving(true, answer)
+    }
+
+    /// Starts one that looks at a connection only once the one before it is closed.
+    pub(crate) fn one_by_one(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serving(false, answer)
+    }
+
+    fn serving(at_once: bool, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (heard, answer) = (asked.clone(), Arc::new(answer));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (heard, answer, opened) = (asked.clone(), Arc::new(answer), connections.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
+                opened.fetch_add(1, Ordering::SeqCst);
                 let (heard, answer) = (heard.clone(), answer.clone());
-                std::thread::spawn(move || serve(&stream, &heard, &*answer));
+                let serving = std::thread::spawn(move || serve(&stream, &heard, &*answer));
+                if !at_once {
+                    serving.join().ok();
+                }
             }
         });
-        Self { address, asked }
+        Self { address, asked, connections }
     }
 
     /// Its URL with a path.
@@ -119,6 +135,11 @@ impl Api {
     /// How many requests there were since it was last asked.
     pub(crate) fn count(&self) -> usize {
         self.asked.lock().unwrap().len()
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The queries of the requests since it was last asked.
@@ -176,7 +197,7 @@ fn serve(stream: &TcpStream, heard: &Mutex<Vec<Asked>>, answer: &(impl Fn(&Asked
             }
             return None;
         }
-        out.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).as_bytes()).ok()?;
-        out.write_all(&body).ok()?;
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+        out.write_all(&[head.as_bytes(), &body].concat()).ok()?;
     }
 }

@@ -188,6 +188,13 @@ fn a_page_of_100_mb_is_held_only_where_that_is_allowed_and_lines_never_are() {
     assert!(report["peak_memory_mb"].as_f64().unwrap() < 250.0, "{report}");
 }
 
+/// Bytes as they stand, in one block of Brotli.
+fn brotli(bytes: &[u8]) -> Vec<u8> {
+    // A window of 64 KiB; not the last block, its length in 16 bits, not compressed. Then an empty block, the last.
+    let head = ((bytes.len() - 1) as u32) << 4 | 1 << 20;
+    [&head.to_le_bytes()[..3], bytes, &[3]].concat()
+}
+
 #[test]
 fn what_is_packed_is_unpacked_and_a_bomb_is_refused() {
     let list = json!(records(0..100)).to_string();
@@ -199,12 +206,14 @@ fn what_is_packed_is_unpacked_and_a_bomb_is_refused() {
     let bomb = gzip(&vec![b' '; 200 << 20]);
     assert!(bomb.len() < 2 << 20);
     let (packed, zstd) = (gzip(list.as_bytes()), zstd::encode_all(list.as_bytes(), 1).unwrap());
+    let brotli = brotli(list.as_bytes());
     let api = Api::start(move |asked| match asked.path.as_str() {
         "/gzip" => Reply::of("application/json", packed.clone()).with("content-encoding", "gzip"),
+        "/br" => Reply::of("application/json", brotli.clone()).with("content-encoding", "br"),
         "/zstd" => Reply::of("application/json", zstd.clone()).with("content-encoding", "zstd"),
         _ => Reply::of("application/json", bomb.clone()).with("content-encoding", "gzip"),
     });
-    for path in ["/gzip", "/zstd"] {
+    for path in ["/gzip", "/br", "/zstd"] {
         assert_eq!(ids(&api, &pipeline(&format!("url: {}\n", api.url(path))), &[]), (0..100).collect::<Vec<_>>());
     }
     for accepted in api.asked().iter().map(|asked| asked.header("accept-encoding").unwrap()) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::api::{Api, Reply};
+use super::api::{Api, Asked, Reply};
 use super::{ids, page, pipeline, records, run};
 
 #[test]
@@ -136,4 +136,29 @@ fn a_cursor_or_url_that_repeats_is_an_error() {
     error: `http://HOST/a` names `http://HOST/b` as the next one, which was asked for before
       hint: the server would be asked for the same pages for ever; `stop_conditions` can end them before
     ");
+}
+
+#[test]
+fn pages_are_asked_for_over_one_connection_so_that_a_server_may_serve_one_after_the_other() {
+    for format in ["json", "ndjson"] {
+        let answer = move |asked: &Asked| {
+            if asked.path == "/old" {
+                return Reply::status("307 Temporary Redirect").with("location", &format!("/rows?{}", asked.query)).body("moved");
+            }
+            let rows = page(2000, (asked.number("page").unwrap() - 1) * 10, 10);
+            match format {
+                "json" => Reply::of("application/json", format!("{}{}", json!(rows), " ".repeat(150_000))),
+                _ => Reply::of("application/x-ndjson", rows.iter().map(|row| format!("{row}\n")).collect::<String>()),
+            }
+        };
+        for api in [Api::start(answer), Api::one_by_one(answer)] {
+            let paged = pipeline(&format!(
+                "url: {}\nresponse_format: {format}\ninfer_rows: 1\npagination: {{enabled: true, page_delay: 0, stop_conditions: [{{type: empty_response}}]}}\n\
+                 retry: {{max_attempts: 1}}\n",
+                api.url("/old")
+            ));
+            assert_eq!(ids(&api, &paged, &[]), (0..2000).collect::<Vec<_>>(), "{format}");
+            assert_eq!((api.count(), api.connections()), (402, 1), "{format}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::api::{Api, Asked, Reply};
+use super::api::{Api, Asked, Reply, Then};
 use super::{page, pipeline, run};
 use crate::support::Pipeline;
 
@@ -103,4 +103,36 @@ fn a_run_that_waits_for_a_busy_server_stops_at_once_and_goes_on_later() {
     assert_eq!(resumed.code, 0, "{resumed:?}");
     assert_eq!(api.count(), PAGES + 1);
     assert_eq!(waiting.read("out.jsonl").lines().count(), PAGES * SIZE - 10);
+}
+
+#[test]
+fn a_run_that_waits_for_the_first_page_stops_at_once() {
+    for (extract, reply) in [
+        ("type: http\nurl: URL\n", "silence"),
+        ("type: http\nurl: URL\nresponse_format: ndjson\n", "half"),
+        ("type: http\nurl: URL\n", "busy"),
+        ("path: URL\nformat: csv\n", "half"),
+        ("path: URL\nformat: csv\n", "busy"),
+    ] {
+        let api = Api::start(move |_| match reply {
+            "silence" => Reply::raw("", Then::Silence),
+            "half" => Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", Then::Silence),
+            _ => Reply::status("503 Service Unavailable").with("Retry-After", "300"),
+        });
+        let waiting = pipeline("").with("extract.yaml", extract.replace("URL", &api.url("/rows")));
+        let mut command = waiting.command(&["run", "--allow-private-network", &api.address.to_string()]);
+        let child = command.env("ETL_HOST_LOG", "error").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        while api.count() < 1 {
+            std::thread::yield_now();
+        }
+        let start = Instant::now();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(
+            ended.status.code() == Some(3) && told.contains("stopped before the end, nothing was written"),
+            "{extract} {reply}: {told}"
+        );
+        assert!(start.elapsed() < Duration::from_secs(20), "{extract} {reply}");
+    }
 }

@@ -48,10 +48,14 @@ impl Server {
 impl Container {
     /// A new one; `None` where the machine has no server.
     pub(crate) fn new() -> Option<Self> {
-        static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
         static NAMES: AtomicU32 = AtomicU32::new(0);
+        Self::named(&format!("container-{}", NAMES.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// A new one of a name that no other test uses.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
         let server = SERVER.as_ref()?;
-        let name = format!("container-{}", NAMES.fetch_add(1, Ordering::Relaxed));
         let date = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let headers = format!("x-ms-date:{date}\nx-ms-version:2021-08-06\n");
         let signed = format!("PUT{}{headers}/{ACCOUNT}/{ACCOUNT}/{name}\nrestype:container", "\n".repeat(12));
@@ -66,7 +70,7 @@ impl Container {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
-        Some(Self { name, server })
+        Some(Self { name: name.to_owned(), server })
     }
 
     /// `storage` of an extract or a load, with the path in the container.

@@ -48,8 +48,13 @@ impl Column {
         Self { nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), values: Values::new(array) }
     }
 
+    /// Whether any value is null.
+    pub(super) fn has_nulls(&self) -> bool {
+        matches!(self.values, Values::Null) || self.nulls.is_some()
+    }
+
     #[inline]
-    fn is_null(&self, index: usize) -> bool {
+    pub(super) fn is_null(&self, index: usize) -> bool {
         matches!(self.values, Values::Null) || self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(index))
     }
 

@@ -51,3 +51,21 @@ fn a_null_member_of_a_nested_object_is_absent_and_a_null_column_is_null() {
     let object = StructArray::new(fields.into(), members, Some(NullBuffer::from(vec![true, true, false])));
     assert_eq!(shown(vec![("o", Arc::new(object))]), ["{\"o\":{\"a\":1,\"b\":\"x\"}}", "{\"o\":{\"b\":\"y\"}}", "{\"o\":null}"]);
 }
+
+#[test]
+fn a_null_that_stands_for_nothing_is_no_member_of_the_row() {
+    let absent = |name: &str| Field::new(name, DataType::Int64, true).with_metadata([("etl:null".into(), "absent".into())].into());
+    let fields = vec![absent("a"), Field::new("b", DataType::Int64, true), absent("c"), absent("d")];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(vec![Some(1), None, None, Some(4)])),
+        Arc::new(Int64Array::from(vec![None, Some(2), None, Some(4)])),
+        Arc::new(Int64Array::from(vec![Some(3), None, None, Some(4)])),
+        Arc::new(Int64Array::from(vec![4, 4, 4, 4])),
+    ];
+    let batch = RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), columns).expect("columns of one length");
+    let rows: Vec<String> = Rows::new(&batch).all().map(|row| row.to_json_string()).collect();
+    assert_eq!(
+        rows,
+        ["{\"a\":1,\"b\":null,\"c\":3,\"d\":4}", "{\"b\":2,\"d\":4}", "{\"b\":null,\"d\":4}", "{\"a\":4,\"b\":4,\"c\":4,\"d\":4}"]
+    );
+}

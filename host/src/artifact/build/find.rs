@@ -2,6 +2,7 @@
 
 use std::path::{Component as Part, Path, PathBuf};
 
+use crate::config::component::{Misnamed, misnamed_module};
 use crate::error::{Context, Error, Result};
 
 /// Bytes of a source file.
@@ -41,17 +42,12 @@ pub(super) fn folders(root: &Path, search: &[PathBuf]) -> Vec<PathBuf> {
 /// # Errors
 /// Config, with every place where it was looked for.
 pub(super) fn module(root: &Path, name: &str, search: &[PathBuf]) -> Result<Found> {
+    if let Some(Misnamed { message, hint }) = misnamed_module(name) {
+        return Err(Error::config(format!("`{name}` {message}")).hint(hint.unwrap_or_default()));
+    }
     let candidates: Vec<(String, Language)> = if name.ends_with(".js") || name.ends_with(".mjs") {
-        if Path::new(name).components().any(|part| !matches!(part, Part::Normal(_) | Part::CurDir)) {
-            return Err(Error::config(format!("the module `{name}` is outside the contract directory"))
-                .hint("name a file below it, by its path from there"));
-        }
         vec![(name.to_owned(), Language::JavaScript)]
     } else {
-        let is_word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if !name.split('.').all(is_word) {
-            return Err(Error::config(format!("`{name}` is no module's name")).hint("write `package.module`, or the path of a `.js` file"));
-        }
         let path = name.replace('.', "/");
         vec![
             (format!("{path}.py"), Language::Python),
@@ -122,7 +118,7 @@ mod tests {
         assert_eq!(found("pkg.mod"), Ok((root.join("pkg/mod/__init__.py"), Language::Python)));
         assert_eq!(found("web"), Ok((root.join("web.mjs"), Language::JavaScript)));
         assert_eq!(found("lib/x.js"), Ok((other.join("lib/x.js"), Language::JavaScript)));
-        assert_eq!(found("../x.js"), Err("the module `../x.js` is outside the contract directory".into()));
+        assert_eq!(found("../x.js"), Err("`../x.js` is outside the contract directory".into()));
         assert_eq!(found("pkg..mod"), Err("`pkg..mod` is no module's name".into()));
         let missing = found("none").unwrap_err().replace(folder.path().to_str().unwrap(), "…");
         assert_eq!(

@@ -15,6 +15,7 @@ use crate::sandbox::Sandbox;
 
 mod find;
 mod javascript;
+mod links;
 mod python;
 mod rust;
 mod tool;
@@ -107,11 +108,23 @@ pub fn build(
     if errors.is_empty() { Ok(built) } else { Err(errors) }
 }
 
+/// Looks whether the modules that a pipeline names are there: as source, or as components that were built of them.
+///
+/// # Errors
+/// Config, for each that is not.
+pub fn check(root: &Path, pipeline: &Pipeline) -> Vec<Error> {
+    let lock = Lock::read(root).ok().flatten().unwrap_or_default();
+    let is_built = |module: &str| lock.find(PinKind::Module, module).is_some_and(|pin| root.join(&pin.component).is_file());
+    let (modules, _) = wanted(pipeline);
+    let missing = modules.iter().filter(|wanted| !is_built(&wanted.module));
+    missing.filter_map(|wanted| Some(find::module(root, &wanted.module, &[]).err()?.at(wanted.functions[0].1.clone()))).collect()
+}
+
 /// The modules and the component files that a pipeline uses, each once.
 fn wanted(pipeline: &Pipeline) -> (Vec<Wanted>, Vec<(String, Place)>) {
     let mut modules: Vec<Wanted> = Vec::new();
     let mut paths: Vec<(String, Place)> = Vec::new();
-    for placed in &pipeline.transform.steps {
+    for placed in pipeline.steps() {
         let Step::Custom(custom) = &placed.step else { continue };
         match &custom.target {
             Target::Module { module, function } => {

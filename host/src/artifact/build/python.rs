@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::find::{self, Found};
+use super::links;
 use super::tool::{self, Tool};
 use super::{Made, WIT, glue_of};
 use crate::error::{Context, Error, Place, Result};
@@ -67,8 +68,16 @@ pub(super) fn compile(root: &Path, found: &Found, module: &str, functions: &[(St
     command.current_dir(stage.path()).args(["-d", "transform.wit", "-w", "transform-records"]);
     command.args(["--export-interface-name", "etl:transform/record-stage@1.0.0=etl_host_stage"]);
     command.args(["componentize", "etl_host_app", "-o"]).arg(&output).arg("-p").arg(&here);
-    for folder in &folders {
+    // What links lead out of a folder to is not seen by Python in its sandbox: copies of it come before the folder.
+    let mut seen: Vec<PathBuf> = Vec::new();
+    for (number, folder) in folders.iter().enumerate() {
+        let copies = stage.path().join(format!("links-{number}"));
+        if links::copy(folder, &found.path, &copies)? {
+            command.arg("-p").arg(copies);
+            seen.push(folder.clone());
+        }
         command.arg("-p").arg(find::absolute(folder));
+        seen.push(folder.clone());
     }
     let said = tool::run(&mut command, TOOL.name)?;
     let manifest = std::fs::read(here.join("manifest.json")).ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
@@ -80,7 +89,7 @@ pub(super) fn compile(root: &Path, found: &Found, module: &str, functions: &[(St
     // `/1/pkg/mod.py` is in the first of the folders.
     let outside = |inside: &str| {
         let (number, path) = inside.strip_prefix('/')?.split_once('/')?;
-        Some(folders.get(number.parse::<usize>().ok()?.checked_sub(1)?)?.join(path))
+        Some(seen.get(number.parse::<usize>().ok()?.checked_sub(1)?)?.join(path))
     };
     if let Some(ImportError { message, file, line }) = error {
         return Err(does_not_import(module, &message, file.as_deref().and_then(outside), line));

@@ -3,6 +3,7 @@
 //! Our own client of the few requests that this takes: everything that a registry sends is capped while it streams,
 //! credentials go to the registry alone, and bytes are held to their digests before anybody sees them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,8 +28,10 @@ const SHOWN_TAGS: usize = 10;
 /// How registries are talked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registries {
-    /// Whether they are talked to without encryption; those of this machine always are.
+    /// Whether they are talked to without encryption; those of this machine are unless there are `authority_files`.
     pub plain_http: bool,
+    /// Files of certificates (PEM) that registries may be vouched for by, beside those that the system trusts.
+    pub authority_files: Vec<PathBuf>,
     /// Time that one may be silent.
     pub silence: Duration,
     /// Who the command line says that we are.
@@ -37,7 +40,7 @@ pub struct Registries {
 
 impl Default for Registries {
     fn default() -> Self {
-        Self { plain_http: false, silence: Duration::from_secs(30), login: None }
+        Self { plain_http: false, authority_files: Vec::new(), silence: Duration::from_secs(30), login: None }
     }
 }
 

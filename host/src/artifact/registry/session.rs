@@ -13,6 +13,7 @@ use super::challenge::{Challenge, challenges};
 use crate::artifact::credentials::{self, Credentials, Known, Secret, basic};
 use crate::config::component::Reference;
 use crate::error::{Context, Error, Result};
+use crate::network;
 
 /// Redirects that are followed for one answer.
 const MAX_REDIRECTS: usize = 5;
@@ -68,7 +69,7 @@ impl Request {
 
 impl Session {
     pub(super) fn open(reference: &Reference, access: Access, options: &Registries, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
-        let Registries { plain_http, silence, login } = options;
+        let Registries { plain_http, authority_files, silence, login } = options;
         let host = if reference.registry == "docker.io" { "registry-1.docker.io" } else { &reference.registry };
         let parse = |scheme: &str| {
             Url::parse(&format!("{scheme}://{host}/"))
@@ -76,7 +77,7 @@ impl Session {
         };
         let mut base = parse("https")?;
         let local = is_loopback(&base);
-        if *plain_http || local {
+        if *plain_http || local && authority_files.is_empty() {
             base = parse("http")?;
         }
         let known = credentials::find(&reference.registry, login.as_ref(), env)?;
@@ -88,6 +89,9 @@ impl Session {
             .connect_timeout(*silence);
         if local {
             client = client.no_proxy();
+        }
+        if base.scheme() == "https" && !authority_files.is_empty() {
+            client = client.tls_certs_merge(network::authorities(authority_files)?);
         }
         let client = client.build().outside(|| "setting up a client for registries".into())?;
         Ok(Self {
@@ -315,6 +319,9 @@ impl Session {
             return Broken::Lasting(self.silent(url));
         }
         let at = self.elsewhere(url);
+        if let Some(why) = network::refused_certificate(&error) {
+            return Broken::Lasting(Error::outside(format!("registry `{}` is not trusted{at}: {why}", self.registry)));
+        }
         // Addresses of uploads and downloads may hold tokens.
         let error = error.without_url();
         if error.is_connect() {

@@ -32,9 +32,14 @@ pub(in crate::cli) struct DiscardArgs {
 pub(super) fn discard(args: &DiscardArgs) -> Outcome {
     let mut selection = args.selection.selection(&[LetterStatus::Pending]);
     selection.prefix.clone_from(&args.id);
-    let SelectionArgs { pipeline, reasons, stages, since, until } = &args.selection;
-    let narrowed =
-        pipeline.is_some() || !reasons.is_empty() || !stages.is_empty() || since.is_some() || until.is_some() || args.id.is_some();
+    let SelectionArgs { pipeline, reasons, stages, transformer, since, until } = &args.selection;
+    let narrowed = pipeline.is_some()
+        || transformer.is_some()
+        || !reasons.is_empty()
+        || !stages.is_empty()
+        || since.is_some()
+        || until.is_some()
+        || args.id.is_some();
     if !narrowed && !args.all {
         return Err(Error::config("nothing says which dead letters are not needed")
             .hint("narrow them down by `--id`, `--reason`, `--stage`, `--since` or `--until`, or pass `--all`")

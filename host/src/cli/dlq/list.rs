@@ -94,6 +94,9 @@ fn columns(letters: &[DeadLetter]) -> Vec<Column> {
         column("tried", false, &|letter| letter.retry_count.to_string()),
     ];
     let several = |of: &dyn Fn(&DeadLetter) -> String| letters.iter().any(|letter| of(letter) != of(&letters[0]));
+    if letters.iter().any(|letter| letter.metadata.transformer.is_some()) {
+        columns.insert(1, column("transformer", true, &|letter| letter.metadata.transformer.clone().unwrap_or_default()));
+    }
     if several(&|letter| letter.pipeline.clone()) {
         columns.insert(1, column("pipeline", true, &|letter| letter.pipeline.clone()));
     }

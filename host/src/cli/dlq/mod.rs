@@ -17,7 +17,7 @@ use super::{ContractArgs, Failures, Outcome, StateArgs, contract, setup};
 use crate::batch::Reason;
 use crate::config::database::{Connection, Dialect};
 use crate::error::{Error, Result};
-use crate::plan::{DeadLetters, Plan, TablePlace};
+use crate::plan::{DeadLetters, Planned, TablePlace};
 use crate::report::LetterStatus;
 use crate::run::table_at;
 use crate::state::letters::{DEFAULT_TABLE, FileLetters, Letters, Selection, TableLetters};
@@ -83,6 +83,9 @@ struct SelectionArgs {
     /// Letters that this stage refused only: extract, the name of a stage, or load; may be given more than once
     #[arg(long = "stage", value_name = "STAGE")]
     stages: Vec<String>,
+    /// Letters of this one of several transformers only
+    #[arg(long, value_name = "NAME")]
+    transformer: Option<String>,
     /// Letters from this time on: 2026-01-31, 2026-01-31T12:00:00Z, or so long ago: 30m, 12h, 7d
     #[arg(long, value_name = "TIME", value_parser = time::instant)]
     since: Option<DateTime<Utc>>,
@@ -119,6 +122,7 @@ impl SelectionArgs {
             pipeline: self.pipeline.clone(),
             reasons: self.reasons.clone(),
             stages: self.stages.clone(),
+            transformer: self.transformer.clone(),
             statuses: statuses.to_vec(),
             since: self.since,
             until: self.until,
@@ -131,8 +135,8 @@ impl QueueArgs {
     /// The queues that are meant, as far as they are there.
     fn open(&self) -> Result<Vec<Letters>, Failures> {
         let Some(queue) = &self.dlq else {
-            let plan = contract::planned_without_params(&self.contract(&[]))?;
-            return Ok(of_plan(&plan, &self.state)?);
+            let planned = contract::planned_without_params(&self.contract(&[]))?;
+            return Ok(of_plans(&planned, &self.state)?);
         };
         if queue.contains("://") {
             let wrong = |message: String| Error::config(format!("`--dlq` {message}"));
@@ -176,27 +180,31 @@ impl QueueArgs {
     }
 }
 
-/// The queues of a plan, its own and those of its validations, as far as something was ever written to them.
-fn of_plan(plan: &Plan, state: &StateArgs) -> Result<Vec<Letters>> {
-    let mut places = vec![&plan.dead_letters];
-    for own in plan.stages.iter().filter_map(|stage| stage.validation.as_ref()?.dead_letters.as_ref()) {
-        if !places.contains(&own) {
-            places.push(own);
+/// The queues of all plans, their own and those of their validations, as far as something was ever written to them.
+fn of_plans(planned: &Planned, state: &StateArgs) -> Result<Vec<Letters>> {
+    let mut places: Vec<&DeadLetters> = Vec::new();
+    for plan in planned.plans() {
+        let own = plan.stages.iter().filter_map(|stage| stage.validation.as_ref()?.dead_letters.as_ref());
+        for place in std::iter::once(&plan.dead_letters).chain(own) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
     }
+    let root = &planned.common().root;
     places.retain(|place| !matches!(place, DeadLetters::Memory | DeadLetters::Off));
     if places.is_empty() {
         return Err(Error::config("this pipeline keeps no dead letters")
             .hint("`dlq: {backend: file}` or `{backend: database}` in settings.yaml keeps them"));
     }
-    places.into_iter().filter_map(|place| of_place(place, plan, state).transpose()).collect()
+    places.into_iter().filter_map(|place| of_place(place, root, state).transpose()).collect()
 }
 
-fn of_place(place: &DeadLetters, plan: &Plan, state: &StateArgs) -> Result<Option<Letters>> {
+fn of_place(place: &DeadLetters, root: &Path, state: &StateArgs) -> Result<Option<Letters>> {
     match place {
         DeadLetters::File(path) => Ok(Some(Letters::File(FileLetters::new(path.clone())))),
         DeadLetters::Table { place, table } => {
-            let at = table_at(place, Some(&setup::home(state)?), &plan.root)?;
+            let at = table_at(place, Some(&setup::home(state)?), root)?;
             Ok(TableLetters::look_at(&at, table)?.map(|table| Letters::Table(Box::new(table))))
         }
         DeadLetters::Memory | DeadLetters::Off => Ok(None),

@@ -1,5 +1,6 @@
 //! `etl-host dlq replay`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,10 +8,18 @@ use clap::Args;
 use super::super::run::stop_on_signal;
 use super::super::terminal::{self, Progressing};
 use super::super::{CacheArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
-use super::{QueueArgs, SelectionArgs, of_plan};
+use super::{QueueArgs, SelectionArgs, of_plans};
+use crate::config::database::WriteMethod;
+use crate::config::load::Sink;
 use crate::error::{Context, Error};
+use crate::plan::{Plan, Planned};
+use crate::report::{RunReport, Status};
 use crate::run::{ReplayOptions, ReplayReport, RunOptions, Settled};
+use crate::state::Filter;
 use crate::state::letters::Selection;
+
+/// Earlier runs that are looked at.
+const RUNS: u32 = 10_000;
 
 /// Arguments of `dlq replay`.
 #[derive(Debug, Args)]
@@ -49,33 +58,72 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
             .hint("`etl-host dlq replay DIR` takes the dead letters of that pipeline")
             .into());
     }
-    let plan = contract::planned(&args.queue.contract(&args.params))?;
+    let planned = contract::planned(&args.queue.contract(&args.params))?;
     if let Some(from) = args.from.as_deref().filter(|from| !["extract", "load"].contains(from)) {
-        let names: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let chosen = args.selection.transformer.as_deref();
+        let plans = planned.plans().iter().filter(|plan| chosen.is_none() || plan.lane() == chosen);
+        let mut names: Vec<&str> = plans.flat_map(|plan| &plan.stages).map(|stage| stage.name.as_str()).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
         if !names.contains(&from) {
             let names: Vec<String> = ["extract"].iter().chain(&names).chain(&["load"]).map(|name| format!("`{name}`")).collect();
             return Err(Error::config(format!("the pipeline has no stage `{from}`")).hint(format!("it has {}", names.join(", "))).into());
         }
     }
-    let queues = of_plan(&plan, &args.queue.state)?;
+    let queues = of_plans(&planned, &args.queue.state)?;
     if queues.is_empty() {
         return tell(args, &ReplayReport::default());
     }
     let runtime = setup::runtime()?;
-    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(), &runtime)?;
+    let sandbox = setup::sandbox_reaching(&args.cache, args.network.network(&args.library), &runtime)?;
     let selection = Selection { prefix: args.id.clone(), ..args.selection.selection(&[]) };
     let state = setup::home_if_any(&args.queue.state)?;
-    let run = RunOptions { library: setup::library(&args.library, None), network: args.network.network(), state, ..RunOptions::default() };
-    let options = ReplayOptions { selection, from: args.from.clone(), run };
+    let run = RunOptions {
+        library: setup::library(&args.library, None),
+        network: args.network.network(&args.library),
+        state,
+        ..RunOptions::default()
+    };
+    let options = ReplayOptions { selection, from: args.from.clone(), replaced: replaced(&planned, args), run };
     let stop = stop_on_signal(&runtime, "stopping; nothing will be written (once more to stop at once)")?;
     let mut progressing = Progressing::new(args.quiet);
     let mut report = ReplayReport::default();
     for letters in &queues {
-        let one = crate::run::replay(&plan, letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
+        let one = crate::run::replay_planned(&planned, letters, &options, &sandbox, &stop, &mut |progress| progressing.show(progress));
         progressing.clear();
         report.add(one?);
     }
     tell(args, &report)
+}
+
+/// The runs whose output later ones have replaced, by the ids in letters, each with the last of these.
+fn replaced(planned: &Planned, args: &ReplayArgs) -> BTreeMap<String, String> {
+    let replaces = |plan: &&Plan| match &plan.sink {
+        Sink::Database(table) => table.method() == WriteMethod::TruncateAndLoad,
+        sink => !sink.adds(),
+    };
+    let plans: Vec<&Plan> = planned.plans().iter().filter(replaces).collect();
+    let Some(history) = (!plans.is_empty()).then(|| setup::history(&args.queue.state)).flatten() else { return BTreeMap::new() };
+    let common = planned.common();
+    let filter = Filter { pipeline: Some(common.name.clone()), limit: Some(RUNS), ..Filter::default() };
+    let runs = history.runs(&filter).unwrap_or_else(|error| {
+        tracing::warn!(error = %error.one_line(), "earlier runs cannot be looked at, so that letters of all of them are sent");
+        Vec::new()
+    });
+    let (params, root) = (common.shown_params(), common.root.canonicalize().unwrap_or_else(|_| common.root.clone()));
+    let mut runs: Vec<&RunReport> = runs.iter().filter(|run| run.directory == root && run.parameters == params && !run.dry_run).collect();
+    runs.sort_by(|a, b| b.started.cmp(&a.started));
+    let mut replaced = BTreeMap::new();
+    for plan in plans {
+        let has_loaded = |run: &&RunReport| {
+            let part = run.transformers.iter().find(|part| Some(part.name.as_str()) == plan.lane());
+            matches!(part.map_or(run.status, |part| part.status), Status::Success | Status::PartialSuccess)
+        };
+        if let Some(last) = runs.iter().position(has_loaded) {
+            replaced.extend(runs[last + 1..].iter().map(|run| (plan.named(&run.run_id), runs[last].run_id.clone())));
+        }
+    }
+    replaced
 }
 
 fn tell(args: &ReplayArgs, report: &ReplayReport) -> Outcome {

@@ -65,6 +65,9 @@ fn text(letter: &DeadLetter) -> String {
     }
     line("where", place(letter));
     line("pipeline", pipeline.clone());
+    if let Some(transformer) = &metadata.transformer {
+        line("transformer", transformer.clone());
+    }
     line("run", format!("{} of {timestamp}, batch {}", metadata.run, metadata.batch));
     if *retry_count > 0 {
         line("tried", format!("{retry_count} more time{}", if *retry_count == 1 { "" } else { "s" }));

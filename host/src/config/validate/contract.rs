@@ -1,4 +1,4 @@
-//! Contracts in files: `schema`, `coercion_rules` and `validation_rules`, as the format's older dialects keep them.
+//! Contracts: `schema`, `coercion_rules` and `validation_rules`, in files as the format's older dialects keep them, or in a metadata store.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::config::canonical;
 use crate::config::de::typed;
 use crate::config::files::Text;
 use crate::config::load::{ContractKind, ContractReference};
-use crate::config::problem::{Findings, suggest};
+use crate::config::problem::{Findings, StoredContract, suggest};
 use crate::config::yaml::{self, Node, Value};
 use crate::error::Place;
 
@@ -72,14 +72,24 @@ const RULES: [&str; 21] = [
 ];
 
 impl Making<'_> {
-    /// `contract`: a file, or a directory with `schema`, `coercion_rules` and `validation_rules`.
+    /// `contract`: a file, a directory with `schema`, `coercion_rules` and `validation_rules`, or the name of one in the metadata store.
     pub(super) fn contract(&mut self, node: &Node) {
         let Some(reference) = typed::<ContractReference>(node.clone(), self.findings) else { return };
-        let ContractReference { kind, path, name, version: _ } = reference;
+        let ContractReference { kind, path, name, version } = reference;
         let path = match (kind, path, name) {
             (ContractKind::File, Some(path), None) => path,
-            (ContractKind::Database, ..) | (_, None, Some(_)) => return self.findings.not_built(node, "validation.contract.name"),
-            _ => {
+            (_, None, Some(name)) => return self.stored(node, name, version),
+            (_, Some(_), Some(_)) => {
+                self.findings.wrong(node, "`contract` has a `path` and a `name`").hint =
+                    Some("keep `path` for one in files, `name` for one in the metadata store".into());
+                return;
+            }
+            (ContractKind::Database, ..) => {
+                self.findings.wrong(node, "`contract` does not say which it is").hint =
+                    Some("write `contract: {type: database, name: orders}`".into());
+                return;
+            }
+            (ContractKind::File, None, None) => {
                 self.findings.wrong(node, "`contract` does not say where it is").hint = Some("write `contract: ./contracts/orders`".into());
                 return;
             }
@@ -97,7 +107,7 @@ impl Making<'_> {
             (found.iter().any(Option::is_none), found.into_iter().flatten().flatten().next())
         });
         if found.iter().any(|(unread, _)| *unread) {
-            self.unread = Some(path);
+            self.unread = Some(format!("`{path}`"));
             return;
         }
         let [(_, whole), (_, schema), (_, coercions), (_, validations)] = found;
@@ -111,6 +121,44 @@ impl Making<'_> {
             }
         };
         self.rules.extend(rules);
+    }
+}
+
+impl Making<'_> {
+    /// `use_contract: true`: the one that the settings name.
+    pub(super) fn contract_of_settings(&mut self, node: &Node) {
+        match self.findings.shelf.contracts.as_ref().map(|contracts| contracts.named.clone()) {
+            Some(Some(name)) => self.stored(node, name, None),
+            Some(None) => {
+                self.findings.wrong(node, "`use_contract` is true, but the settings name no contract").hint =
+                    Some("add `contract: orders` to `settings.yaml`, or name one here: `contract: {name: orders}`".into());
+            }
+            None => self.unread = Some("the contract of the settings".into()),
+        }
+    }
+
+    /// A contract of the metadata store.
+    fn stored(&mut self, node: &Node, name: String, version: Option<String>) {
+        let Some(contracts) = &self.findings.shelf.contracts else {
+            // What is wrong with the settings is said already.
+            self.unread = Some(format!("the contract `{name}`"));
+            return;
+        };
+        let Some(store) = contracts.store.clone() else {
+            self.findings
+                .wrong(node, format!("the contract `{name}` is named, but the settings say of no metadata store that has it"))
+                .hint = Some(
+                "add `metadata_store: {type: postgres, connection_string: …}` to `settings.yaml`, or name files: `contract: \
+                     ./contracts/orders`"
+                    .into(),
+            );
+            return;
+        };
+        let asked = StoredContract { name, version, store, place: self.findings.place(node) };
+        match self.findings.shelf.stored(&asked) {
+            Some(text) => self.rules.extend(of_contract_file(&text, self.on_error, self.findings)),
+            None => self.unread = Some(asked.to_string()),
+        }
     }
 }
 
@@ -238,8 +286,8 @@ fn validations(node: &Node, on_error: OnInvalid, findings: &mut Findings) -> Vec
             }
         };
         for (name, argument) in named {
-            if let Some((name, mut test)) = named_rule(&name, &argument, findings) {
-                if let Test::Schema { columns, .. } = &mut test {
+            if let Some((name, mut test)) = named_rule(&column, &name, &argument, findings) {
+                if let Test::Schema { columns: columns @ None, .. } = &mut test {
                     *columns = Some(vec![column.clone()]);
                 }
                 rules.push(Rule { name: format!("{column}.{name}"), ..rule(&column, test, on_error, None) });
@@ -249,8 +297,28 @@ fn validations(node: &Node, on_error: OnInvalid, findings: &mut Findings) -> Vec
     rules
 }
 
+/// `only_allow_if {condition_field, condition_value, allowed_values}`: where another column has a value, this one has one of those, or none.
+fn only_allow_if(column: &str, node: &Node, findings: &mut Findings) -> Option<Test> {
+    let inner = node.given("condition").filter(|condition| condition.is_map());
+    let get = |name: &str, short: &str| node.given(name).or_else(|| inner.unwrap_or(node).given(short));
+    let field = get("condition_field", "field").and_then(Node::text);
+    let value = get("condition_value", "value").and_then(|value| value.json().ok());
+    let allowed = node.given("allowed_values").and_then(|values| values.json().ok());
+    let (Some(field), Some(value), Some(serde_json::Value::Array(mut allowed))) = (field, value, allowed) else {
+        findings.wrong(node, "`only_allow_if` takes the other column, its value, and a list of values").hint =
+            Some("write `{condition_field: kind, condition_value: gift, allowed_values: [0, 5]}`".into());
+        return None;
+    };
+    allowed.push(serde_json::Value::Null);
+    let schema = json!({
+        "if": { "properties": { field: { "const": value } }, "required": [field] },
+        "then": { "properties": { column: { "enum": allowed } } },
+    });
+    Some(Test::Schema { schema, columns: Some(vec![column.to_owned(), field.to_owned()]) })
+}
+
 /// One rule by its name in the format; its argument stands alone or under a key.
-fn named_rule(name: &str, node: &Node, findings: &mut Findings) -> Option<(String, Test)> {
+fn named_rule(column: &str, name: &str, node: &Node, findings: &mut Findings) -> Option<(String, Test)> {
     let argument = node.entries().first().map_or(node, |(_, value)| value);
     let number = |findings: &mut Findings| {
         let number = argument.json().ok().and_then(|value| Limit::of(&value)).filter(|limit| matches!(limit, Limit::Number(_)));
@@ -301,10 +369,7 @@ fn named_rule(name: &str, node: &Node, findings: &mut Findings) -> Option<(Strin
             // The original matches from the start of a text.
             pattern(&if name == "pattern" { text.to_owned() } else { format!("^(?:{text})") })
         }
-        "only_allow_if" => {
-            findings.not_built(node, "validation_rules.only_allow_if");
-            return None;
-        }
+        "only_allow_if" => only_allow_if(column, node, findings)?,
         other => {
             findings.wrong(node, format!("unknown rule `{other}`")).hint = suggest(other, &RULES, "rules are");
             return None;

@@ -9,8 +9,8 @@ use etl_steps::validate::{Check, OnInvalid, Rule, Test, Thresholds, UniqueKey};
 use super::de::typed;
 use super::jsonata::expression;
 use super::problem::{Findings, list, suggest};
-use super::sections::check_limits;
-use super::settings::{DeadLetterBackend, DeadLetters, Limits};
+use super::sections::{check_limits, check_queue};
+use super::settings::{DeadLetters, Limits};
 use super::yaml::{Node, Value, shorten};
 use crate::error::Place;
 
@@ -29,7 +29,7 @@ pub struct Validation {
     pub limits: Limits,
     /// Where rows go with `quarantine`, where that is not where all refused rows go.
     pub dead_letters: Option<DeadLetters>,
-    /// A file with rules that nobody read.
+    /// A file or a contract with rules that nobody read.
     pub unread: Option<String>,
     /// Where it stands.
     pub place: Place,
@@ -78,19 +78,17 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
     let limits = node.given("limits").and_then(|node| typed::<Limits>(node.clone(), findings)).unwrap_or_default();
     check_limits(node.given("limits"), &limits, findings);
     let dead_letters = node.given("dlq").and_then(|node| typed::<DeadLetters>(node.clone(), findings));
-    if let (Some(queue), Some(written)) = (&dead_letters, node.given("dlq"))
-        && queue.enabled
-        && queue.backend == DeadLetterBackend::Database
-    {
-        findings.not_built(written.get("backend").unwrap_or(written), "validation.dlq.backend: database");
+    if let Some(queue) = node.given("dlq") {
+        check_queue(queue, findings);
     }
     let mut making = Making { rules: Vec::new(), on_error, unread: None, findings };
     making.schema(node);
-    if let Some(contract) = node.given("contract") {
-        making.contract(contract);
-    }
-    if let Some(used) = node.given("use_contract").filter(|used| used.value != Value::Bool(false)) {
-        making.findings.not_built(used, "validation.use_contract");
+    let used = node.given("use_contract").and_then(|node| Some((node, typed::<bool>(node.clone(), making.findings)?)));
+    match (node.given("contract"), used) {
+        // The one that is named here comes first.
+        (Some(contract), _) => making.contract(contract),
+        (None, Some((used, true))) => making.contract_of_settings(used),
+        _ => {}
     }
     making.columns(node);
     making.unique(node);
@@ -222,7 +220,7 @@ impl Making<'_> {
                     return;
                 };
                 match self.findings.shelf.find(&path) {
-                    None => self.unread = Some(path),
+                    None => self.unread = Some(format!("`{path}`")),
                     Some(None) => {
                         let message = format!("the JSON Schema `{}` is not there", shorten(&path));
                         self.findings.wrong(node, message).hint = Some("paths are relative to the contract directory".into());

@@ -54,6 +54,7 @@ impl Basis {
     pub(in crate::run) fn now(plan: &Plan, inputs: &[Asset], stages: &[StageReport]) -> Result<Self> {
         let Plan {
             name: _,
+            transformer: _,
             root,
             source,
             reading,

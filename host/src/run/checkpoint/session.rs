@@ -7,7 +7,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::store::Store;
 use super::{Basis, Checkpoint, Phase, Reached, Totals};
+use crate::config::load::Sink;
 use crate::error::{Error, Result};
+use crate::plan::Plan;
 use crate::report::CheckpointReport;
 use crate::run::RunOptions;
 use crate::sink::{Staged, dead_letters};
@@ -35,6 +37,25 @@ impl Checkpoints {
         store.has_marks()
     }
 
+    /// Those of a transformer, where there are several.
+    #[must_use]
+    pub fn of(&self, plan: &Plan) -> Self {
+        Self { id: plan.named(&self.id), ..self.clone() }
+    }
+
+    /// Whether there is a checkpoint at all.
+    pub(in crate::run) fn is_there(&self) -> bool {
+        ["current", "previous"].iter().any(|name| self.folder.join(&self.id).join(name).exists())
+    }
+
+    /// Whether the run is complete of which there is a checkpoint.
+    ///
+    /// # Errors
+    /// Where the checkpoint cannot be read, or another process works on the run.
+    pub(in crate::run) fn is_done(&self) -> Result<bool> {
+        Ok(self.is_there() && Store::open(&self.folder, &self.id)?.load()?.is_some_and(|found| found.is_done()))
+    }
+
     /// What a report says of it, where no run has said more.
     pub fn report(&self) -> CheckpointReport {
         let Self { folder, id, .. } = self;
@@ -52,6 +73,8 @@ pub enum Start {
     Resume,
     /// Go on with the run where it is unfinished, else start one.
     ResumeUnfinished,
+    /// Go on with the run; where it is complete, say so; where there is none, start one.
+    ResumeOrStart,
     /// Discard it and start a run.
     Restart,
 }
@@ -85,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     /// Config, where what is there and what is asked for do not go together; outside, where another process works on the run.
-    pub(in crate::run) fn open(options: &RunOptions) -> Result<Option<Opened>> {
+    pub(in crate::run) fn open(options: &RunOptions, plan: &Plan) -> Result<Option<Opened>> {
         let Some(checkpoints) = options.checkpoints.as_ref().filter(|_| !options.dry_run) else { return Ok(None) };
         let Checkpoints { folder, id, start, .. } = checkpoints;
         let store = Store::open(folder, id)?;
@@ -102,7 +125,7 @@ impl Session {
                 return Err(Error::config(format!("there is no checkpoint `{id}` in `{}` to go on from", folder.display()))
                     .hint("a run without `--resume` starts one; a checkpoint belongs to the pipeline and its parameters, or to its `--checkpoint-id`"));
             }
-            (Some(found), Start::Resume) => Some(found),
+            (Some(found), Start::Resume | Start::ResumeOrStart) => Some(found),
             (Some(found), Start::ResumeUnfinished) if !found.is_done() => Some(found),
             (Some(found), Start::New) if !found.is_done() => {
                 let rows = found.totals.rows.read;
@@ -111,6 +134,14 @@ impl Session {
                     found.started.split('.').next().unwrap_or_default()
                 ))
                 .hint("`--resume` goes on with it, `--restart` discards it and starts from the first row"));
+            }
+            (Some(found), Start::Restart) if !found.is_done() && found.number > 1 && !checkpoints.force && shows_as_it_goes(&plan.sink) => {
+                let loaded = found.totals.rows.loaded;
+                return Err(Error::config(format!(
+                    "the run that `--restart` discards has put about {loaded} rows into {}, which would be there twice",
+                    plan.sink.title()
+                ))
+                .hint("`--resume` goes on with it; to start again, delete those rows and say `--restart --force`"));
             }
             (Some(found), Start::Restart) if !found.is_done() => {
                 discarded = started(&found).ok().map(|started| (found.run_id, started));
@@ -156,6 +187,11 @@ impl Session {
     /// The options of the run that this process is at work on: its id and its start are those of the first process.
     pub(in crate::run) fn options(&self, options: &RunOptions) -> RunOptions {
         RunOptions { run_id: self.run_id.clone(), started: self.started, seed: self.seed, ..options.clone() }
+    }
+
+    /// Makes a run that is about to start a part of one that was begun before.
+    pub(in crate::run) fn join(&mut self, run_id: String, started: DateTime<Utc>, seed: Option<u64>) {
+        (self.run_id, self.started, self.seed) = (run_id, started, seed);
     }
 
     /// Starts to keep checkpoints of a run.
@@ -287,6 +323,11 @@ impl Session {
             already_complete,
         }
     }
+}
+
+/// Whether rows of a run that keeps checkpoints are seen before it ends, and are there twice where it is done twice.
+fn shows_as_it_goes(sink: &Sink) -> bool {
+    matches!(sink, Sink::Database(_)) && sink.adds()
 }
 
 fn started(checkpoint: &Checkpoint) -> Result<DateTime<Utc>> {

@@ -17,6 +17,7 @@ use chrono::{SecondsFormat, Utc};
 use super::Checkpoint;
 use crate::crash;
 use crate::error::{Context, Error, Result};
+use crate::state::create_folder;
 
 /// The folder of a checkpoint, locked.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ impl Store {
                 .hint("it has 1 to 100 of a to z, A to Z, 0 to 9, `-`, `_` and `.`, and does not start with `.`"));
         }
         let folder = parent.join(id);
-        fs::create_dir_all(&folder)
-            .map_err(|error| cannot("create the folder", &folder, error).hint("`--checkpoint-dir` keeps checkpoints in another folder"))?;
+        // Checkpoints hold rows.
+        create_folder(&folder).map_err(|error| error.hint("`--checkpoint-dir` keeps checkpoints in another folder"))?;
         let lock = lock(&folder.join("lock"), id)?;
         Ok(Self { folder, id: id.to_owned(), _lock: lock })
     }

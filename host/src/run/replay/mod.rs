@@ -24,7 +24,7 @@ use super::stages::Components;
 use super::{RunOptions, run};
 use crate::config::extract::{FileSource, Format, OnParseError, Reading, Source};
 use crate::error::{Error, Result};
-use crate::plan::{DeadLetters, Plan, StagePlan, Validation};
+use crate::plan::{DeadLetters, Plan, Planned, StagePlan, Validation};
 use crate::report::{DeadLetter, LetterStatus, Progress, RunReport};
 use crate::sandbox::Sandbox;
 use crate::sink::Mark;
@@ -40,6 +40,9 @@ pub struct ReplayOptions {
     pub selection: Selection,
     /// The stage at which they go in: `extract`, a name, or `load`. Default: the one that refused each.
     pub from: Option<String>,
+    /// Runs of which nothing is left in the output, since the run that stands with each has replaced it: their letters are not sent, as what
+    /// became of their rows there is not known here.
+    pub replaced: BTreeMap<String, String>,
     /// As for a run; each part of the replay has an id and a start of its own.
     pub run: RunOptions,
 }
@@ -93,8 +96,19 @@ pub fn replay(
     let mut report = ReplayReport { interrupted: transit.settle()?, ..ReplayReport::default() };
     let components = Components::load(plan, &options.run.library, sandbox)?;
     let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let meant = Selection { pipeline: Some(plan.name.clone()), statuses: vec![LetterStatus::Pending], ..options.selection.clone() };
+    let mut meant = Selection { pipeline: Some(plan.name.clone()), statuses: vec![LetterStatus::Pending], ..options.selection.clone() };
+    if let Some(transformer) = &plan.transformer {
+        meant.transformer = Some(transformer.clone());
+    }
     letters.each(&meant, &mut |letter| {
+        if let Some(newer) = options.replaced.get(&letter.metadata.run) {
+            let why = format!(
+                "the output was replaced since, by run {}: its own letters say what is missing there, and `dlq discard` ends these",
+                short(newer)
+            );
+            *report.left.entry(why).or_default() += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
         let entry = entry(plan, &letter, options.from.as_deref()).and_then(|entry| match components.remembering(plan, entry) {
             Some(stage) => Err(format!("stage `{stage}` remembers rows of the whole run: run the pipeline again")),
             None => Ok(entry),
@@ -126,14 +140,22 @@ pub fn replay(
 /// # Errors
 /// Outside, where it cannot be, or where a replay is going on.
 pub fn settle(letters: &Letters, plan: &Plan) -> Result<Option<Settled>> {
-    if !letters.replay_folder(&plan.name).exists() {
+    if !letters.replay_folder(&plan.named(&plan.name)).exists() {
         return Ok(None);
     }
     Transit::open(letters, plan)?.settle()
 }
 
+/// The beginning of an id, which is enough to find it.
+fn short(run_id: &str) -> &str {
+    run_id.get(..8).unwrap_or(run_id)
+}
+
 /// The index of the stage at which a letter goes in, behind the last one for the sink; or why it cannot.
 fn entry(plan: &Plan, letter: &DeadLetter, from: Option<&str>) -> Result<usize, String> {
+    if let (Some(other), None) = (&letter.metadata.transformer, &plan.transformer) {
+        return Err(no_transformer(other));
+    }
     if !letter.record.is_object() {
         return Err("the record is a text that never became a row: mend the input and run the pipeline again".into());
     }
@@ -146,6 +168,52 @@ fn entry(plan: &Plan, letter: &DeadLetter, from: Option<&str>) -> Result<usize, 
             .position(|stage| stage.name == name)
             .ok_or_else(|| format!("the pipeline has no stage `{name}` any more: say by `--from STAGE` where the rows go in")),
     }
+}
+
+/// Why the letter of a transformer is not sent that the pipeline does not have.
+fn no_transformer(name: &str) -> String {
+    format!("the pipeline has no transformer `{name}` any more: run the pipeline again")
+}
+
+/// Sends dead letters of a pipeline through it again, those of each transformer through that one only.
+///
+/// # Errors
+/// As [`replay`]; config, where the selection or the stage names what is not there.
+pub fn replay_planned(
+    planned: &Planned,
+    letters: &Letters,
+    options: &ReplayOptions,
+    sandbox: &Sandbox,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(&Progress),
+) -> Result<ReplayReport> {
+    let several = match planned {
+        Planned::One(plan) => return replay(plan, letters, options, sandbox, stop, on_progress),
+        Planned::Several(several) => several,
+    };
+    let chosen = options.selection.transformer.as_deref();
+    if chosen.is_some() {
+        planned.transformer(chosen)?;
+    }
+    let mut report = ReplayReport::default();
+    for plan in several.lanes().iter().filter(|plan| chosen.is_none_or(|chosen| plan.lane() == Some(chosen))) {
+        let one = replay(plan, letters, options, sandbox, stop, on_progress);
+        report.add(one.map_err(|error| error.while_doing(format!("transformer `{}`", plan.lane().unwrap_or_default())))?);
+    }
+    let pipeline = Some(several.common().name.clone());
+    let meant = Selection { pipeline, statuses: vec![LetterStatus::Pending], ..options.selection.clone() };
+    letters.each(&meant, &mut |letter| {
+        let transformer = letter.metadata.transformer.as_deref();
+        if !several.lanes().iter().any(|plan| plan.lane() == transformer) {
+            let why = match transformer {
+                Some(name) => no_transformer(name),
+                None => "it is of a time before the pipeline had several transformers: run the pipeline again".into(),
+            };
+            *report.left.entry(why).or_default() += 1;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(report)
 }
 
 /// The part of a plan from a stage on, over the rows in transit.

@@ -68,7 +68,7 @@ pub(super) struct Transit<'a> {
 impl<'a> Transit<'a> {
     /// Opens the folder, as the only process.
     pub(super) fn open(letters: &'a Letters, plan: &'a Plan) -> Result<Self> {
-        let pipeline = plan.name.as_str();
+        let pipeline = &plan.named(&plan.name);
         let folder = std::path::absolute(letters.replay_folder(pipeline)).outside(|| "finding the folder of the dead letters".into())?;
         let path = folder.join("lock");
         let taken = || {
@@ -197,7 +197,12 @@ impl<'a> Transit<'a> {
             };
             true
         };
-        let meant = Selection { pipeline: Some(pipeline), statuses: vec![LetterStatus::Retrying], ..Selection::default() };
+        let meant = Selection {
+            pipeline: Some(pipeline),
+            transformer: self.plan.transformer.clone(),
+            statuses: vec![LetterStatus::Retrying],
+            ..Selection::default()
+        };
         self.letters.change(&meant, &mut arrive, &more)?;
         mark.remove(&self.plan.sink, &self.plan.root)?;
         fs::remove_file(&intent).and_then(|()| self.sync()).map_err(|error| cannot("remove", &intent, error))?;

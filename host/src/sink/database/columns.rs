@@ -16,6 +16,8 @@ pub(super) struct Column {
     pub(super) filled: bool,
     /// Whether the database works its values out itself, so that none can be given.
     pub(super) generated: bool,
+    /// Whether a value that is there cannot be changed: an identity that is always generated.
+    pub(super) fixed: bool,
 }
 
 /// What a column holds: it decides how values are made to fit.
@@ -116,6 +118,9 @@ impl Holds {
     /// The type of a new column for values of an Arrow type; `key` of one that an index is made on.
     pub(super) fn declare(dialect: Dialect, kind: &DataType, key: bool) -> String {
         use DataType as T;
+        if dialect.is_odbc() {
+            return Self::declare_for_odbc(dialect, kind, key);
+        }
         let three = |postgres: &str, mysql: &str, sqlite: &str| match dialect {
             Dialect::Mysql => mysql.to_owned(),
             Dialect::Sqlite => sqlite.to_owned(),
@@ -153,11 +158,48 @@ impl Holds {
         }
     }
 
-    /// The wider type that this column would need to hold values of an Arrow type, where every value that it has now fits that too.
-    pub(super) fn widened(self, dialect: Dialect, kind: &DataType) -> Option<&'static str> {
+    /// As [`declare`](Self::declare), for Microsoft SQL Server and Oracle.
+    fn declare_for_odbc(dialect: Dialect, kind: &DataType, key: bool) -> String {
         use DataType as T;
-        if dialect == Dialect::Sqlite {
-            // Its types bind nobody.
+        let two = |mssql: &str, oracle: &str| if dialect == Dialect::Oracle { oracle.to_owned() } else { mssql.to_owned() };
+        match kind {
+            T::Boolean => two("bit", "number(1)"),
+            T::Int8 | T::Int16 | T::UInt8 => two("smallint", "number(5)"),
+            T::Int32 | T::UInt16 => two("int", "number(10)"),
+            T::Int64 | T::UInt32 => two("bigint", "number(19)"),
+            T::UInt64 => two("decimal(20,0)", "number(20)"),
+            T::Float16 | T::Float32 => two("real", "binary_float"),
+            T::Float64 => two("float(53)", "binary_double"),
+            T::Decimal32(precision, scale)
+            | T::Decimal64(precision, scale)
+            | T::Decimal128(precision, scale)
+            | T::Decimal256(precision, scale) => {
+                let (precision, scale) = (i16::from(*precision).max(i16::from(*scale)), i16::from(*scale));
+                let (precision, scale) = if scale < 0 { (precision - scale, 0) } else { (precision, scale) };
+                // Neither of them keeps more digits: the number then fits or its row is refused.
+                let precision = precision.min(38);
+                two(&format!("decimal({precision},{scale})"), &format!("number({precision},{scale})"))
+            }
+            T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) if key => two("varbinary(255)", "raw(255)"),
+            T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => two("varbinary(max)", "blob"),
+            T::Date32 | T::Date64 => two("date", "date"),
+            // Oracle has no time of day.
+            T::Time32(_) | T::Time64(_) => two("time(6)", "varchar2(20)"),
+            T::Timestamp(_, None) => two("datetime2(6)", "timestamp(6)"),
+            T::Timestamp(_, Some(_)) => two("datetimeoffset(6)", "timestamp(6) with time zone"),
+            T::Dictionary(_, values) => Self::declare(dialect, values, key),
+            T::RunEndEncoded(_, values) => Self::declare(dialect, values.data_type(), key),
+            // Keys that differ stay different, whatever the database's own order of letters.
+            _ if key => two("nvarchar(255) COLLATE Latin1_General_100_BIN2", "nvarchar2(255)"),
+            _ => two("nvarchar(max)", "clob"),
+        }
+    }
+
+    /// What this column would have to hold for every value of an Arrow type, and the type for that, where all that it has now fits that too.
+    pub(super) fn widened(self, dialect: Dialect, kind: &DataType) -> Option<(Self, &'static str)> {
+        use DataType as T;
+        if dialect == Dialect::Sqlite || dialect.is_odbc() {
+            // The types of SQLite bind nobody; behind ODBC a value fits its column or its row is refused.
             return None;
         }
         let mysql = dialect == Dialect::Mysql;
@@ -169,13 +211,13 @@ impl Holds {
         };
         match self {
             Self::Int(have, _) if bits > have => Some(match (bits, mysql) {
-                (16, _) => "smallint",
-                (32, true) => "int",
-                (32, false) => "integer",
-                _ => "bigint",
+                (16, _) => (Self::Int(16, true), "smallint"),
+                (32, true) => (Self::Int(32, true), "int"),
+                (32, false) => (Self::Int(32, true), "integer"),
+                _ => (Self::Int(64, true), "bigint"),
             }),
             // Every integer of 32 bits is a float of 64 bits; not every one of 64 is.
-            Self::Int(8..=32, _) | Self::Float32 if matches!(kind, T::Float64) => Some(if mysql { "double" } else { "double precision" }),
+            Self::Int(8..=32, _) if matches!(kind, T::Float64) => Some((Self::Float64, if mysql { "double" } else { "double precision" })),
             _ => None,
         }
     }
@@ -233,8 +275,23 @@ impl Table {
 pub(super) fn quote(dialect: Dialect, name: &str) -> String {
     match dialect {
         Dialect::Mysql => format!("`{}`", name.replace('`', "``")),
+        Dialect::Oracle => format!("\"{}\"", oracle_name(name).replace('"', "\"\"")),
         _ => format!("\"{}\"", name.replace('"', "\"\"")),
     }
+}
+
+/// A name as Oracle keeps it: one that needs no quotes, in capitals, as if it had none.
+fn oracle_name(name: &str) -> String {
+    let plain = name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_$#".contains(letter));
+    if plain { name.to_ascii_uppercase() } else { name.to_owned() }
+}
+
+/// Schema and name of a table as the database's catalogue has them.
+#[cfg(feature = "odbc")]
+pub(super) fn name_in_catalogue(table: &Table) -> (Option<String>, String) {
+    let kept = |name: &String| if table.dialect == Dialect::Oracle { oracle_name(name) } else { name.clone() };
+    (table.schema.as_ref().map(kept), kept(&table.name))
 }
 
 /// Names for SQL, commas in between.
@@ -264,10 +321,11 @@ mod tests {
     #[test]
     fn a_column_is_widened_only_where_every_value_still_fits() {
         use DataType as T;
-        let widened = |holds: Holds, kind| holds.widened(Dialect::Postgres, &kind);
+        let widened = |holds: Holds, kind| holds.widened(Dialect::Postgres, &kind).map(|(_, declared)| declared);
         assert_eq!(widened(Holds::Int(32, true), T::Int64), Some("bigint"));
         assert_eq!(widened(Holds::Int(32, true), T::Float64), Some("double precision"));
         assert_eq!(widened(Holds::Int(64, true), T::Float64), None);
+        assert_eq!(widened(Holds::Float32, T::Float64), None);
         assert_eq!(widened(Holds::Int(64, true), T::Int32), None);
         assert_eq!(Holds::Int(32, true).widened(Dialect::Sqlite, &T::Int64), None);
     }

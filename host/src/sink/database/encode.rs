@@ -1,7 +1,7 @@
 //! Encodes rows for a table, on any thread.
 
-use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::Hasher;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use super::columns::Holds;
-use super::fit::{Fit, Fitted};
+use super::fit::{Fit, Fitted, is_bytes};
 use crate::batch::{Batch, Reject};
 use crate::error::Result;
 use crate::json::{Cell, Style};
@@ -37,6 +37,23 @@ impl Chunk {
     pub(super) fn lines(&self, rows: Range<usize>) -> &[u8] {
         let start = rows.start.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..rows.end.checked_sub(1).map_or(0, |last| self.ends[last])]
+    }
+
+    /// The columns that must be widened before all rows fit.
+    pub(super) fn wants(&self) -> BTreeSet<usize> {
+        self.fitted.iter().flat_map(|fitted| fitted.wants.iter().copied()).collect()
+    }
+
+    /// The same rows, without those that do not fit columns which stay as narrow as they are.
+    pub(super) fn narrowed(&self, encode: &Arc<TableEncode>, narrow: &BTreeSet<usize>) -> Result<(Self, Vec<Reject>)> {
+        let mut encoder = TableEncoder { encode: encode.clone(), chunk: Self::default(), keys: HashSet::new() };
+        let mut rejects = Vec::new();
+        for fitted in &self.fitted {
+            let (fitted, more) = encode.fit.narrowed(fitted, narrow)?;
+            encoder.add(fitted);
+            rejects.extend(more);
+        }
+        Ok((encoder.chunk, rejects))
     }
 
     /// Refuses a row.
@@ -88,12 +105,7 @@ impl Encode for Shared {
 impl Encoder for TableEncoder {
     fn write(&mut self, batch: &Batch) -> Result<Vec<Reject>> {
         let (fitted, rejects) = self.encode.fit.fit(batch)?;
-        if let Form::Copy { numbered } = self.encode.form {
-            self.copy(&fitted, numbered);
-        }
-        self.look_for_repeats(&fitted);
-        self.chunk.rows += fitted.rows();
-        self.chunk.fitted.push(fitted);
+        self.add(fitted);
         Ok(rejects)
     }
 
@@ -103,6 +115,15 @@ impl Encoder for TableEncoder {
 }
 
 impl TableEncoder {
+    fn add(&mut self, fitted: Fitted) {
+        if let Form::Copy { numbered } = self.encode.form {
+            self.copy(&fitted, numbered);
+        }
+        self.look_for_repeats(&fitted);
+        self.chunk.rows += fitted.rows();
+        self.chunk.fitted.push(fitted);
+    }
+
     fn copy(&mut self, fitted: &Fitted, numbered: bool) {
         let Self { encode, chunk, .. } = self;
         let columns = &encode.fit.columns;
@@ -124,6 +145,7 @@ impl TableEncoder {
                 }
                 match form {
                     CopyForm::Plain => cell.write_text(row, out),
+                    CopyForm::Moment => moment(cell, row, out),
                     CopyForm::Number(truth) => out.push(if truth.as_boolean().value(row) { b'1' } else { b'0' }),
                     CopyForm::Text => {
                         value.clear();
@@ -137,9 +159,7 @@ impl TableEncoder {
                     }
                     CopyForm::Bytes(bytes) => {
                         out.extend_from_slice(b"\\\\x");
-                        for byte in bytes_at(bytes, row) {
-                            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-                        }
+                        digits(bytes_at(bytes, row), out);
                     }
                     CopyForm::Array(list) => {
                         value.clear();
@@ -189,6 +209,8 @@ enum CopyForm {
     Plain,
     /// Truth as a number.
     Number(ArrayRef),
+    /// A day or an instant, whose year may be before our era.
+    Moment,
     Text,
     Json,
     Bytes(ArrayRef),
@@ -207,9 +229,33 @@ impl CopyForm {
             (kind, Holds::Json) if kind.is_numeric() => Self::Plain,
             // A day or an instant is a text of JSON.
             (_, Holds::Json) => Self::Json,
+            (T::Date32 | T::Date64 | T::Timestamp(..), holds) if holds != Holds::Text => Self::Moment,
             (kind, _) if kind.is_numeric() || kind.is_temporal() => Self::Plain,
             _ => Self::Text,
         }
+    }
+}
+
+/// Writes a day or an instant as PostgreSQL reads it: it counts years before the first one as people do, and knows no sign.
+fn moment(cell: &Cell, row: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    cell.write_text(row, out);
+    match out[start] {
+        b'+' => drop(out.remove(start)),
+        b'-' | b'0' if out[start] == b'-' || out[start..].starts_with(b"0000-") => {
+            let signed = usize::from(out[start] == b'-');
+            let end = start + signed + memchr::memchr(b'-', &out[start + signed..]).unwrap_or(0);
+            let year: u32 = std::str::from_utf8(&out[start + signed..end]).ok().and_then(|year| year.parse().ok()).unwrap_or_default();
+            out.splice(start..end, format!("{:04}", year + 1).into_bytes());
+            out.extend_from_slice(b" BC");
+        }
+        _ => {}
+    }
+}
+
+fn digits(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
 }
 
@@ -248,6 +294,7 @@ fn array_literal(list: &ArrayRef, row: usize, out: &mut Vec<u8>) {
     let nested = matches!(items.data_type(), DataType::List(_) | DataType::LargeList(_));
     let quoted = !items.data_type().is_numeric() && items.data_type() != &DataType::Boolean;
     let cell = Cell::new(&items, Style::default());
+    let form = CopyForm::new(&items, if is_bytes(items.data_type()) { Holds::Bytes } else { Holds::Other });
     out.push(b'{');
     for index in 0..items.len() {
         if index > 0 {
@@ -259,7 +306,14 @@ fn array_literal(list: &ArrayRef, row: usize, out: &mut Vec<u8>) {
             array_literal(&items, index, out);
         } else if quoted {
             let mut text = Vec::new();
-            cell.write_text(index, &mut text);
+            match &form {
+                CopyForm::Bytes(bytes) => {
+                    text.extend_from_slice(b"\\x");
+                    digits(bytes_at(bytes, index), &mut text);
+                }
+                CopyForm::Moment => moment(&cell, index, &mut text),
+                _ => cell.write_text(index, &mut text),
+            }
             out.push(b'"');
             for byte in text {
                 if matches!(byte, b'"' | b'\\') {

@@ -1,15 +1,18 @@
 //! Makes rows fit a table's columns: nothing of a value is lost, or the row is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt64Array,
+};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::columns::{Column, Holds, is_nested};
+use super::moment;
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::database::{Dialect, SchemaEvolution};
 use crate::error::{Context, Result};
@@ -35,6 +38,8 @@ pub(super) struct Fitting {
     pub(super) to: Column,
     /// Whether it tells rows apart, so that it cannot be null.
     pub(super) key: bool,
+    /// What it would hold if it were widened, which it is once a value needs it, and the type that it would have.
+    pub(super) wider: Option<(Holds, &'static str)>,
 }
 
 /// Rows that fit.
@@ -46,6 +51,8 @@ pub(super) struct Fitted {
     pub(super) columns: Vec<ArrayRef>,
     /// Where in `given` each row that fits stands; all of them, in order, where absent.
     pub(super) places: Option<Vec<usize>>,
+    /// The columns that must be widened before all of them fit.
+    pub(super) wants: Vec<usize>,
 }
 
 impl Fitted {
@@ -69,23 +76,24 @@ impl Fit {
         let rows = &batch.rows;
         let mut misfits = Misfits::new();
         let mut columns = Vec::with_capacity(self.columns.len());
-        for Fitting { from, to, key } in &self.columns {
+        let mut wants = Vec::new();
+        for (number, Fitting { from, to, key, wider }) in self.columns.iter().enumerate() {
             let Some(given) = rows.column_by_name(from) else {
                 columns.push(arrow_array::new_null_array(&DataType::Null, rows.num_rows()));
                 continue;
             };
-            let (mut column, unfit) = fit_column(given, to.holds, self.dialect)?;
+            let (mut column, mut unfit) = fit_column(given, to.holds, self.dialect)?;
+            if let (Some(_), Some((holds, _))) = (&unfit, wider) {
+                (column, unfit) = fit_column(given, *holds, self.dialect)?;
+                wants.push(number);
+            }
             if let Some(unfit) = unfit {
                 if self.policy == SchemaEvolution::DiscardValue && to.nullable && !key {
                     column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None))
                         .bug(|| "values cannot be left out".into())?;
                 } else {
                     for index in unfit.set_indices() {
-                        misfits.entry(index).or_insert_with(|| {
-                            let value = short(given, index);
-                            let message = format!("`{value}` ({}) does not fit column `{}` ({})", given.data_type(), to.name, to.declared);
-                            (from.clone(), "value_does_not_fit", message)
-                        });
+                        misfits.entry(index).or_insert_with(|| (from.clone(), UNFIT, unfit_message(given, index, to)));
                     }
                 }
             }
@@ -105,19 +113,55 @@ impl Fit {
             }
         }
         if misfits.is_empty() {
-            return Ok((Fitted { given: batch.clone(), columns, places: None }, Vec::new()));
+            return Ok((Fitted { given: batch.clone(), columns, places: None, wants }, Vec::new()));
         }
-        let keep: BooleanArray = (0..rows.num_rows()).map(|index| Some(!misfits.contains_key(&index))).collect();
-        let kept = columns.iter().map(|column| arrow_select::filter::filter(column, &keep)).collect::<std::result::Result<_, _>>();
+        let columns = without(&columns, &misfits, rows.num_rows())?;
         let places = (0..rows.num_rows()).filter(|index| !misfits.contains_key(index)).collect();
         let reject = |(index, (field, code, message)): (&usize, &(String, &str, String))| {
             let reason = if *code == "not_null_violation" || *code == "key_is_null" { Reason::LoadError } else { Reason::SchemaMismatch };
             refuse(batch, *index, reason, code, message.clone(), Some(field.clone()))
         };
         let rejects = misfits.iter().map(reject).collect();
-        let fitted = Fitted { given: batch.clone(), columns: kept.bug(|| "rows that fit cannot be picked".into())?, places: Some(places) };
-        Ok((fitted, rejects))
+        Ok((Fitted { given: batch.clone(), columns, places: Some(places), wants }, rejects))
     }
+
+    /// Rows that fit but for columns which were to be widened and stay as they are.
+    pub(super) fn narrowed(&self, fitted: &Fitted, narrow: &BTreeSet<usize>) -> Result<(Fitted, Vec<Reject>)> {
+        let places = fitted.places.clone().unwrap_or_else(|| (0..fitted.given.rows.num_rows()).collect());
+        let picked: UInt64Array = places.iter().map(|place| *place as u64).collect();
+        let (mut columns, mut misfits) = (fitted.columns.clone(), Misfits::new());
+        for number in fitted.wants.iter().filter(|number| narrow.contains(number)) {
+            let Fitting { from, to, .. } = &self.columns[*number];
+            let Some(given) = fitted.given.rows.column_by_name(from) else { continue };
+            let given = arrow_select::take::take(given, &picked, None).bug(|| "rows that fit cannot be picked".into())?;
+            let (column, unfit) = fit_column(&given, to.holds, self.dialect)?;
+            columns[*number] = column;
+            for row in unfit.iter().flat_map(BooleanBuffer::set_indices) {
+                misfits.entry(row).or_insert_with(|| (from.clone(), UNFIT, unfit_message(&given, row, to)));
+            }
+        }
+        let columns = without(&columns, &misfits, places.len())?;
+        let refuse = |(row, (field, code, message)): (&usize, &(String, &str, String))| Reject {
+            reason: Reason::SchemaMismatch,
+            ..fitted.refuse(*row, code, message.clone(), Some(field.clone()))
+        };
+        let rejects = misfits.iter().map(refuse).collect();
+        let places = places.into_iter().enumerate().filter(|(row, _)| !misfits.contains_key(row)).map(|(_, place)| place).collect();
+        Ok((Fitted { given: fitted.given.clone(), columns, places: Some(places), wants: Vec::new() }, rejects))
+    }
+}
+
+const UNFIT: &str = "value_does_not_fit";
+
+fn unfit_message(given: &ArrayRef, index: usize, to: &Column) -> String {
+    format!("`{}` ({}) does not fit column `{}` ({})", short(given, index), given.data_type(), to.name, to.declared)
+}
+
+/// Columns without the rows that do not fit.
+fn without(columns: &[ArrayRef], misfits: &Misfits, rows: usize) -> Result<Vec<ArrayRef>> {
+    let keep: BooleanArray = (0..rows).map(|index| Some(!misfits.contains_key(&index))).collect();
+    let kept: std::result::Result<_, _> = columns.iter().map(|column| arrow_select::filter::filter(column, &keep)).collect();
+    kept.bug(|| "rows that fit cannot be picked".into())
 }
 
 /// Whether no value of a type ever fits a column, null aside.
@@ -141,7 +185,7 @@ fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-fn is_bytes(kind: &DataType) -> bool {
+pub(super) fn is_bytes(kind: &DataType) -> bool {
     matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
@@ -165,20 +209,16 @@ fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(Arra
             let texts = column.as_string::<i32>();
             Ok((Arc::new(texts.iter().map(|text| text.map(str::as_bytes)).collect::<BinaryArray>()), None))
         }
-        (T::Utf8, Holds::Decimal(scale)) => Ok((column.clone(), digits(column, scale, asks_server))),
-        // `yesterday` would be another day tomorrow.
-        (T::Utf8, Holds::Date | Holds::Time | Holds::Timestamp(_)) if asks_server => {
-            let word = |text: &str| !text.bytes().any(|byte| byte.is_ascii_digit()) && !text.trim().ends_with("infinity");
-            let unfit = column.as_string::<i32>().iter().map(|text| text.is_some_and(word)).collect();
-            Ok((column.clone(), either(some(unfit), without_nul(column))))
-        }
+        (T::Utf8, Holds::Decimal(scale)) => Ok((column.clone(), either(digits(column, scale, asks_server), bent(column, holds, dialect)))),
+        // `yesterday` would be another day tomorrow, and of a time in a day's column nothing would be left.
+        (T::Utf8, Holds::Date | Holds::Time | Holds::Timestamp(_)) => Ok(read_moments(column, holds, asks_server)),
         (T::Utf8, _) if asks_server => Ok((column.clone(), without_nul(column))),
         (T::Utf8, holds) => {
             let to = carrier(holds);
             let read = arrow_cast::cast(column, &to).bug(|| format!("texts do not convert to {to}"))?;
             let unfit: BooleanBuffer = (0..column.len()).map(|index| column.is_valid(index) && read.is_null(index)).collect();
             let (fitted, more) = fit_column(&read, holds, dialect)?;
-            Ok((fitted, either(some(unfit), more)))
+            Ok((fitted, either(either(some(unfit), more), bent(column, holds, dialect))))
         }
         (T::Boolean, Holds::Int(..) | Holds::Bool) => as_is(),
         (T::Boolean, Holds::Float32 | Holds::Float64 | Holds::Decimal(_)) => convert(&unpacked(column, &T::Int8)?, &T::Float64),
@@ -206,7 +246,7 @@ fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(Arra
         (T::Float16 | T::Float32 | T::Float64, Holds::Float32 | Holds::Float64) => Ok((column.clone(), strange(column, dialect))),
         (kind, Holds::Float32 | Holds::Float64) if kind.is_numeric() => convert(column, &T::Float64),
         (kind, Holds::Decimal(scale)) if kind.is_numeric() => {
-            Ok((column.clone(), either(digits(column, scale, true), strange(column, dialect))))
+            Ok((column.clone(), either(either(digits(column, scale, true), strange(column, dialect)), bent(column, holds, dialect))))
         }
         (T::Date32 | T::Date64 | T::Timestamp(..), Holds::Date) => convert(column, &T::Date32),
         (T::Date32 | T::Date64, Holds::Timestamp(_)) => convert(column, &T::Timestamp(TimeUnit::Microsecond, None)),
@@ -227,11 +267,86 @@ fn carrier(holds: Holds) -> DataType {
         Holds::Int(64, false) => DataType::UInt64,
         Holds::Int(..) => DataType::Int64,
         Holds::Float32 | Holds::Float64 => DataType::Float64,
-        Holds::Date => DataType::Date32,
-        Holds::Time => DataType::Time64(TimeUnit::Microsecond),
-        Holds::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        Holds::Decimal(_) | Holds::Text | Holds::Bytes | Holds::Json | Holds::Array | Holds::Other => DataType::Utf8,
+        _ => DataType::Utf8,
     }
+}
+
+/// Reads texts as days, times or instants; PostgreSQL has endless ones too.
+fn read_moments(column: &ArrayRef, holds: Holds, endless: bool) -> (ArrayRef, Option<BooleanBuffer>) {
+    let texts = column.as_string::<i32>();
+    let read: ArrayRef = match holds {
+        Holds::Date => Arc::new(texts.iter().map(|text| moment::date(text?)).collect::<Date32Array>()),
+        Holds::Time => Arc::new(texts.iter().map(|text| moment::time(text?)).collect::<Time64MicrosecondArray>()),
+        _ => Arc::new(texts.iter().map(|text| moment::instant(text?)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
+    };
+    let is_endless = |text: &str| endless && holds != Holds::Time && matches!(text.trim(), "infinity" | "-infinity");
+    let unfit =
+        some(texts.iter().enumerate().map(|(index, text)| read.is_null(index) && text.is_some_and(|text| !is_endless(text))).collect());
+    if !texts.iter().flatten().any(is_endless) {
+        return (read, unfit);
+    }
+    let (cell, mut room) = (Cell::new(&read, Style::default()), Vec::new());
+    let text = |(index, text): (usize, Option<&str>)| {
+        let text = text?;
+        if is_endless(text) {
+            return Some(text.trim().to_owned());
+        }
+        room.clear();
+        cell.write_text(index, &mut room);
+        Some(String::from_utf8_lossy(&room).into_owned())
+    };
+    let texts: StringArray = texts.iter().enumerate().map(text).collect();
+    (Arc::new(texts), unfit)
+}
+
+/// Numbers that a database makes a float of, which has not all of their digits.
+fn bent(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Option<BooleanBuffer> {
+    let whole_only = match (dialect, holds) {
+        // It knows decimals by name only.
+        (Dialect::Sqlite, Holds::Decimal(_)) => false,
+        // A fraction in a float is rounded by whoever writes one.
+        (Dialect::Sqlite | Dialect::Mysql, Holds::Float32 | Holds::Float64) => true,
+        _ => return None,
+    };
+    let (cell, mut text) = (Cell::new(column, Style::default()), Vec::new());
+    let unfit = (0..column.len()).map(|index| {
+        if cell.is_null(index) {
+            return false;
+        }
+        text.clear();
+        cell.write_text(index, &mut text);
+        let (Ok(text), Some((digits, exponent))) = (std::str::from_utf8(&text), significant(&text)) else { return false };
+        if whole_only && exponent < 0 || !whole_only && exponent >= 0 && text.trim().parse::<i64>().is_ok() {
+            return false;
+        }
+        let float: f64 = text.trim().parse().unwrap_or(f64::NAN);
+        significant(format!("{float}").as_bytes()) != Some((digits, exponent))
+    });
+    some(unfit.collect())
+}
+
+/// The digits of a number from the first to the last that is not 0, and the power of ten of the last; `None` where a text is no number.
+fn significant(text: &[u8]) -> Option<(Vec<u8>, i64)> {
+    let text = text.trim_ascii();
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
+    let (number, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i64>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = match number.iter().position(|byte| *byte == b'.') {
+        Some(at) => (&number[..at], &number[at + 1..]),
+        None => (number, &b""[..]),
+    };
+    if whole.len() + fraction.len() == 0 || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
+        return None;
+    }
+    let mut digits: Vec<u8> = whole.iter().chain(fraction).copied().skip_while(|digit| *digit == b'0').collect();
+    let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
+    digits.truncate(digits.len() - zeros);
+    if digits.is_empty() {
+        return Some((digits, 0));
+    }
+    Some((digits, zeros as i64 - fraction.len() as i64 + exponent))
 }
 
 fn unpacked(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
@@ -271,8 +386,8 @@ fn without_nul(column: &ArrayRef) -> Option<BooleanBuffer> {
 fn strange(column: &ArrayRef, dialect: Dialect) -> Option<BooleanBuffer> {
     let holds = |value: f64| match dialect {
         Dialect::Sqlite => !value.is_nan(),
-        Dialect::Mysql => value.is_finite(),
-        _ => true,
+        Dialect::Mysql | Dialect::Mssql | Dialect::Oracle => value.is_finite(),
+        Dialect::Postgres => true,
     };
     let value = |index: usize| match column.data_type() {
         DataType::Float32 => f64::from(column.as_primitive::<Float32Type>().value(index)),
@@ -308,25 +423,7 @@ fn digits(column: &ArrayRef, scale: Option<u32>, else_fits: bool) -> Option<Bool
 
 /// Digits behind the point that a number needs; `None` where a text is no number.
 fn decimals(text: &[u8]) -> Option<i64> {
-    let text = text.trim_ascii();
-    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
-    let (number, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-        Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i64>().ok()?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = match number.iter().position(|byte| *byte == b'.') {
-        Some(at) => (&number[..at], &number[at + 1..]),
-        None => (number, &b""[..]),
-    };
-    if whole.len() + fraction.len() == 0 || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
-        return None;
-    }
-    let all: Vec<u8> = whole.iter().chain(fraction).copied().collect();
-    let zeros = all.iter().rev().take_while(|digit| **digit == b'0').count();
-    if zeros == all.len() {
-        return Some(0);
-    }
-    Some((fraction.len() as i64 - zeros as i64 - exponent).max(0))
+    significant(text).map(|(_, exponent)| (-exponent).max(0))
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
 //! A table as a sink: staged within a transaction, shown by its commit.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_schema::SchemaRef;
 
+use super::columns::Table;
 use super::encode::{Form, Shared as Encoding, TableEncode};
 use super::merge::merge;
 use super::publish::publish;
 use super::said::Why;
 use super::session::{Session, Shared};
-use super::target::{Doing, prepare};
+use super::target::{Doing, prepare, widen};
 use super::tokens::Tokens;
-use super::{Counts, Shape, TableMark, check, connect};
+use super::{Backend, Counts, Shape, TableMark, check, connect};
 use crate::batch::{Reason, Reject};
 use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
 use crate::crash;
@@ -108,21 +110,20 @@ impl Sink for TableSink {
             }
         }
         let dialect = self.config.connection_string.dialect;
-        // What changes a table's columns ends a transaction of MySQL.
-        if dialect != Dialect::Mysql {
+        // What changes a table's columns ends a transaction of MySQL and of Oracle.
+        if !matches!(dialect, Dialect::Mysql | Dialect::Oracle) {
             session.transaction()?;
         }
         let shape = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Load)?;
         let backend = session.transaction()?;
         if from.is_none() && shape.method == WriteMethod::TruncateAndLoad && !backend.columns(&shape.table).unwrap_or_default().is_empty() {
-            let empty = if dialect == Dialect::Postgres { "TRUNCATE" } else { "DELETE FROM" };
-            let sql = format!("{empty} {}", shape.table.sql());
-            backend.execute(&sql).map_err(|said| said.error(format!("cannot empty the table `{}`", shape.table.shown())))?;
+            empty(backend, &shape.table)?;
         }
         let merges = !matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad);
         let form = if dialect == Dialect::Postgres { Form::Copy { numbered: merges } } else { Form::Values };
         let encode = Arc::new(TableEncode { fit: shape.fit.clone(), form });
-        Ok(Box::new(TableLoad { split, schema, session: self.session.clone(), encode, shape }))
+        let (widened, narrow) = Default::default();
+        Ok(Box::new(TableLoad { split, schema, session: self.session.clone(), encode, shape, widened, narrow }))
     }
 
     fn keep(&self, _while_there: &Path) -> Result<()> {
@@ -186,6 +187,44 @@ struct TableLoad {
     session: Shared,
     encode: Arc<TableEncode>,
     shape: Shape,
+    /// Columns that were widened, and those that cannot be.
+    widened: BTreeSet<usize>,
+    narrow: BTreeSet<usize>,
+}
+
+impl TableLoad {
+    /// Widens a column that a value needs wider; answers whether that could be.
+    fn widen(&self, session: &mut Session, number: usize) -> Result<bool> {
+        let Shape { table, fit, method, .. } = &self.shape;
+        let fitting = &fit.columns[number];
+        if table.dialect != Dialect::Mysql {
+            return widen(session.transaction()?, table, fitting);
+        }
+        // It commits what is open before it changes a table: nothing may be.
+        if session.written {
+            tracing::warn!(
+                table = table.shown(),
+                column = fitting.to.name,
+                "a column cannot be widened any more, rows are written already"
+            );
+            return Ok(false);
+        }
+        session.rollback().map_err(|said| said.error("cannot undo what is not written yet"))?;
+        let widened = widen(session.backend.as_mut(), table, fitting)?;
+        if *method == WriteMethod::TruncateAndLoad && session.token.rows == 0 {
+            empty(session.transaction()?, table)?;
+        }
+        Ok(widened)
+    }
+}
+
+/// Takes all rows out of a table.
+fn empty(backend: &mut dyn Backend, table: &Table) -> Result<()> {
+    let empty = if table.dialect == Dialect::Postgres { "TRUNCATE" } else { "DELETE FROM" };
+    backend
+        .execute(&format!("{empty} {}", table.sql()))
+        .map(drop)
+        .map_err(|said| said.error(format!("cannot empty the table `{}`", table.shown())))
 }
 
 impl Load for TableLoad {
@@ -198,7 +237,26 @@ impl Load for TableLoad {
         if chunk.rows == 0 {
             return Ok(Vec::new());
         }
-        let mut session = self.session.lock();
+        if self.shape.columns.is_empty() {
+            let message = format!("the rows have no columns, so that there is nothing to write to `{}`", self.shape.table.shown());
+            return Err(Error::data(message).hint("`plan` shows what the source and the transforms make of the rows"));
+        }
+        let shared = self.session.clone();
+        let mut session = shared.lock();
+        session.transaction()?;
+        let (mut chunk, mut rejects) = (*chunk, Vec::new());
+        let wants = chunk.wants();
+        for number in &wants {
+            if !self.widened.contains(number) && !self.narrow.contains(number) {
+                let done = self.widen(&mut session, *number)?;
+                if done { &mut self.widened } else { &mut self.narrow }.insert(*number);
+            }
+        }
+        if wants.iter().any(|number| self.narrow.contains(number)) {
+            (chunk, rejects) = chunk.narrowed(&self.encode, &self.narrow)?;
+        }
+        session.transaction()?;
+        session.written = true;
         let written = session.transaction()?.write(&self.shape, &chunk);
         let written = written.map_err(|said| said.error(format!("cannot write to the table `{}`", self.shape.table.shown())))?;
         session.token.rows += (chunk.rows - written.refused.len()) as u64;
@@ -207,7 +265,8 @@ impl Load for TableLoad {
             let Why::Row(code) = said.why else { return None };
             chunk.refuse(row, code, said.message, said.column).map(|reject| Reject { reason: Reason::LoadError, ..reject })
         };
-        Ok(written.refused.into_iter().filter_map(reject).collect())
+        rejects.extend(written.refused.into_iter().filter_map(reject));
+        Ok(rejects)
     }
 
     fn flush(&mut self) -> Result<Flushed> {
@@ -231,6 +290,8 @@ struct Rehearsed {
     rows: u64,
     schema: SchemaRef,
     encode: Arc<TableEncode>,
+    /// Columns that would be widened, of which was told.
+    told: BTreeSet<usize>,
 }
 
 impl Rehearsal {
@@ -252,7 +313,7 @@ impl Sink for Rehearsal {
 
     fn begin(&self, split: usize, schema: SchemaRef, _from: Option<&Flushed>) -> Result<Box<dyn Load>> {
         let Shape { fit, .. } = prepare(self.session.lock().backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
-        Ok(Box::new(Rehearsed { split, rows: 0, schema, encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
+        Ok(Box::new(Rehearsed { split, rows: 0, schema, told: BTreeSet::new(), encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
     }
 
     fn keep(&self, _while_there: &Path) -> Result<()> {
@@ -279,6 +340,12 @@ impl Load for Rehearsed {
 
     fn append(&mut self, chunk: Encoded) -> Result<Vec<Reject>> {
         self.rows += chunk.rows;
+        let Payload::Table(rows) = &chunk.payload else { return Ok(Vec::new()) };
+        for number in rows.wants().difference(&self.told) {
+            let column = &self.encode.fit.columns[*number].to.name;
+            tracing::warn!(column, "a value needs a wider column: the load would change the table");
+        }
+        self.told.extend(rows.wants());
         Ok(Vec::new())
     }
 

@@ -1,7 +1,7 @@
 //! Brings staged rows into canonical tables, by SQL that is made here.
 
 use super::Backend;
-use super::columns::{Column, Table, quote, quoted};
+use super::columns::{Column, Holds, Table, quote, quoted};
 use crate::config::database::{DatabaseSink, Dialect};
 use crate::config::merge::{Merge, MergeRule};
 use crate::error::{Error, PhaseName, Result, did_you_mean};
@@ -33,7 +33,9 @@ fn one(backend: &mut dyn Backend, sink: &DatabaseSink, merge: &Merge) -> Result<
     };
     let (canonical, staged) = (look(&into)?, look(&from)?);
     let values = values(merge, &into, &canonical, &staged)?;
-    let Statements { update, insert } = statements(merge, &into, &from, &values);
+    let unordered = canonical.iter().filter(|column| matches!(column.holds, Holds::Json | Holds::Array | Holds::Other));
+    let unordered: Vec<&str> = unordered.map(|column| column.name.as_str()).collect();
+    let Statements { update, insert } = statements(merge, &into, &from, &values, &unordered);
     let mut run =
         |sql: &str| backend.execute(sql).map_err(|said| said.error(format!("cannot merge `{}` into `{}`", from.shown(), into.shown())));
     let updated = update.as_deref().map_or(Ok(0), &mut run)?;
@@ -74,7 +76,7 @@ fn values(merge: &Merge, into: &Table, canonical: &[Column], staged: &[Column]) 
 }
 
 /// A canonical row is changed where a key is there, then rows are added whose key is not.
-fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, String)]) -> Statements {
+fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, String)], unordered: &[&str]) -> Statements {
     let dialect = into.dialect;
     let name = |name: &String| quote(dialect, name);
     let (target, keys) = (into.sql(), quoted(dialect, &merge.key));
@@ -84,11 +86,12 @@ fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, Stri
     let all = quoted(dialect, &columns);
     // Whatever the order in which the database finds them, the same row is taken.
     let latest = merge.latest_by.as_ref().map(|sql| format!(", ({sql}) AS etl_host_latest")).unwrap_or_default();
-    let order = merge
-        .latest_by
-        .iter()
-        .map(|_| "etl_host_latest DESC".to_owned())
-        .chain(columns.iter().map(|column| format!("{} DESC", name(column))));
+    let order =
+        merge.latest_by.iter().map(|_| "etl_host_latest IS NULL, etl_host_latest DESC".to_owned()).chain(columns.iter().map(|column| {
+            // PostgreSQL knows no order of documents and points.
+            let text = if dialect == Dialect::Postgres && unordered.contains(&column.as_str()) { "::text" } else { "" };
+            format!("{0} IS NULL, {0}{text} DESC", name(column))
+        }));
     let order = order.collect::<Vec<_>>().join(", ");
     let known = merge.key.iter().map(|key| format!("{} IS NOT NULL", name(key))).collect::<Vec<_>>().join(" AND ");
     let rows = format!(

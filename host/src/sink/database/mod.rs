@@ -10,8 +10,11 @@ mod encode;
 mod fit;
 mod load;
 mod merge;
+mod moment;
 mod mysql;
 mod narrow;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod postgres;
 mod publish;
 mod said;
@@ -49,6 +52,9 @@ trait Backend: Send {
 
     /// Runs SQL; answers its rows as texts.
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said>;
+
+    /// Is told that columns of the table are others now.
+    fn changed(&mut self) {}
 
     /// Writes a chunk within the transaction, and finds the rows that are refused.
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said>;
@@ -111,7 +117,13 @@ fn connect(sink: &DatabaseSink, root: &Path, doing: Doing) -> Result<Box<dyn Bac
         Dialect::Mysql => Box::new(mysql::Mysql::connect(connection, tunnel, root)?),
         Dialect::Sqlite if doing == Doing::Rehearse => Box::new(sqlite::File::look_at(connection, root)?),
         Dialect::Sqlite => Box::new(sqlite::File::open(connection, root)?),
-        Dialect::Mssql | Dialect::Oracle => return Err(Error::config(format!("writing to `{connection}` is not built yet"))),
+        #[cfg(feature = "odbc")]
+        Dialect::Mssql | Dialect::Oracle => Box::new(odbc::Odbc::connect(connection, tunnel, root)?),
+        #[cfg(not(feature = "odbc"))]
+        Dialect::Mssql | Dialect::Oracle => {
+            connection.check_reached()?;
+            return Err(Error::bug("ODBC is not built in, but was asked for"));
+        }
     })
 }
 
@@ -123,6 +135,11 @@ pub(super) fn check(sink: &DatabaseSink) -> Result<()> {
     let method = sink.method();
     if sink.connection_string.dialect == Dialect::Sqlite {
         sqlite::check(&sink.connection_string)?;
+    }
+    sink.connection_string.check_reached()?;
+    if sink.connection_string.dialect.is_odbc() && !sink.merge.is_empty() {
+        return Err(Error::config("`merge` is not there for Microsoft SQL Server and Oracle, whose SQL for it nobody has tried yet")
+            .hint("write it as SQL under `publish`, which runs after the rows are committed"));
     }
     if let Some(merge) = sink.merge.iter().find(|merge| merge.key.is_empty()) {
         return Err(

@@ -157,7 +157,7 @@ impl Backend for Mysql {
         }
         let rows = self.texts(&format!(
             "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(column_type AS CHAR), CAST(numeric_scale AS CHAR), \
-             CAST(is_nullable AS CHAR), CAST(column_default IS NOT NULL AS CHAR), CAST(extra AS CHAR) \
+             CAST(is_nullable AS CHAR), CAST(column_default IS NOT NULL AND column_default <> 'NULL' AS CHAR), CAST(extra AS CHAR) \
              FROM information_schema.columns WHERE {place} ORDER BY ordinal_position"
         ))?;
         let column = |row: Vec<Option<String>>| {
@@ -171,6 +171,7 @@ impl Backend for Mysql {
                 filled: text(5) == "1" || counts_up,
                 generated: ["virtual generated", "stored generated", "persistent", "virtual"]
                     .contains(&text(6).to_ascii_lowercase().as_str()),
+                fixed: false,
                 declared,
             }
         };

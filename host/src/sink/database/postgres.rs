@@ -31,19 +31,30 @@ pub(super) struct Postgres {
     tunnel: Option<Tunnel>,
     /// Whether the temporary table is there.
     staging: bool,
+    savepoint: Savepoint,
+}
+
+/// Where the transaction can go back to. Each message costs a way to the server and back, which over many refused rows is most of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Savepoint {
+    Absent,
+    /// Nothing was done since.
+    Fresh,
+    /// What was done since stays.
+    Passed,
 }
 
 impl Postgres {
     pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend = Self { connection: pg, tunnel, staging: false };
+        let mut backend = Self { connection: pg, tunnel, staging: false, savepoint: Savepoint::Absent };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         Ok(backend)
     }
 
-    /// Copies lines, all or nothing as far as the caller's savepoint goes.
-    fn copy(&mut self, into: &str, relation: &str, lines: &[u8]) -> Result<(), Said> {
+    /// Copies lines, all or nothing as far as the caller's savepoint goes; answers the rows that are there for them.
+    fn copy(&mut self, into: &str, relation: &str, table: &str, lines: &[u8]) -> Result<u64, Said> {
         let connection = &mut self.connection;
         let copied = wait(async {
             let mut copy = connection.copy_in_raw(into).await?;
@@ -52,24 +63,33 @@ impl Postgres {
             }
             copy.finish().await
         });
-        copied.map(drop).map_err(|error| {
+        copied.map_err(|error| {
             let row = told_row(&error, relation);
-            Said { row, ..said(&error).through(self.tunnel.as_ref()) }
+            let said = said(&error).through(self.tunnel.as_ref());
+            // Whoever reads it knows the table, not the temporary one.
+            let message = said.message.replace(&format!("\"{STAGE}\""), &format!("\"{table}\""));
+            Said { row, message, ..said }
         })
     }
 
-    /// Does something within a savepoint, so that the transaction goes on where it fails.
+    /// Does something behind a savepoint, so that the transaction goes on where it fails.
     fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Said>) -> Result<T, Said> {
-        self.execute("SAVEPOINT etl_host")?;
-        match work(self) {
-            Ok(done) => self.execute("RELEASE SAVEPOINT etl_host").map(|_| done),
-            Err(said) if matches!(said.why, Why::Row(_)) => {
-                self.execute("ROLLBACK TO SAVEPOINT etl_host; RELEASE SAVEPOINT etl_host")
-                    .map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
-                Err(said)
-            }
-            Err(said) => Err(said),
+        match std::mem::replace(&mut self.savepoint, Savepoint::Absent) {
+            Savepoint::Absent => drop(self.execute("SAVEPOINT etl_host")?),
+            Savepoint::Fresh => {}
+            Savepoint::Passed => drop(self.execute("RELEASE SAVEPOINT etl_host; SAVEPOINT etl_host")?),
         }
+        let done = work(self);
+        match &done {
+            Ok(_) => self.savepoint = Savepoint::Passed,
+            Err(said) if matches!(said.why, Why::Row(_)) => {
+                self.execute("ROLLBACK TO SAVEPOINT etl_host").map_err(|next| if next.why == Why::Lost { next } else { said.clone() })?;
+                self.savepoint = Savepoint::Fresh;
+            }
+            // The transaction ends, and its savepoints with it.
+            Err(_) => {}
+        }
+        done
     }
 
     fn stage(&mut self, shape: &Shape) -> Result<(), Said> {
@@ -92,15 +112,21 @@ impl Postgres {
 
     fn insert(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let into = format!("COPY {} ({}) FROM STDIN", shape.table.sql(), shape.columns_sql());
-        let refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, &shape.table.name, chunk.lines(rows))))?;
-        let inserted = (chunk.rows - refused.len()) as u64;
+        let mut inserted = 0;
+        let refused = narrow(chunk.rows, &mut |rows| {
+            // A trigger may leave a row out.
+            inserted += self.attempt(|backend| backend.copy(&into, &shape.table.name, &shape.table.name, chunk.lines(rows)))?;
+            Ok(())
+        })?;
         Ok(Written { counts: Counts { inserted, ..Counts::default() }, refused })
     }
 
     fn merge(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         self.stage(shape)?;
         let into = format!("COPY pg_temp.{STAGE} ({}, {ROW}) FROM STDIN", shape.columns_sql());
-        let mut refused = narrow(chunk.rows, &mut |rows| self.attempt(|backend| backend.copy(&into, STAGE, chunk.lines(rows))))?;
+        let mut refused = narrow(chunk.rows, &mut |rows| {
+            self.attempt(|backend| backend.copy(&into, STAGE, &shape.table.name, chunk.lines(rows))).map(drop)
+        })?;
         let mut counts = Counts::default();
         let later = narrow(chunk.rows, &mut |rows| {
             let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
@@ -121,7 +147,8 @@ impl Postgres {
     fn merge_range(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
         let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
         let keys = quoted(Dialect::Postgres, &shape.key);
-        if !repeats {
+        // Of a join that finds two rows for one, any may win: keys that differ as texts may be equal to the database.
+        if !repeats && shape.method != WriteMethod::Update {
             return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
         }
         // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
@@ -189,7 +216,7 @@ impl Backend for Postgres {
     fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said> {
         let rows = self.texts(&format!(
             "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), a.atttypmod::text, a.attnotnull::text, \
-             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text \
+             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text, (a.attidentity = 'a')::text \
              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
              WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
             literal(Dialect::Postgres, &table.sql())
@@ -203,6 +230,7 @@ impl Backend for Postgres {
                 nullable: text(4) != "true",
                 filled: text(5) == "true",
                 generated: text(6) == "true",
+                fixed: text(7) == "true",
             }
         };
         Ok(rows.into_iter().map(column).collect())
@@ -235,11 +263,20 @@ impl Backend for Postgres {
         rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()).collect()
     }
 
+    fn changed(&mut self) {
+        self.staging = false;
+    }
+
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
-        match shape.method {
+        let written = match shape.method {
             WriteMethod::Insert | WriteMethod::TruncateAndLoad => self.insert(shape, chunk),
             _ => self.merge(shape, chunk),
+        };
+        let savepoint = std::mem::replace(&mut self.savepoint, Savepoint::Absent);
+        if written.is_ok() && savepoint != Savepoint::Absent {
+            self.execute("RELEASE SAVEPOINT etl_host")?;
         }
+        written
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Why {
     Busy,
     /// We may not.
     Denied,
+    /// What is asked cannot be: a name that is not there, SQL that is none, a view where it takes a table.
+    Asked,
     /// Anything else.
     Other,
 }
@@ -57,6 +59,7 @@ impl Said {
             }
             Why::Busy => error.hint("another session holds the table: try again once it has ended"),
             Why::Denied => error.hint("grant the user what it needs, or name another user in `connection_string`"),
+            Why::Asked => Error::config(error.to_string()).because(anyhow::anyhow!("{message}")),
             Why::Other => error,
         }
     }
@@ -73,18 +76,21 @@ pub(super) fn by_sqlstate(state: &str) -> Why {
         "22001" => "string_too_long",
         "22003" => "number_out_of_range",
         "22P02" | "22P03" => "invalid_text_representation",
-        "22007" | "22008" => "invalid_datetime",
+        "22007" | "22008" | "22009" => "invalid_datetime",
         "22021" | "22P05" => "invalid_byte_sequence",
         "P0001" => "raised_by_trigger",
         "44000" => "with_check_option_violation",
-        // An index takes no value of that length.
-        "54000" => "value_too_long_for_index",
+        // A page takes no row of that length, or an index no value.
+        "54000" => "row_too_long",
         state if state.starts_with("23") => "integrity_violation",
         state if state.starts_with("22") => "data_exception",
         "57P01" | "57P02" | "57P03" => return Why::Lost,
         state if state.starts_with("08") => return Why::Lost,
         "55P03" | "40P01" | "40001" | "57014" => return Why::Busy,
         "42501" => return Why::Denied,
+        // Too many columns, and what this table or this version cannot do.
+        "54011" | "0A000" => return Why::Asked,
+        state if state.starts_with("42") => return Why::Asked,
         _ => return Why::Other,
     })
 }

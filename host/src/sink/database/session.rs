@@ -14,7 +14,7 @@ pub(super) struct Shared(Arc<Mutex<Session>>);
 
 impl Shared {
     pub(super) fn new(backend: Box<dyn Backend>, begin: &'static str) -> Self {
-        Self(Arc::new(Mutex::new(Session { backend, begin, open: false, token: Token::default(), merged: Vec::new() })))
+        Self(Arc::new(Mutex::new(Session { backend, begin, open: false, written: false, token: Token::default(), merged: Vec::new() })))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Session> {
@@ -28,6 +28,8 @@ pub(super) struct Session {
     /// How a transaction is begun there.
     begin: &'static str,
     open: bool,
+    /// Whether rows were written in the open transaction.
+    pub(super) written: bool,
     /// How far the run is.
     pub(super) token: Token,
     /// What became of canonical tables.
@@ -39,7 +41,7 @@ impl Session {
     pub(super) fn transaction(&mut self) -> Result<&mut dyn Backend> {
         if !self.open {
             self.backend.execute(self.begin).map_err(|said| said.error("cannot begin a transaction"))?;
-            self.open = true;
+            (self.open, self.written) = (true, false);
         }
         Ok(self.backend.as_mut())
     }
@@ -52,7 +54,15 @@ impl Session {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
-        self.backend.execute("COMMIT").map(drop).map_err(|said| match said.why {
+        let said = match self.backend.execute("COMMIT") {
+            Ok(_) => return Ok(()),
+            Err(said) => said,
+        };
+        if said.why != Why::Lost {
+            // PostgreSQL has ended the transaction; SQLite keeps it open, to be mended.
+            let _ = self.backend.execute("ROLLBACK");
+        }
+        Err(match said.why {
             Why::Row(_) => Error::data("the database refused the rows as a whole when they were to be committed, so that none is there")
                 .because(anyhow::anyhow!("{}", said.message))
                 .hint("a deferred constraint is broken: make it `NOT DEFERRABLE`, so that single rows are found and refused, or mend the data"),

@@ -137,6 +137,7 @@ impl Backend for File {
                 nullable: text(2) == "0" || is_row_id,
                 filled: text(3) == "1" || is_row_id,
                 generated: matches!(text(5).as_str(), "2" | "3"),
+                fixed: false,
                 declared,
             }
         };
@@ -290,6 +291,8 @@ fn said(error: &rusqlite::Error) -> Said {
         1811 => row("raised_by_trigger"),
         3091 => row("invalid_text_representation"),
         18 => row("string_too_long"),
+        // Of SQL, as it is written.
+        1 => Why::Asked,
         code => match code & 0xff {
             19 => row("integrity_violation"),
             5 | 6 => Why::Busy,

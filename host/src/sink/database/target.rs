@@ -4,6 +4,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::fit::{Fit, Fitting, never_fits};
+use super::said::{Said, Why};
 use super::{Backend, Shape};
 use crate::config::database::{CreateTable, DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::error::{Error, Result, did_you_mean};
@@ -32,8 +33,11 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     let mut columns = look(backend, &table)?;
     if columns.is_empty() {
         columns = create(backend, sink, &table, schema, doing)?;
-    } else if evolve(backend, sink, &table, &columns, schema, doing)? {
-        columns = look(backend, &table)?;
+    } else {
+        check_meeting(sink, &table, &columns, schema)?;
+        if evolve(backend, sink, &table, &columns, schema, doing)? {
+            columns = look(backend, &table)?;
+        }
     }
     let policy = sink.schema_evolution;
     let (mut fittings, mut lacking) = (Vec::new(), Vec::new());
@@ -47,7 +51,12 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
                 ))
                 .hint("leave it out with `drop` or `select` in transform.yaml"));
             }
-            Some(to) => fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()) }),
+            Some(to) => {
+                // MySQL forgets of a column that is changed what is not said once more.
+                let keeps = dialect != Dialect::Mysql || !to.filled;
+                let wider = to.holds.widened(dialect, field.data_type()).filter(|_| policy == SchemaEvolution::Evolve && keeps);
+                fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()), wider });
+            }
             None if policy == SchemaEvolution::DiscardValue => {}
             None => lacking.push(field.name().clone()),
         }
@@ -61,7 +70,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     };
     let update = match &sink.update_columns {
         Some(names) => named(names),
-        None => fittings.iter().filter(|fitting| !fitting.key).map(|fitting| fitting.to.name.clone()).collect(),
+        None => fittings.iter().filter(|fitting| !fitting.key && !fitting.to.fixed).map(|fitting| fitting.to.name.clone()).collect(),
     };
     let written: Vec<String> = fittings.iter().map(|fitting| fitting.to.name.clone()).collect();
     let shape = Shape {
@@ -79,6 +88,39 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
     }
     check_filled(&shape, &columns)?;
     check_key(backend, sink, shape, doing)
+}
+
+/// Checks that rows and a table that is there have to do with each other: the key is there, and no column takes two values.
+fn check_meeting(sink: &DatabaseSink, table: &Table, columns: &[Column], schema: &Schema) -> Result<()> {
+    let have = || columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+    // Without a part of its key, rows would be taken for the same that are not.
+    let tells_apart = !matches!(sink.method(), WriteMethod::Insert | WriteMethod::TruncateAndLoad);
+    if let Some(name) = sink.key().iter().find(|name| tells_apart && find(columns, name, table.dialect).is_none()) {
+        let error = Error::config(format!("the key has the column `{name}`, but `{}` has {}", table.shown(), have().join(", ")));
+        return Err(match did_you_mean(name, have()) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`? `rename` in transform.yaml gives the rows that column")),
+            None => error.hint("correct the key, or add the column to the table"),
+        });
+    }
+    let mut taken: Vec<(&str, &str)> = Vec::new();
+    for field in schema.fields() {
+        let Some(column) = find(columns, field.name(), table.dialect) else { continue };
+        if let Some((_, other)) = taken.iter().find(|(name, _)| *name == column.name) {
+            return Err(Error::config(format!(
+                "the columns `{other}` and `{}` of the rows both go to column `{}` of `{}`",
+                field.name(),
+                column.name,
+                table.shown()
+            ))
+            .hint("leave one of them out with `drop` in transform.yaml, or rename it"));
+        }
+        taken.push((&column.name, field.name()));
+    }
+    if taken.is_empty() && !schema.fields().is_empty() && sink.schema_evolution != SchemaEvolution::Evolve {
+        return Err(Error::config(format!("`{}` has no column that the rows have, but {}", table.shown(), have().join(", ")))
+            .hint("rename the columns in transform.yaml, or correct `table`"));
+    }
+    Ok(())
 }
 
 /// Checks that every column has a value that needs one.
@@ -112,7 +154,8 @@ fn check_names(table: &Table, schema: &Schema) -> Result<()> {
     let most = match table.dialect {
         Dialect::Postgres => 63,
         Dialect::Mysql => 64,
-        _ => usize::MAX,
+        Dialect::Mssql | Dialect::Oracle => 128,
+        Dialect::Sqlite => usize::MAX,
     };
     let names = [&table.name].into_iter().chain(schema.fields().iter().map(|field| field.name()));
     for name in names {
@@ -183,6 +226,7 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         nullable: !sink.primary_key.0.contains(field.name()),
         filled: false,
         generated: false,
+        fixed: false,
     };
     Ok(schema.fields().iter().map(column).collect())
 }
@@ -214,20 +258,15 @@ fn evolve(
             }
             None if policy == SchemaEvolution::Evolve => {
                 let declared = Holds::declare(dialect, kind, sink.key().contains(name));
-                changes.push((format!("ADD COLUMN {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
+                let add = if dialect.is_odbc() { "ADD" } else { "ADD COLUMN" };
+                changes.push((format!("{add} {} {declared}", quote(dialect, name)), format!("{name} {declared}")));
             }
             None => {}
             Some(column) => {
-                let wider = column.holds.widened(dialect, kind).filter(|_| policy == SchemaEvolution::Evolve);
-                if let Some(wider) = wider {
-                    let name = quote(dialect, &column.name);
-                    let not_null = if column.nullable { "" } else { " NOT NULL" };
-                    let sql = match dialect {
-                        Dialect::Mysql => format!("MODIFY COLUMN {name} {wider}{not_null}"),
-                        _ => format!("ALTER COLUMN {name} TYPE {wider}"),
-                    };
-                    changes.push((sql, format!("{} {} to {wider}", column.name, column.declared)));
-                } else if never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze) {
+                // It is widened once a value needs it.
+                let widens = policy == SchemaEvolution::Evolve && column.holds.widened(dialect, kind).is_some();
+                if !widens && never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze)
+                {
                     return Err(Error::data(format!(
                         "column `{name}` of the rows is {kind}, which column `{}` of `{}` ({}) never holds",
                         column.name,
@@ -247,6 +286,42 @@ fn evolve(
         }
     }
     Ok(!changes.is_empty() && doing == Doing::Load)
+}
+
+/// Widens a column that a value needs wider, where the table lets it; one that a view or another column is made from stays as it is.
+pub(super) fn widen(backend: &mut dyn Backend, table: &Table, fitting: &Fitting) -> Result<bool> {
+    let (Column { name, declared, nullable, .. }, Some((_, wider))) = (&fitting.to, fitting.wider) else { return Ok(false) };
+    let quoted = quote(table.dialect, name);
+    let sql = match table.dialect {
+        Dialect::Mysql => format!("MODIFY COLUMN {quoted} {wider}{}", if *nullable { "" } else { " NOT NULL" }),
+        _ => format!("ALTER COLUMN {quoted} TYPE {wider}"),
+    };
+    let shown = format!("{name} {declared} to {wider}");
+    let failed = |said: Said| said.error(format!("cannot change the table `{}`: {shown}", table.shown()));
+    // MySQL has no transaction open, and would end one.
+    let undoes = table.dialect != Dialect::Mysql;
+    if undoes {
+        backend.execute("SAVEPOINT etl_host_widen").map_err(failed)?;
+    }
+    let widened = match backend.execute(&format!("ALTER TABLE {} {sql}", table.sql())) {
+        Ok(_) => true,
+        Err(Said { why: Why::Asked | Why::Denied, message, .. }) => {
+            tracing::warn!(table = table.shown(), change = shown, error = message, "a column stays as narrow as it is");
+            false
+        }
+        Err(said) => return Err(failed(said)),
+    };
+    if widened {
+        // The table is rewritten, and locked for as long: people want to know.
+        tracing::warn!(table = table.shown(), change = shown, "a value needs a wider column, so that the table is changed");
+        backend.changed();
+    }
+    if undoes {
+        backend
+            .execute(if widened { "RELEASE SAVEPOINT etl_host_widen" } else { "ROLLBACK TO SAVEPOINT etl_host_widen" })
+            .map_err(failed)?;
+    }
+    Ok(widened)
 }
 
 /// Checks that an index settles which rows are the same, where the method asks the database for that.

@@ -48,7 +48,7 @@ impl Tokens {
         if self.is_there(backend)? {
             return Ok(());
         }
-        let big = "bigint NOT NULL";
+        let big = if self.0.dialect == Dialect::Oracle { "number(19) NOT NULL" } else { "bigint NOT NULL" };
         let sql = format!(
             "CREATE TABLE {} ({} varchar(100) NOT NULL PRIMARY KEY, {} {big}, done smallint NOT NULL, loaded {big}, inserted {big}, \
              updated {big}, deleted {big})",
@@ -144,10 +144,15 @@ impl Tokens {
         let values = format!("{id}, {BARRED}, 0, 0, 0, 0, 0");
         let sql = match self.0.dialect {
             Dialect::Mysql => format!("INSERT IGNORE INTO {table} ({columns}) VALUES ({values})"),
+            Dialect::Mssql | Dialect::Oracle => format!("INSERT INTO {table} ({columns}) VALUES ({values})"),
             _ => format!("INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT DO NOTHING"),
         };
         // It waits for a transaction that is about to write the same.
-        backend.execute(&sql).map_err(|said| said.error(format!("cannot write to `{}`", self.0.shown())))?;
+        match backend.execute(&sql) {
+            // One that is there stays as it is.
+            Err(said) if said.why == Why::Row("unique_violation") && self.0.dialect.is_odbc() => {}
+            written => drop(written.map_err(|said| said.error(format!("cannot write to `{}`", self.0.shown())))?),
+        }
         Ok(self.find(backend, run_id)?.is_some_and(|token| token.done))
     }
 }

@@ -24,7 +24,7 @@ use super::input::Input;
 use super::layout::{Layout, Part, numbers, unique_names, without};
 use super::refuse::{At, Bad, RECORD_LIMIT, record};
 use super::target::{Members, Target};
-use super::{Chunk, Decoded};
+use super::{Chunk, Decoded, View};
 use crate::batch::{Position, RowNumbers};
 use crate::error::{Error, Result};
 
@@ -178,13 +178,14 @@ impl Csv {
         let (csv, head, layout_, source) = (self.clone(), head.clone(), layout.clone(), input.name.clone());
         let make = move |text: Text| -> Box<dyn Chunk> {
             let (csv, head, layout, source, columns) = (csv.clone(), head.clone(), layout_.clone(), source.clone(), columns.clone());
-            Box::new(CsvChunk { csv, head, layout, source, columns, text })
+            Box::new(CsvChunk { csv, head, layout, source, columns, text: Arc::new(text) })
         };
         Ok(Box::new(TextCutter::new(stream, CsvScan(self.dialect), from, Sizes::of(layout)).chunks(make)))
     }
 }
 
 /// Whole rows of a CSV file.
+#[derive(Clone)]
 struct CsvChunk {
     csv: Arc<Csv>,
     head: Arc<Head>,
@@ -192,12 +193,16 @@ struct CsvChunk {
     source: Arc<str>,
     /// For each column of the layout, the file's.
     columns: Arc<[Option<usize>]>,
-    text: Text,
+    text: Arc<Text>,
 }
 
 impl Chunk for CsvChunk {
     fn next(&self) -> Position {
         self.text.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { layout: view.0.clone(), ..self.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

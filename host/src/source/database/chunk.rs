@@ -21,10 +21,10 @@ use crate::source::cut::ROW_LIMIT;
 use crate::source::layout::{Layout, Part, numbers, without};
 use crate::source::refuse::{At, Bad, RECORD_LIMIT};
 use crate::source::target::Target;
-use crate::source::{Chunk, Decoded, scalar};
+use crate::source::{Chunk, Decoded, View, scalar};
 
 /// What the rows of a query are read into.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reader {
     pub(super) dialect: Dialect,
     /// What the columns of the query hold.
@@ -37,7 +37,7 @@ pub(super) struct Reader {
 
 /// Some rows.
 pub(super) struct Rows {
-    pub(super) raw: Raw,
+    pub(super) raw: Arc<Raw>,
     pub(super) first: Position,
     pub(super) next: Position,
     pub(super) reader: Arc<Reader>,
@@ -46,6 +46,11 @@ pub(super) struct Rows {
 impl Chunk for Rows {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        let reader = Reader { layout: view.0.as_ref().clone(), ..self.reader.as_ref().clone() };
+        Box::new(Self { raw: self.raw.clone(), first: self.first.clone(), next: self.next.clone(), reader: Arc::new(reader) })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

@@ -43,13 +43,45 @@ enum Cause {
 impl Asked<'_> {
     /// Says why a statement failed; `sql` is its text, empty where it is not the user's.
     pub(super) fn failed(&self, sql: &str, error: &sqlx::Error) -> Error {
-        let title = self.title;
         let database = error.as_database_error();
         let cause = match error {
             sqlx::Error::PoolTimedOut => Cause::Slow,
             _ => database.map_or(Cause::Outside, |error| self.cause(error)),
         };
         let near = database.and_then(|error| near(sql, error)).unwrap_or_default();
+        let source = match error {
+            sqlx::Error::PoolTimedOut => None,
+            error => Some(told(error)),
+        };
+        let own = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()).and_then(PgDatabaseError::hint);
+        self.explained(&cause, &near, source, own)
+    }
+
+    /// Says why a statement failed that was sent by ODBC.
+    #[cfg(feature = "odbc")]
+    pub(super) fn failed_by_odbc(&self, told: crate::remote::odbc::Told) -> Error {
+        let cause = match (told.state.as_str(), told.number) {
+            // What SQL Server and Oracle call a permission that is missing.
+            ("42501", _) | (_, 229 | 230 | 1031) => Cause::Forbidden,
+            ("25006", _) => Cause::Writes,
+            ("HYT00" | "HYT01" | "57014" | "S1T00", _) | (_, 1013) => Cause::Slow,
+            ("42S02" | "42S22" | "42P01" | "42703" | "42883" | "S0002" | "S0022", _) => Cause::Missing,
+            _ if told.message.contains("no such ") => Cause::Missing,
+            (state, _) if ["42", "37", "07"].iter().any(|class| state.starts_with(class)) => Cause::Query,
+            (state, _) if state.starts_with("22") => Cause::Value,
+            _ => Cause::Outside,
+        };
+        self.explained(&cause, "", Some(anyhow::anyhow!(told.message)), None)
+    }
+
+    /// Says that a query was not done in time.
+    #[cfg(feature = "odbc")]
+    pub(super) fn slow(&self) -> Error {
+        self.explained(&Cause::Slow, "", None, None)
+    }
+
+    fn explained(&self, cause: &Cause, near: &str, source: Option<anyhow::Error>, own_hint: Option<&str>) -> Error {
+        let title = self.title;
         let (fault, message, hint) = match cause {
             Cause::Query => (Fault::Config, format!("the query does not run on `{title}`{near}"), None),
             Cause::Missing => {
@@ -76,10 +108,6 @@ impl Asked<'_> {
             }
             Cause::Outside => (Fault::Outside, format!("`{title}` could not be read"), None),
         };
-        let source = match error {
-            sqlx::Error::PoolTimedOut => None,
-            error => Some(told(error)),
-        };
         let mut failed = Error::new(fault, message);
         if let Some(source) = source {
             failed = failed.because(source);
@@ -87,8 +115,7 @@ impl Asked<'_> {
         if fault == Fault::Config && self.place.line > 0 {
             failed = failed.at(self.place.clone());
         }
-        let own = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()).and_then(PgDatabaseError::hint);
-        match hint.or_else(|| own.map(ToOwned::to_owned)) {
+        match hint.or_else(|| own_hint.map(ToOwned::to_owned)) {
             Some(hint) => failed.hint(hint),
             None => failed,
         }

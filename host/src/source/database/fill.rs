@@ -52,23 +52,34 @@ impl Fill {
             let Some(row) = self.next(&mut stream).await? else { break };
             push(&row, &mut raw)?;
             drop(row);
-            raw.end_row(self.sizes.batch_rows, self.key);
-            if self.follower.as_mut().is_some_and(|follower| !follower.take(&raw)) {
-                raw.drop_row();
-                continue;
-            }
-            self.left -= 1;
-            if raw.size() >= self.sizes.chunk_bytes && (!self.sizes.exact || raw.is_whole()) {
-                let full = std::mem::replace(&mut raw, Raw::new(self.width));
-                if !self.send(full) || self.is_sample {
-                    return Ok(());
-                }
+            if !self.end_row(&mut raw) {
+                return Ok(());
             }
         }
+        self.end(raw);
+        Ok(())
+    }
+
+    /// Ends a row, all of whose cells are there; false where no more are wanted.
+    pub(super) fn end_row(&mut self, raw: &mut Raw) -> bool {
+        raw.end_row(self.sizes.batch_rows, self.key);
+        if self.follower.as_mut().is_some_and(|follower| !follower.take(raw)) {
+            raw.drop_row();
+            return true;
+        }
+        self.left -= 1;
+        if raw.size() < self.sizes.chunk_bytes || self.sizes.exact && !raw.is_whole() {
+            return true;
+        }
+        let full = std::mem::replace(raw, Raw::new(self.width));
+        self.send(full) && !self.is_sample
+    }
+
+    /// Hands on what is left.
+    pub(super) fn end(&mut self, raw: Raw) {
         if raw.rows() > 0 {
             self.send(raw);
         }
-        Ok(())
     }
 
     /// The next row; none at the end, or where nobody wants any.

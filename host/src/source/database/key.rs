@@ -26,6 +26,8 @@ pub(super) struct KeyColumn {
     /// Its index.
     pub(super) index: usize,
     pub(super) kind: Kind,
+    /// Its type in the database's own words, where those matter.
+    declared: Option<String>,
 }
 
 /// The column that rows are ordered by.
@@ -62,11 +64,14 @@ impl KeyColumn {
             Kind::Int8 | Kind::Int16 | Kind::Int32 | Kind::Int64 | Kind::UInt8 | Kind::UInt16 | Kind::UInt32 | Kind::UInt64 => true,
             // SQLite keeps them as binary fractions.
             Kind::Decimal(..) => dialect != Dialect::Sqlite,
+            // SQL Server takes texts for equal that differ in blanks at their end, Oracle orders them by the session's language.
+            Kind::Text if dialect.is_odbc() => false,
+            Kind::Timestamp if dialect == Dialect::Mssql => column.declared.as_deref().is_some_and(is_time_of_mssql),
             Kind::Date | Kind::Timestamp | Kind::Instant | Kind::Uuid => true,
             Kind::Text => column.is_text,
             _ => false,
         };
-        is_ordered.then_some(Self { index, kind })
+        is_ordered.then(|| Self { index, kind, declared: column.declared.clone() })
     }
 
     /// Whether what it is read as and what the database compares are the same: SQLite keeps days and times as texts of any form.
@@ -85,6 +90,17 @@ impl KeyColumn {
         }
     }
 
+    /// The column as rows are ordered by it.
+    pub(super) fn order_by(&self, dialect: Dialect) -> String {
+        let order = self.order(dialect);
+        match dialect {
+            // Where a column is never null the server knows it, and the index still serves.
+            Dialect::Mssql => format!("CASE WHEN {order} IS NULL THEN 0 ELSE 1 END, {order}"),
+            Dialect::Oracle => format!("{order} NULLS FIRST"),
+            _ => order,
+        }
+    }
+
     /// How a value of it is asked for.
     fn value(&self, dialect: Dialect, index: usize) -> String {
         let cast = match (dialect, &self.kind) {
@@ -100,10 +116,31 @@ impl KeyColumn {
             (Dialect::Mysql, Kind::Date) => return "CAST(? AS DATE)".into(),
             (Dialect::Mysql, Kind::Timestamp | Kind::Instant) => return "CAST(? AS DATETIME(6))".into(),
             (Dialect::Mysql, Kind::Text | Kind::Uuid) => return "CAST(? AS BINARY)".into(),
+            (Dialect::Mssql | Dialect::Oracle, Kind::Decimal(precision, scale)) => {
+                return format!("CAST(? AS DECIMAL({precision},{scale}))");
+            }
+            (Dialect::Mssql, Kind::Date) => return "CAST(? AS date)".into(),
+            // What a `datetime` shows is rounded: only another `datetime` is the same.
+            (Dialect::Mssql, Kind::Timestamp) => {
+                return match self.declared.as_deref().unwrap_or_default() {
+                    rounded @ ("datetime" | "smalldatetime") => format!("CAST(CAST(? AS datetime2(3)) AS {rounded})"),
+                    exact => format!("CAST(? AS {exact})"),
+                };
+            }
+            (Dialect::Mssql, Kind::Instant) => return "CAST(? AS datetimeoffset)".into(),
+            (Dialect::Mssql, Kind::Uuid) => return "CAST(? AS uniqueidentifier)".into(),
+            (Dialect::Oracle, Kind::Date) => return "TO_DATE(?, 'YYYY-MM-DD')".into(),
+            (Dialect::Oracle, Kind::Timestamp) => return "TO_TIMESTAMP(?, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6')".into(),
+            (Dialect::Oracle, Kind::Instant) => return "TO_TIMESTAMP_TZ(?, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6TZH:TZM')".into(),
             _ => return "?".into(),
         };
         placeholder(dialect, index, Some(cast))
     }
+}
+
+/// Whether a type of SQL Server is a time that a text is read as exactly.
+fn is_time_of_mssql(name: &str) -> bool {
+    ["datetime", "datetime2", "smalldatetime", "timestamp", "timestamp without time zone"].contains(&name)
 }
 
 impl Condition {
@@ -114,6 +151,12 @@ impl Condition {
         let bind = match (dialect, Bind::from(from)) {
             // The session's zone is UTC.
             (Dialect::Mysql, Bind::Text(text)) if self.column.kind == Kind::Instant => Bind::Text(text.trim_end_matches('Z').to_owned()),
+            (Dialect::Oracle, Bind::Text(text)) if matches!(self.column.kind, Kind::Timestamp | Kind::Instant) => {
+                let plain = text.trim_end_matches('Z');
+                let fraction = if plain.contains('.') { "" } else { ".000000" };
+                let zone = if self.column.kind == Kind::Instant { "+00:00" } else { "" };
+                Bind::Text(format!("{plain}{fraction}{zone}"))
+            }
             (_, bind) => bind,
         };
         let above = format!("{} >= {}", self.column.order(dialect), self.column.value(dialect, values));

@@ -1,4 +1,4 @@
-//! A query as a source: PostgreSQL, MySQL and MariaDB, SQLite.
+//! A query as a source: PostgreSQL, MySQL and MariaDB, SQLite, and by ODBC Microsoft SQL Server and Oracle.
 //!
 //! The query is prepared when the source is opened, which tells its columns without running it. It runs in one transaction that only reads. With a
 //! `cursor_field` its rows are ordered by that column, and another read goes on behind any chunk; without, it is read from its start or not at all.
@@ -10,6 +10,8 @@ mod fill;
 mod key;
 mod kind;
 mod mysql;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod postgres;
 mod raw;
 mod sqlite;
@@ -40,7 +42,7 @@ use super::cut::Sizes;
 use super::incremental;
 use super::layout::{Layout, unique_names};
 use super::target::Target;
-use super::{Chunk, Chunks, ReadOptions, Since, Source, Split, Surroundings};
+use super::{Chunk, Chunks, ReadOptions, Since, Source, Split, Surroundings, View};
 use crate::batch::Position;
 use crate::config::database::{Connection, DatabaseSource, Dialect, SshTunnel};
 use crate::config::extract::{FileSource, Reading};
@@ -83,6 +85,8 @@ fn read_cell<'a>(dialect: Dialect, kind: &Kind, bytes: &'a [u8]) -> Result<Cell<
     match dialect {
         Dialect::Postgres => postgres::cell(kind, bytes),
         Dialect::Mysql => mysql::cell(kind, bytes),
+        #[cfg(feature = "odbc")]
+        Dialect::Mssql | Dialect::Oracle => odbc::cell(kind, bytes),
         _ => sqlite::cell(kind, bytes),
     }
 }
@@ -113,6 +117,8 @@ impl Database {
                 Connected::Postgres(connection) => postgres::describe(connection, &mut sql, &asked).await,
                 Connected::Mysql(connection) => mysql::describe(connection, &sql, &asked).await,
                 Connected::Sqlite(connection) => sqlite::describe(connection, &sql, &asked).await,
+                #[cfg(feature = "odbc")]
+                Connected::Odbc(session) => odbc::describe(session, &sql, &asked),
             }
         })?;
         if columns.is_empty() {
@@ -137,6 +143,11 @@ impl Database {
         let places = places.collect::<Result<Vec<usize>>>()?;
         let key = key(source, &surroundings.since, &columns)?;
         let since = since(&surroundings.since, &layout, &columns, &mut sql)?;
+        if dialect == Dialect::Mssql && (key.is_some() || since.is_some()) && sql.starts_with_with() {
+            let message = "the query starts with `WITH`, which SQL Server does not take within the query that orders its rows";
+            return Err(wrong(message.into())
+                .hint("make it a view, or write it without `WITH`; without `cursor_field` and `incremental` it runs as it is"));
+        }
         let limit = [options.limit, reading.max_records].into_iter().flatten().min();
         let shared = Shared {
             connection: connection_string.clone(),
@@ -184,8 +195,8 @@ fn pin(dialect: Dialect, columns: &mut [Described], reading: &Reading) {
                 column.kind = Some(Kind::Text);
                 column.cast = Some("CHAR".into());
             }
-            // Any value of it but bytes is one.
-            (Some(Type::String), Dialect::Sqlite) => column.kind = Some(Kind::Text),
+            // Any value of it but bytes is one; a driver of ODBC makes a text of whatever it reads.
+            (Some(Type::String), Dialect::Sqlite | Dialect::Mssql | Dialect::Oracle) => column.kind = Some(Kind::Text),
             _ => {}
         }
     }
@@ -248,7 +259,10 @@ fn key(source: &DatabaseSource, since: &Option<Since<'_>>, columns: &[Described]
         None if is_asked => {
             let kind = columns[index].kind.as_ref().map_or("unknown".into(), |kind| kind.data_type().to_string());
             let message = format!("`cursor_field` is `{name}`, which is {kind}, but rows cannot be found again by that");
-            let hint = "it must be a whole number, a decimal with precision and scale, a day, a time, a UUID or a text";
+            let hint = match source.connection_string.dialect.is_odbc() {
+                true => "it must be a whole number, a decimal with precision and scale, a day or a time",
+                false => "it must be a whole number, a decimal with precision and scale, a day, a time, a UUID or a text",
+            };
             Err(Error::config(message).at(source.place.clone()).hint(hint))
         }
         None => Ok(None),
@@ -282,6 +296,11 @@ impl Source for Database {
 
     fn splits(&self, _target: NonZeroUsize) -> Result<Vec<Split>> {
         Ok(vec![Split { index: 0, files: vec![self.shared.reader.title.to_string()] }])
+    }
+
+    fn view(&self, _as_text: &[String], converted: &[String]) -> View {
+        // What a column holds is no guess that a later `convert` would want undone.
+        View(Arc::new(self.shared.reader.layout.asked_for(&[], converted)))
     }
 
     fn read(&self, _split: &Split, from: Option<&Position>) -> Result<Chunks> {
@@ -348,18 +367,22 @@ impl Shared {
     async fn read(&self, conditions: &[Condition], fill: &mut Fill) -> Result<()> {
         let (sql, binds) = self.sql.statement(&self.columns, self.key.as_ref(), conditions);
         let (mut connected, tunnel) = connect_to_read(&self.connection, self.tunnel.as_ref(), &self.root).await?;
+        let title = &*self.reader.title;
+        let asked = Asked { dialect: self.reader.dialect, title, place: &self.place, timeout_seconds: self.timeout_seconds };
+        let fault = || tunnel.as_ref().and_then(Tunnel::fault);
+        let broken = |fault: String| Error::outside(format!("`{title}` could not be read")).because(anyhow::anyhow!(fault));
         let timeout_ms = self.timeout_seconds.map(|seconds| seconds.saturating_mul(1000));
         let read = match &mut connected {
             Connected::Postgres(connection) => postgres::rows(connection, &sql, binds, timeout_ms, fill).await,
             Connected::Mysql(connection) => mysql::rows(connection, &sql, binds, timeout_ms, fill).await,
             Connected::Sqlite(connection) => sqlite::rows(connection, &sql, binds, fill).await,
+            #[cfg(feature = "odbc")]
+            Connected::Odbc(session) => {
+                let columns = odbc::Columns { described: &self.columns, kinds: &self.reader.kinds };
+                return odbc::rows(session, &sql, &binds, &columns, &asked, fill).map_err(|error| fault().map_or(error, broken));
+            }
         };
-        let title = &*self.reader.title;
-        let asked = Asked { dialect: self.reader.dialect, title, place: &self.place, timeout_seconds: self.timeout_seconds };
-        read.map_err(|error| match tunnel.as_ref().and_then(Tunnel::fault) {
-            Some(fault) => Error::outside(format!("`{title}` could not be read")).because(anyhow::anyhow!(fault)),
-            None => asked.failed(&sql, &error),
-        })
+        read.map_err(|error| fault().map_or_else(|| asked.failed(&sql, &error), broken))
     }
 }
 
@@ -378,7 +401,7 @@ impl Iterator for Incoming {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.wait().transpose()?;
         self.ended |= next.is_err();
-        let rows = next.map(|(raw, first, next)| Rows { raw, first, next, reader: self.shared.reader.clone() });
+        let rows = next.map(|(raw, first, next)| Rows { raw: Arc::new(raw), first, next, reader: self.shared.reader.clone() });
         Some(rows.map(|rows| Box::new(rows) as Box<dyn Chunk>))
     }
 }

@@ -42,7 +42,7 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         "DOUBLE" => Kind::Float64,
         "DECIMAL" => match declared(connection, column).await? {
             Some((precision, scale)) => Kind::Decimal(precision, scale),
-            None => return Ok(Described { name, kind: Some(Kind::Text), cast: None, is_numeric: true, is_text: false }),
+            None => return Ok(Described { name, kind: Some(Kind::Text), cast: None, is_numeric: true, is_text: false, declared: None }),
         },
         "DATE" => Kind::Date,
         "TIME" => Kind::Time,
@@ -57,7 +57,7 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         _ => Kind::Text,
     };
     let is_numeric = matches!(kind, Kind::Decimal(..));
-    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true })
+    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true, declared: None })
 }
 
 /// Precision and scale of a column of a table, where we hold as much.

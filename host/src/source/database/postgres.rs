@@ -77,7 +77,7 @@ async fn described(connection: &mut PgConnection, column: &PgColumn) -> sqlx::Re
     // Others have an order of their own: `char(n)` without its blanks, an enum by its list.
     let is_text = matches!(column.type_info().name(), "TEXT" | "VARCHAR");
     let is_numeric = base.name() == "NUMERIC";
-    Ok(Described { name: column.name().to_owned(), kind: Some(kind), cast: cast.map(Into::into), is_numeric, is_text })
+    Ok(Described { name: column.name().to_owned(), kind: Some(kind), cast: cast.map(Into::into), is_numeric, is_text, declared: None })
 }
 
 /// What a type is here, and what the server is to make of it first where its own binary values are read by nobody.

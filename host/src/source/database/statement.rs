@@ -22,6 +22,8 @@ pub(super) struct Described {
     pub(super) is_numeric: bool,
     /// Whether the database compares texts of it by their bytes, where it is told to.
     pub(super) is_text: bool,
+    /// Its type in the database's own words, where those matter later.
+    pub(super) declared: Option<String>,
 }
 
 /// A value of a parameter.
@@ -170,6 +172,12 @@ impl Sql {
         self.dialect
     }
 
+    /// Whether its first word is `WITH`.
+    pub(super) fn starts_with_with(&self) -> bool {
+        let Some(Part::Text(first)) = self.parts.first() else { return false };
+        first.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("with"))
+    }
+
     /// Changes the value of a parameter; whether there is one of this name.
     pub(super) fn set(&mut self, name: &str, value: Bind) -> bool {
         let bound = self.binds.iter_mut().find(|bound| bound.name == name);
@@ -227,7 +235,7 @@ impl Sql {
             values.extend(value);
         }
         if let Some(key) = key {
-            sql.push_str(&format!(" ORDER BY {}", key.column.order(self.dialect)));
+            sql.push_str(&format!(" ORDER BY {}", key.column.order_by(self.dialect)));
         }
         (sql, values)
     }

@@ -17,7 +17,7 @@ use crate::config::variables::Secrets;
 use crate::error::{Fault, Result};
 use crate::remote::wait;
 use crate::sandbox::Network;
-use crate::source::{ReadOptions, Source, Surroundings};
+use crate::source::{NEVER, ReadOptions, Source, Surroundings};
 
 /// A table of sixty rows, of which ten share a day each.
 fn folder() -> TempDir {
@@ -38,8 +38,15 @@ fn open(folder: &TempDir, query: &str, key: Option<&str>, options: ReadOptions) 
     let source = json!({"query": query, "connection_string": "sqlite:///data.db", "cursor_field": key});
     let source: DatabaseSource = serde_json::from_value(source).unwrap();
     let (params, secrets, network) = (BTreeMap::new(), Secrets::default(), Network::default());
-    let surroundings =
-        Surroundings { root: folder.path(), params: &params, secrets: &secrets, network: &network, since: None, max_retries: 0 };
+    let surroundings = Surroundings {
+        root: folder.path(),
+        params: &params,
+        secrets: &secrets,
+        network: &network,
+        since: None,
+        max_retries: 0,
+        stop: &NEVER,
+    };
     Database::open(&source, &Reading::default(), options, &surroundings)
 }
 

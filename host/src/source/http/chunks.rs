@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::super::cut::Cutter;
-use super::super::{Chunk, Decoded};
+use super::super::{Chunk, Decoded, View};
 use super::Shared;
 use super::body::Page;
 use super::pages::{Seen, Turn};
@@ -163,6 +163,10 @@ struct Last {
 impl Chunk for Last {
     fn next(&self) -> Position {
         self.next.clone()
+    }
+
+    fn seen_as(&self, view: &View) -> Box<dyn Chunk> {
+        Box::new(Self { chunk: self.chunk.seen_as(view), next: self.next.clone() })
     }
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {

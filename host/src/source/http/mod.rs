@@ -31,7 +31,7 @@ use self::send::{Caller, Hold};
 pub(super) use self::send::{Download, download};
 use super::layout::Layout;
 use super::target::Members;
-use super::{Chunks, ReadOptions, Source, Split, Surroundings};
+use super::{Chunks, ReadOptions, Source, Split, Surroundings, View};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Reading};
 use crate::config::http::HttpSource;
@@ -74,7 +74,7 @@ impl Http {
             }
             None => {
                 let rows = (reading.infer_rows.get() as u64).min(limit.unwrap_or(u64::MAX));
-                sample(&caller, &pages, &format, reading.infer_rows.get(), rows)?
+                caller.watching(surroundings.stop, || sample(&caller, &pages, &format, reading.infer_rows.get(), rows))?
             }
         };
         let learned = serde_json::to_string(&seen).bug(|| "keeping what was learned".into())?;
@@ -126,6 +126,10 @@ impl Source for Http {
     fn splits(&self, _: NonZeroUsize) -> Result<Vec<Split>> {
         // What comes next is known once a page is there.
         Ok(vec![Split { index: 0, files: vec![self.shared.caller.title()] }])
+    }
+
+    fn view(&self, as_text: &[String], converted: &[String]) -> View {
+        View(Arc::new(self.shared.layout.asked_for(as_text, converted)))
     }
 
     fn learned(&self) -> Option<String> {

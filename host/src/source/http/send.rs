@@ -5,6 +5,9 @@ mod download;
 pub(in crate::source) use download::{Download, download};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,6 +45,9 @@ const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// Bytes of an answer of a server of tokens, and of the beginning of one that is shown.
 const SMALL_BYTES: usize = 64 << 10;
 
+/// How often it is looked whether anybody still wants what is waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How long the body of a refusal is waited for.
 const REFUSAL_TIME: Duration = Duration::from_secs(5);
 
@@ -69,6 +75,11 @@ struct Failure {
     wait: Option<Duration>,
     /// Whether the credentials were refused.
     refused: bool,
+}
+
+/// Nobody wants what was asked for any more.
+fn stopped() -> Error {
+    Error::outside("the run is over, so nothing more is asked for").given_up()
 }
 
 impl Failure {
@@ -113,6 +124,24 @@ impl Caller {
         error.fault() == Fault::Outside && !error.is_given_up() && attempt < self.retry.max_attempts.get()
     }
 
+    /// Does something that asks, and ends it once a flag is set.
+    pub(super) fn watching<T>(&self, flag: &AtomicBool, asks: impl FnOnce() -> T) -> T {
+        thread::scope(|scope| {
+            let (done, ended) = channel::<()>();
+            scope.spawn(move || {
+                while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    if flag.load(Ordering::Relaxed) {
+                        self.stop.send_replace(true);
+                        break;
+                    }
+                }
+            });
+            let outcome = asks();
+            drop(done);
+            outcome
+        })
+    }
+
     /// The URL as the user wrote it.
     pub(super) fn title(&self) -> String {
         self.request.mask(&self.title)
@@ -127,7 +156,6 @@ impl Caller {
         let mut attempt = 1;
         let mut renewed = false;
         loop {
-            let stopped = || Error::outside("the run is over, so no more pages are asked for").given_up();
             if !self.pace.wait(hold) {
                 return Err(stopped());
             }
@@ -290,6 +318,7 @@ impl Caller {
         if let Some(body) = body {
             request = request.body(body);
         }
+        remote::settle().await;
         let Timeout { connect, read, write, pool, .. } = self.timeout;
         let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
         match timeout(head, request.send()).await {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::super::{ReadOptions, Source, Surroundings};
+use super::super::{NEVER, ReadOptions, Source, Surroundings};
 use super::Http;
 use crate::config::extract::Reading;
 use crate::config::variables::Secrets;
@@ -47,8 +47,15 @@ impl Served {
     pub(in crate::source) fn open(&self, options: &ReadOptions) -> Box<dyn Source> {
         let network = Network { private_hosts: vec!["127.0.0.1".parse().unwrap()], ..Network::default() };
         let (params, secrets) = (BTreeMap::new(), Secrets::default());
-        let surroundings =
-            Surroundings { root: Path::new("."), params: &params, secrets: &secrets, network: &network, since: None, max_retries: 0 };
+        let surroundings = Surroundings {
+            root: Path::new("."),
+            params: &params,
+            secrets: &secrets,
+            network: &network,
+            since: None,
+            max_retries: 0,
+            stop: &NEVER,
+        };
         let source = serde_json::from_value(self.source.clone()).unwrap();
         Box::new(Http::open(&source, &Reading::default(), options, &surroundings).unwrap())
     }

@@ -158,7 +158,7 @@ impl ComponentStage {
             code,
             message,
             field,
-            record: json::row_json(&batch.rows, row),
+            record: json::record_json(&batch.rows, row),
             stage: self.recipe.stage.to_string(),
             source: batch.origin.source.clone(),
             row: batch.origin.rows.get(row),

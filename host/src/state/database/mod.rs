@@ -16,7 +16,7 @@ use postgres::Link;
 pub use postgres::Shared;
 pub(super) use session::{Cell, Row, Session};
 use sqlite::File;
-pub(super) use sqlite::create_folder;
+pub(crate) use sqlite::create_folder;
 
 use crate::error::{Error, Fault, Result};
 use crate::remote::wait;

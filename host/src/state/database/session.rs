@@ -60,6 +60,14 @@ impl Row {
         }
     }
 
+    /// A text that may be null.
+    pub(in crate::state) fn optional_text(&mut self, column: usize) -> Option<String> {
+        match &mut self.0[column] {
+            Cell::Text(text) => text.take(),
+            other => panic!("column {column} of a query of ours is a text, not {other:?}"),
+        }
+    }
+
     /// A whole number.
     pub(in crate::state) fn integer(&self, column: usize) -> i64 {
         match &self.0[column] {

@@ -97,7 +97,7 @@ fn create(path: &Path) -> Result<()> {
 }
 
 /// Makes a folder that only this user may enter.
-pub(in crate::state) fn create_folder(folder: &Path) -> Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| with_hint(Error::outside(format!("cannot create the folder `{}`", folder.display())), &error).because(error))
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use http::header::{ETAG, LAST_MODIFIED};
 use tempfile::NamedTempFile;
 
-use super::{Caller, Failure, back_off};
+use super::{Caller, Failure, Hold, back_off, stopped};
 use crate::config::http::HttpSource;
 use crate::error::{Context, Result};
 use crate::remote;
@@ -38,50 +38,63 @@ pub(in crate::source) fn download(url: &str, surroundings: &Surroundings<'_>) ->
     let caller = Caller::new(&source, &Surroundings { params: &params, ..*surroundings })?;
     let url = caller.request.base().clone();
     let title = caller.shown(&url);
-    let mut attempt = 1;
-    loop {
-        let Failure { error, again, wait, .. } = match caller.fetch_file(&url, &title) {
-            Ok(download) => return Ok(download),
-            Err(failure) => failure,
-        };
-        if !again || attempt >= caller.retry.max_attempts.get() {
-            return Err(error);
+    caller.watching(surroundings.stop, || {
+        let mut hold = Hold::of(&caller.stop);
+        let mut attempt = 1;
+        loop {
+            let Failure { error, again, wait, .. } = match caller.fetch_file(&url, &title, &mut hold) {
+                Ok(download) => return Ok(download),
+                Err(failure) => failure,
+            };
+            if !again || attempt >= caller.retry.max_attempts.get() {
+                return Err(error);
+            }
+            let wait = wait.unwrap_or_else(|| back_off(attempt, caller.retry.backoff_factor)).min(super::LONGEST_ASKED);
+            tracing::warn!(attempt, wait_ms = wait.as_millis() as u64, error = %error.one_line(), "the server did not give the file, asking again");
+            attempt += 1;
+            if !hold.wait(wait) {
+                return Err(stopped());
+            }
         }
-        let wait = wait.unwrap_or_else(|| back_off(attempt, caller.retry.backoff_factor)).min(super::LONGEST_ASKED);
-        tracing::warn!(attempt, wait_ms = wait.as_millis() as u64, error = %error.one_line(), "the server did not give the file, asking again");
-        attempt += 1;
-        std::thread::sleep(wait);
-    }
+    })
 }
 
 impl Caller {
-    fn fetch_file(&self, url: &reqwest::Url, title: &str) -> Result<Download, Failure> {
+    fn fetch_file(&self, url: &reqwest::Url, title: &str, hold: &mut Hold) -> Result<Download, Failure> {
         remote::wait(async {
-            let (mut response, _) = self.send(url, None).await?;
-            if !response.status().is_success() {
-                return Err(self.refused(response, title).await);
+            tokio::select! {
+                biased;
+                () = hold.over() => Err(Failure::last(stopped())),
+                file = self.file(url, title) => file,
             }
-            let header = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).unwrap_or_default();
-            let version = format!("{} {}", header(ETAG), header(LAST_MODIFIED));
-            let writing = || "could not keep a file that was fetched".to_owned();
-            let mut file = NamedTempFile::new().outside(writing).map_err(Failure::last)?;
-            let mut bytes = 0u64;
-            loop {
-                match response.chunk().await {
-                    Ok(Some(piece)) => {
-                        bytes += piece.len() as u64;
-                        if bytes > LIMIT {
-                            let message = format!("`{title}` has more than {} GiB", LIMIT >> 30);
-                            return Err(Failure::last(wrong(message).hint("fetch it to a disk, and read it from there")));
-                        }
-                        file.write_all(&piece).outside(writing).map_err(Failure::last)?;
-                    }
-                    Ok(None) => break,
-                    Err(error) => return Err(Failure::passing(failure::broke_off(title, bytes, &error))),
-                }
-            }
-            let asset = Asset::Object { url: title.to_owned(), bytes, etag: version.trim().to_owned(), modified: 0 };
-            Ok(Download { file, asset, bytes })
         })
+    }
+
+    async fn file(&self, url: &reqwest::Url, title: &str) -> Result<Download, Failure> {
+        let (mut response, _) = self.send(url, None).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(response, title).await);
+        }
+        let header = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).unwrap_or_default();
+        let version = format!("{} {}", header(ETAG), header(LAST_MODIFIED));
+        let writing = || "could not keep a file that was fetched".to_owned();
+        let mut file = NamedTempFile::new().outside(writing).map_err(Failure::last)?;
+        let mut bytes = 0u64;
+        loop {
+            match response.chunk().await {
+                Ok(Some(piece)) => {
+                    bytes += piece.len() as u64;
+                    if bytes > LIMIT {
+                        let message = format!("`{title}` has more than {} GiB", LIMIT >> 30);
+                        return Err(Failure::last(wrong(message).hint("fetch it to a disk, and read it from there")));
+                    }
+                    file.write_all(&piece).outside(writing).map_err(Failure::last)?;
+                }
+                Ok(None) => break,
+                Err(error) => return Err(Failure::passing(failure::broke_off(title, bytes, &error))),
+            }
+        }
+        let asset = Asset::Object { url: title.to_owned(), bytes, etag: version.trim().to_owned(), modified: 0 };
+        Ok(Download { file, asset, bytes })
     }
 }

@@ -1,0 +1,134 @@
+//! What arrives is what was sent, or the row is refused; and a table stays as it is where it can.
+
+use super::{Kind, every, letters, pipeline};
+
+#[test]
+fn texts_become_moments_without_losing_a_part_or_are_refused() {
+    let csv = "id,ts,d,tm\n1,2024-01-01T10:00:00+05:00,2024-01-01,10:11:12\n2,2024-01-01,2024-01-01 12:34:56,10:11\n\
+               3,2024-01-01,2024-01-01,2024-01-01 10:11:12\n4,2024-01-01T00:00:00.1234567Z,2024-01-01,10:11\n5,2024-01-01,2024-01-01,23:59:59.9999999\n\
+               6,2024-01-01,today 12:00,10:11\n7,2024-01-01,2024-01-01,10:00+05\n8,2024-01-01T23:30:00-05:00,2024-01-01T23:30:00-05:00,10:11\n9,,,\n";
+    for place in every() {
+        let at = if place.kind() == Kind::Mariadb { "datetime(6)" } else { "timestamp" };
+        for method in ["insert", "upsert"] {
+            place.sql(&format!("DROP TABLE IF EXISTS orders; CREATE TABLE orders (id int PRIMARY KEY, ts {at}, d date, tm time)"));
+            let pipeline = pipeline(csv, &place, &format!("primary_key: id\nwrite_method: {method}\n"))
+                .with("extract.yaml", "path: in.csv\nschema: {ts: str, d: str, tm: str}\n");
+            pipeline.run(0);
+            let found = place.sql("SELECT id, ts, d, tm FROM orders ORDER BY id").replace(".000000", "");
+            assert_eq!(found, "1|2024-01-01 05:00:00|2024-01-01|10:11:12\n9|||\n", "{:?} {method}", place.kind());
+            let refused: Vec<u64> = letters(&pipeline).into_iter().map(|(row, ..)| row).collect();
+            assert_eq!(refused, [2, 3, 4, 5, 6, 7, 8], "{:?} {method}", place.kind());
+        }
+    }
+}
+
+#[test]
+fn days_of_every_age_and_bytes_in_arrays_go_from_postgresql_to_postgresql() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        place.sql(
+            "CREATE TABLE old AS SELECT 1 AS id, '0044-03-15 BC'::date AS d, '10000-01-01'::date AS e, '4713-01-01 00:00:00+00 BC'::timestamptz AS t, \
+             '0001-02-03 04:05:06.5 BC'::timestamp AS u, ARRAY['\\x00ff'::bytea, NULL] AS b; CREATE TABLE orders (LIKE old)",
+        );
+        let extract = format!("type: database\nquery: SELECT * FROM old\nconnection_string: {}\n", place.url());
+        pipeline("", &place, "write_method: insert\n").with("extract.yaml", extract).run(0);
+        assert_eq!(place.sql("SELECT count(*) FROM orders NATURAL JOIN old"), "1\n", "{}", place.sql("TABLE orders"));
+    }
+}
+
+#[test]
+fn columns_stay_as_narrow_as_they_are_where_all_values_fit() {
+    for place in every() {
+        place.sql("CREATE TABLE orders (id integer, s smallint, r real)");
+        let types = match place.kind() {
+            Kind::Postgres => {
+                "SELECT format_type(atttypid, -1) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0 ORDER BY attnum"
+            }
+            Kind::Mariadb => "SELECT column_type FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'orders'",
+            Kind::Sqlite => "SELECT type FROM pragma_table_info('orders')",
+        };
+        let before = place.sql(types);
+        let answer = pipeline("id,s,r\n1,2,1.5\n", &place, "write_method: insert\n").answer(&["run"]);
+        assert!(answer.code == 0 && !answer.stderr.contains("wider"), "{answer:?}");
+        assert_eq!(place.sql(types), before, "{:?}", place.kind());
+        // It is widened once a value needs it, and that is told.
+        if place.kind() != Kind::Sqlite {
+            let rows: String = (0..60_000).map(|row| format!("{row},{},0.5\n", if row == 59_999 { 40_000 } else { 1 })).collect();
+            let answer = pipeline(&format!("id,s,r\n{rows}"), &place, "write_method: insert\n").answer(&["run"]);
+            assert!(answer.code == 0 && answer.stderr.contains("wider"), "{answer:?}");
+            let wide = if place.kind() == Kind::Postgres { "60001|40000\n" } else { "60000|2\n" };
+            // MariaDB would commit what is written before it changed the table.
+            assert_eq!(place.sql("SELECT count(*), max(s) FROM orders"), wide, "{:?}", place.kind());
+        }
+    }
+}
+
+#[test]
+fn the_latest_row_is_not_the_one_whose_time_is_not_known() {
+    for place in every() {
+        place.sql("CREATE TABLE customers (id int PRIMARY KEY, name varchar(20))");
+        let load = "write_method: insert\nmerge: [{into: customers, key: [id], columns: {name: name}, latest_by: seen}]\n";
+        pipeline("id,name,seen\n1,old,2024-01-01\n1,new,2024-05-01\n1,noseen,\n2,,2024-05-01\n2,Ada,2024-05-01\n", &place, load).run(0);
+        assert_eq!(place.sql("SELECT id, name FROM customers ORDER BY id"), "1|new\n2|Ada\n", "{:?}", place.kind());
+    }
+}
+
+#[test]
+fn documents_are_merged_though_they_have_no_order() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        place.sql("CREATE TABLE customers (id int PRIMARY KEY, doc json, place point)");
+        let load = "write_method: insert\nmerge: [{into: customers, key: [id], columns: {doc: 'doc::json', place: 'place::point'}}]\n";
+        pipeline("id,doc,place\n1,\"{\"\"a\"\": 1}\",\"(1,2)\"\n1,\"{\"\"a\"\": 2}\",\"(1,2)\"\n", &place, load).run(0);
+        assert_eq!(place.sql("SELECT id, doc, place FROM customers"), "1|{\"a\": 2}|(1,2)\n");
+    }
+}
+
+#[test]
+fn numbers_that_sqlite_would_make_floats_of_keep_their_digits_or_are_refused() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Sqlite) {
+        place.sql("CREATE TABLE orders (id int, price decimal(20,2), n numeric, r real)");
+        let csv = "id,price,n,r\n1,1234567890123456789.01,1,1\n2,1,12345678901234567890123,1\n3,1,1,9007199254740993\n4,123456789012.25,9223372036854775807,0.1\n5,0.10,1e3,-2\n";
+        let pipeline =
+            pipeline(csv, &place, "write_method: insert\n").with("extract.yaml", "path: in.csv\nschema: {price: str, n: str, r: str}\n");
+        pipeline.run(0);
+        assert_eq!(place.sql("SELECT * FROM orders ORDER BY id"), "4|123456789012.25|9223372036854775807|0.1\n5|0.1|1000|-2\n");
+        assert_eq!(letters(&pipeline).iter().map(|(row, ..)| *row).collect::<Vec<_>>(), [1, 2, 3]);
+        let decimal = super::pipeline("id,price\n1,123456789012345678.01\n2,2.50\n", &place, "write_method: insert\n")
+            .with("transform.yaml", "convert: {price: 'decimal(20,2)'}\n");
+        decimal.run(0);
+        assert_eq!(letters(&decimal).len(), 1);
+    }
+}
+
+#[test]
+fn of_keys_that_only_the_database_takes_for_equal_the_last_row_wins() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        for method in ["update", "upsert", "replace"] {
+            place
+                .sql("DROP TABLE IF EXISTS orders; CREATE TABLE orders (k char(3) PRIMARY KEY, v int); INSERT INTO orders VALUES ('a', 0)");
+            let csv = "k,v\na,1\n\"a \",2\n";
+            pipeline(csv, &place, &format!("primary_key: k\nwrite_method: {method}\n")).run(0);
+            assert_eq!(place.sql("SELECT k, v FROM orders"), "a  |2\n", "{method}");
+        }
+    }
+}
+
+#[test]
+fn letters_name_the_table_that_people_know() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        for method in ["upsert", "replace", "update"] {
+            place.sql("DROP TABLE IF EXISTS orders; CREATE TABLE orders (id int PRIMARY KEY, n int CHECK (n > 0) NOT NULL)");
+            let pipeline = pipeline("id,n\n1,-1\n", &place, &format!("primary_key: id\nwrite_method: {method}\n"));
+            pipeline.run(0);
+            assert_eq!(letters(&pipeline)[0].2, "new row for relation \"orders\" violates check constraint \"orders_n_check\"", "{method}");
+        }
+    }
+}
+
+#[test]
+fn an_identity_beside_the_key_is_given_once_and_kept() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        place.sql("CREATE TABLE orders (id int PRIMARY KEY, number int GENERATED ALWAYS AS IDENTITY, n int); INSERT INTO orders VALUES (1, DEFAULT, 5)");
+        pipeline("id,number,n\n1,70,6\n2,71,7\n", &place, "primary_key: id\n").run(0);
+        assert_eq!(place.sql("SELECT id, number, n FROM orders ORDER BY id"), "1|1|6\n2|71|7\n");
+    }
+}
