@@ -439,7 +439,8 @@ fn unlike(items: &[Json]) -> Option<(&'static str, &'static str)> {
     match first {
         "lists" => unlike(&items.iter().filter_map(Json::as_array).flatten().cloned().collect::<Vec<_>>()),
         "objects" => {
-            let names: std::collections::BTreeSet<&String> = items.iter().filter_map(Json::as_object).flat_map(|item| item.keys()).collect();
+            let names: std::collections::BTreeSet<&String> =
+                items.iter().filter_map(Json::as_object).flat_map(|item| item.keys()).collect();
             names.into_iter().find_map(|name| unlike(&items.iter().filter_map(|item| item.get(name)).cloned().collect::<Vec<_>>()))
         }
         _ => None,

@@ -40,7 +40,8 @@ fn set_params(params: &BTreeMap<String, Value>, steps: &mut Vec<(Step, Place)>) 
     // Not `add`, in which a text would be an expression.
     let columns = params.iter().map(|(name, value)| (name_of(name), value.clone())).collect();
     // What is renamed is there, whether the source has it or not.
-    let there = params.iter().filter(|(name, _)| name_of(name) != **name).map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>();
+    let there =
+        params.iter().filter(|(name, _)| name_of(name) != **name).map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>();
     steps.insert(behind, (Step::Simple(Simple::Set(columns)), place.clone()));
     if !there.is_empty() {
         steps.insert(0, (Step::Simple(Simple::Defaults(there)), place));

@@ -32,7 +32,8 @@ pub(super) fn refuse_output(plan: &Plan, source: &dyn Source) -> Result<()> {
     });
     let Some((name, kind)) = read else { return Ok(()) };
     // Of parts there are others.
-    let article = if plan.sink.files().is_some_and(|to| !to.partition_by.is_empty() || to.max_rows_per_file.is_some()) { "a" } else { "the" };
+    let article =
+        if plan.sink.files().is_some_and(|to| !to.partition_by.is_empty() || to.max_rows_per_file.is_some()) { "a" } else { "the" };
     Err(Error::config(format!("the pipeline would read `{name}`, which is {article} {kind} that it writes"))
         .hint("write to another folder, or narrow the pattern of `extract.yaml`"))
 }

@@ -435,7 +435,10 @@ mod tests {
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
             ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_20240619T015832Z_82f3e9c6-00003-00012.csv.gz"),
-            ("{path: out, format: jsonl, compression: zstd, max_rows_per_file: 5}", "out/part_20240619T015832Z_82f3e9c6-00003-00012.jsonl.zst"),
+            (
+                "{path: out, format: jsonl, compression: zstd, max_rows_per_file: 5}",
+                "out/part_20240619T015832Z_82f3e9c6-00003-00012.jsonl.zst",
+            ),
             ("{path: out/a.parquet, partition_by: [k]}", "out/k=v/a_20240619T015832Z_82f3e9c6-00003-00012.parquet"),
             ("{path: out/, format: json, partition_by: [k]}", "out/k=v/part_20240619T015832Z_82f3e9c6-00003-00012.json"),
         ];

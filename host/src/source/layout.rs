@@ -28,12 +28,14 @@ pub(super) struct Column {
     pub(super) pinned: bool,
     /// Whether it may become text where a value does not fit.
     pub(super) converted: bool,
+    /// Whether a null stands for a name that the row does not have.
+    absent: bool,
 }
 
 impl Column {
     /// One that no step asks anything of.
     pub(super) fn of(name: String, target: Target, pinned: bool) -> Self {
-        Self { name, found: target.clone(), target, pinned, converted: false }
+        Self { name, found: target.clone(), target, pinned, converted: false, absent: false }
     }
 }
 
@@ -68,11 +70,8 @@ impl Layout {
     pub(super) fn new(seen: Members, source: &FileSource, reading: &Reading, options: &ReadOptions) -> Result<Self> {
         let lacking = seen.lacking();
         let mut layout = Self::of_targets(seen.targets(), source, reading, options)?;
-        let fields = layout.schema.fields().iter().map(|field| match lacking(field.name()) {
-            true => with_absent(field),
-            false => field.clone(),
-        });
-        layout.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        layout.columns.iter_mut().for_each(|column| column.absent = lacking(&column.name));
+        layout.schema = schema_of(&layout.columns);
         Ok(layout)
     }
 
@@ -230,11 +229,6 @@ pub(super) fn unique_names(names: Vec<String>, file: &str) -> Vec<String> {
         .collect()
 }
 
-/// A column of a source without values: nulls without a type, or texts, where there are values after all.
-pub(super) fn nothing(texts: ArrayRef) -> ArrayRef {
-    if texts.null_count() == texts.len() { new_null_array(&DataType::Null, texts.len()) } else { texts }
-}
-
 /// Notes of columns whether later steps want them as text, or give them a type of their own.
 fn ask_for(columns: &mut [Column], as_text: &[String], converted: &[String]) {
     for column in columns {
@@ -245,8 +239,16 @@ fn ask_for(columns: &mut [Column], as_text: &[String], converted: &[String]) {
 }
 
 fn schema_of(columns: &[Column]) -> SchemaRef {
-    let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, column.target.data_type(), true)).collect();
-    Arc::new(Schema::new(fields))
+    let field = |column: &Column| {
+        let field = Arc::new(Field::new(&column.name, column.target.data_type(), true));
+        if column.absent { with_absent(&field) } else { field }
+    };
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A column of a source without values: nulls without a type, or texts, where there are values after all.
+pub(super) fn nothing(texts: ArrayRef) -> ArrayRef {
+    if texts.null_count() == texts.len() { new_null_array(&DataType::Null, texts.len()) } else { texts }
 }
 
 /// The part of the kinds that a layout needs to be told of columns in `seen`.

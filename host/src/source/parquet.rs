@@ -20,12 +20,12 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use serde_json::Value;
 
+use self::types::{common, plain};
 use super::cut::{BATCH_LIMIT, Cutter, Sizes};
 use super::input::Input;
 use super::layout::{Layout, Part, numbers, without};
 use super::positioned::{Fetch, Positioned, ours};
 use super::refuse::At;
-use self::types::{common, plain};
 use super::target::Target;
 use super::{Chunk, Decoded, View};
 use crate::batch::Position;

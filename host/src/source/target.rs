@@ -61,6 +61,7 @@ struct Written {
     members: Vec<(String, Kind)>,
     nulls: BTreeSet<String>,
     optional: bool,
+    whole: bool,
 }
 
 impl PartialEq for Members {
@@ -140,8 +141,8 @@ impl Members {
 }
 
 impl From<Written> for Members {
-    fn from(Written { members: list, nulls, optional }: Written) -> Self {
-        let mut members = Self { nulls, optional, ..Self::default() };
+    fn from(Written { members: list, nulls, optional, whole }: Written) -> Self {
+        let mut members = Self { nulls, optional, whole, ..Self::default() };
         for (name, kind) in list {
             *members.entry(&name) = kind;
         }
@@ -150,8 +151,8 @@ impl From<Written> for Members {
 }
 
 impl From<Members> for Written {
-    fn from(Members { list, nulls, optional, .. }: Members) -> Self {
-        Self { members: list, nulls, optional }
+    fn from(Members { list, nulls, optional, whole, .. }: Members) -> Self {
+        Self { members: list, nulls, optional, whole }
     }
 }
 

@@ -21,8 +21,10 @@ fn an_overwrite_by_so_many_rows_a_file_takes_no_file_away_that_another_has_writt
         pipeline.run(0);
         assert_eq!(pipeline.read("out/orders_20240101.csv"), "somebody's");
         assert_eq!(pipeline.read("out/orders_00001.csv"), "somebody's");
-        let parts: Vec<String> =
-            names_in(&pipeline, "out/").into_iter().filter(|name| name.ends_with("-00000-00001.csv") || name.ends_with("-00000-00002.csv")).collect();
+        let parts: Vec<String> = names_in(&pipeline, "out/")
+            .into_iter()
+            .filter(|name| name.ends_with("-00000-00001.csv") || name.ends_with("-00000-00002.csv"))
+            .collect();
         let texts: Vec<String> = parts.iter().map(|name| pipeline.read(name)).collect();
         assert_eq!(texts, ["id,n\n1,a\n2,b\n", "id,n\n3,c\n"], "{parts:?}");
     }

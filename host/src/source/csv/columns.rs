@@ -10,8 +10,8 @@ use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use super::dialect::Dialect;
 use super::index::Index;
 use crate::error::{Context, Error, Result};
-use crate::source::scalar;
 use crate::source::layout::nothing;
+use crate::source::scalar;
 use crate::source::target::{Kind, Target};
 
 /// Bytes that a short text is copied by, whatever its length: one instruction instead of a call.

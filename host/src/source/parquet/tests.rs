@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BinaryArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray,
-    StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    ArrayRef, BinaryArray, Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch,
+    StringArray, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
 };
 use arrow_schema::{DataType, Field};
 use serde_json::json;
@@ -22,7 +22,8 @@ fn read_as(files: &[ArrayRef], pins: serde_json::Value) -> Result<Read, Error> {
         writer.write(&rows).unwrap();
         writer.into_inner().unwrap()
     };
-    let files: Vec<(String, Vec<u8>)> = files.iter().enumerate().map(|(number, column)| (format!("{number}.parquet"), file(column))).collect();
+    let files: Vec<(String, Vec<u8>)> =
+        files.iter().enumerate().map(|(number, column)| (format!("{number}.parquet"), file(column))).collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     try_read(&files, json!({"path": "*.parquet"}), json!({"schema": pins}), ReadOptions::default())
 }
