@@ -3,8 +3,7 @@
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 /// Names for a message.
-pub(crate) const KNOWN: &str =
-    "encodings are `utf-8`, `utf-8-sig`, `latin-1`, `windows-1252`, `iso-8859-15`, `utf-16le`, `shift_jis`, `gbk`, `euc-kr` and the others of the WHATWG list";
+pub(crate) const KNOWN: &str = "encodings are `utf-8`, `utf-8-sig`, `latin-1`, `windows-1252`, `iso-8859-15`, `utf-16le`, `shift_jis`, `gbk`, `euc-kr` and the others of the WHATWG list";
 
 /// An encoding that text is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +20,9 @@ pub(crate) fn find(label: &str) -> Option<Charset> {
     match plain.as_str() {
         "utf-8-sig" | "utf8-sig" => of(UTF_8, None),
         "ascii" | "us-ascii" | "646" => of(WINDOWS_1252, Some('\u{7f}')),
-        "latin-1" | "latin1" | "latin" | "l1" | "8859" | "cp819" | "iso-8859-1" | "iso8859-1" | "iso88591" => of(WINDOWS_1252, Some('\u{ff}')),
+        "latin-1" | "latin1" | "latin" | "l1" | "8859" | "cp819" | "iso-8859-1" | "iso8859-1" | "iso88591" => {
+            of(WINDOWS_1252, Some('\u{ff}'))
+        }
         _ => {
             let found = Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
             found.and_then(|encoding| of(encoding, None))

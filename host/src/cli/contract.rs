@@ -73,7 +73,9 @@ fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contra
 /// As `read`, with the mistakes of the files apart from what kept them from being read; contracts whose store did not answer are left out.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let ContractArgs { directory, extract, transform, load, .. } = args;
-    if let Some((name, _)) = args.params.iter().enumerate().find_map(|(index, param)| args.params[..index].iter().find(|(name, _)| *name == param.0)) {
+    if let Some((name, _)) =
+        args.params.iter().enumerate().find_map(|(index, param)| args.params[..index].iter().find(|(name, _)| *name == param.0))
+    {
         let error = Error::config(format!("`--param {name}=…` is given twice"));
         return Err(vec![error.hint("keep one of them; `run-many` runs a pipeline for each of many values")].into());
     }

@@ -213,7 +213,11 @@ fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sand
             terminal::error(&error.hint(hint(quality)));
         }
     }
-    if let Some(wrong) = report.error.as_ref().filter(|error| error.kind == Fault::Data && report.quality.iter().all(|quality| quality.verdict != Verdict::Fail)) {
+    if let Some(wrong) = report
+        .error
+        .as_ref()
+        .filter(|error| error.kind == Fault::Data && report.quality.iter().all(|quality| quality.verdict != Verdict::Fail))
+    {
         terminal::error(&Error::data(wrong.message.clone()).hint(wrong.hint.clone().unwrap_or_default()));
     }
     for done in &report.output.published {

@@ -45,7 +45,8 @@ pub(super) fn check(node: &Node, path: Option<&str>, way: Way, findings: &mut Fi
         if value.is_map() && value.entries().is_empty() {
             continue;
         }
-        let message = format!("`{option}` is for {}, but the format is `{format}`, with which it does nothing", list(formats.iter().copied()));
+        let message =
+            format!("`{option}` is for {}, but the format is `{format}`, with which it does nothing", list(formats.iter().copied()));
         findings.wrong_key(key, value, message).hint = Some("leave it out, or say what the files are by `format`".into());
     }
 }

@@ -251,7 +251,11 @@ fn loosen(schema: &mut Value) {
                 map.insert("pattern".into(), json!("\\$\\{"));
             }
             map.values_mut().for_each(loosen);
-            let is_choice = map.get("enum").is_some_and(Value::is_array) || map.get("oneOf").and_then(Value::as_array).is_some_and(|of| of.iter().all(|one| one.get("const").is_some() || one.get("enum").is_some()));
+            let is_choice = map.get("enum").is_some_and(Value::is_array)
+                || map
+                    .get("oneOf")
+                    .and_then(Value::as_array)
+                    .is_some_and(|of| of.iter().all(|one| one.get("const").is_some() || one.get("enum").is_some()));
             if is_choice || map.get("maxLength").is_some_and(Value::is_number) {
                 either(schema, json!({ "type": "string", "pattern": "\\$\\{|^\\\\t$" }));
             }

@@ -118,7 +118,8 @@ impl OldText {
         if let [header] = &self.header[..]
             && let Some(other) = [",", ";", "\t", "|"].into_iter().find(|other| header.split(other).eq(columns.iter().copied()))
         {
-            let message = format!("cannot append to `{}`: its fields are divided by {other:?}, and those of the rows are not", path.display());
+            let message =
+                format!("cannot append to `{}`: its fields are divided by {other:?}, and those of the rows are not", path.display());
             return Err(Error::data(message).hint("set `csv_options.delimiter` as the file has it, or write `write_mode: overwrite`"));
         }
         Err(Error::data(format!(

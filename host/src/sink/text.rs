@@ -1,11 +1,12 @@
 //! Rows as JSON lines, a JSON array, CSV, TSV or XML, plain or compressed.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::conform::{Conform, refuse};
 use super::csv::{Csv, CsvColumn};
@@ -30,6 +31,15 @@ pub(super) struct TextFormat {
     mark: bool,
     /// Numbers that were written as null.
     nulled: AtomicU64,
+    /// Columns of JSON, each with whether it was text in some batch, and whether it was not in some.
+    kinds: Mutex<Kinds>,
+}
+
+/// What columns were in the batches so far.
+#[derive(Debug, Default)]
+struct Kinds {
+    last: Option<SchemaRef>,
+    columns: BTreeMap<String, (bool, bool)>,
 }
 
 /// The syntax of a text file.
@@ -129,6 +139,7 @@ impl TextFormat {
             encoding,
             mark,
             nulled: AtomicU64::new(0),
+            kinds: Mutex::default(),
         })
     }
 
@@ -185,6 +196,25 @@ impl TextFormat {
         if matches!(self.syntax, Syntax::Xml(_)) { xml::check(schema) } else { Ok(()) }
     }
 
+    /// Columns that were text in one batch and something else in another, so that numbers of some rows are texts.
+    pub(super) fn mixed(&self) -> Vec<String> {
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.columns.iter().filter(|(_, (text, other))| *text && *other).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Notes what the columns of a batch are.
+    fn look(&self, schema: &SchemaRef) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, schema)) {
+            return;
+        }
+        kinds.last = Some(schema.clone());
+        for field in schema.fields().iter().filter(|field| field.data_type() != &DataType::Null) {
+            let (text, other) = kinds.columns.entry(field.name().clone()).or_default();
+            *(if field.data_type() == &DataType::Utf8 { text } else { other }) = true;
+        }
+    }
+
     /// Numbers that were written as null, since JSON has none that is not finite.
     pub(super) fn nulled(&self) -> u64 {
         self.nulled.load(Ordering::Relaxed)
@@ -199,6 +229,7 @@ impl TextFormat {
     pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Result<Vec<Unwritable>> {
         if matches!(self.syntax, Syntax::Lines | Syntax::Array(_)) {
             self.nulled.fetch_add(json::not_finite(rows), Ordering::Relaxed);
+            self.look(rows.schema_ref());
         }
         let mut between = after_rows;
         let mut refused = Vec::new();

@@ -20,8 +20,8 @@ use super::target::Members;
 use super::xml::Xml;
 use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, View, parquet, paths};
 use crate::batch::Position;
-use crate::encoding;
 use crate::config::extract::{FileSource, Format, Reading};
+use crate::encoding;
 use crate::error::{Error, Result};
 
 /// The files that a path names, wherever they are.

@@ -16,7 +16,12 @@ const STEPS: [&str; 9] = [
 
 #[test]
 fn a_column_without_values_is_no_text_to_any_step() {
-    let inputs = [("in.csv", "id,v\n"), ("in.csv", "id,v\n1,\n2,\n"), ("in.jsonl", "{\"id\":1,\"v\":null}\n"), ("in.json", "[{\"id\":1,\"v\":null}]")];
+    let inputs = [
+        ("in.csv", "id,v\n"),
+        ("in.csv", "id,v\n1,\n2,\n"),
+        ("in.jsonl", "{\"id\":1,\"v\":null}\n"),
+        ("in.json", "[{\"id\":1,\"v\":null}]"),
+    ];
     for (name, text) in inputs {
         for step in STEPS {
             for output in ["out.jsonl", "out.csv", "out.parquet", "out.xlsx"] {

@@ -18,8 +18,16 @@ fn an_option_that_does_nothing_is_a_mistake_with_its_place() {
         ("path: in.csv\nxml_options: {record_tag: a}\n", load, "`xml_options` is for `xml`"),
         ("path: in.xml\nresponse_path: a\n", load, "`response_path` is for `json`, `jsonl`, but the format is `xml`"),
         ("path: in.csv\ncsv_options: {include_header: false}\n", load, "`csv_options.include_header` is for writing and does nothing here"),
-        ("path: in.csv\n", "path: out.csv\ncsv_options: {has_header: false}\n", "`csv_options.has_header` is for reading and does nothing here"),
-        ("path: in.csv\n", "path: out.jsonl\ncsv_options: {delimiter: ;}\n", "`csv_options` is for `csv`, `tsv`, but the format is `jsonl`"),
+        (
+            "path: in.csv\n",
+            "path: out.csv\ncsv_options: {has_header: false}\n",
+            "`csv_options.has_header` is for reading and does nothing here",
+        ),
+        (
+            "path: in.csv\n",
+            "path: out.jsonl\ncsv_options: {delimiter: ;}\n",
+            "`csv_options` is for `csv`, `tsv`, but the format is `jsonl`",
+        ),
         ("path: in.csv\n", "path: out/\nformat: csv\npartition_by: [id, id]\n", "`partition_by` names `id` twice"),
         ("path: in.csv\ncsv_options: {encoding: mbcs}\n", load, "`csv_options.encoding` is `mbcs`, which is no encoding"),
         ("path: in.csv\ncsv_options: {delimiter: '\"'}\n", load, "two meanings"),

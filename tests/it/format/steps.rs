@@ -69,3 +69,12 @@ fn spellings_of_the_original_are_understood_and_typos_are_not_texts() {
     let stderr = refused("fill_null: {v: '@today'}");
     assert!(stderr.contains("`@today` is no moment that `fill_null` knows"), "{stderr}");
 }
+
+#[test]
+fn a_column_whose_type_changes_from_batch_to_batch_is_told() {
+    let rows: String = (0..20_000).map(|id| format!("{id}\n")).collect();
+    let step = "jsonata: {mode: record, expression: '{\"v\": id = 19000 ? \"n/a\" : id}'}";
+    let answer = Pipeline::of(("in.csv", &format!("id\n{rows}")), step, "out.jsonl").answer(&["run"]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(answer.stderr.contains("texts in some batches and something else in others"), "{answer:?}");
+}
