@@ -12,6 +12,7 @@ pub mod batch;
 pub mod json;
 pub mod report;
 
+mod encoding;
 mod exact;
 
 pub mod config;

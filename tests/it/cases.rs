@@ -295,7 +295,7 @@ name: d
     ./tests/wrong.yaml:19:13: error: `cases[1].input.id`: unknown key `id`
       hint: keys here are `file`
     ./tests/wrong.yaml:20:17: error: `cases[1].batch_size`: `batch_size` is `0`, but must be a whole number above 0
-    ./tests/wrong.yaml:21:18: error: `cases[1].schema.id`: `id`: `intt` is not a type; types are str, string, int, integer, float, number, numeric, bool, boolean, datetime, date, decimal(p,s), timestamp, timestamp(tz), json
+    ./tests/wrong.yaml:21:18: error: `cases[1].schema.id`: `id`: `intt` is not a type; types are str, string, int, integer, float, double, number, numeric, bool, boolean, datetime, date, decimal(p,s), timestamp, timestamp(tz), json
     ./tests/wrong.yaml:22:5: error: `cases[2]`: a case is `5`, but must be a mapping
     ./tests/wrong.yaml:23:1: error: `name`: `name` stands beside `cases`
       hint: move it into each case

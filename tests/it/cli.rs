@@ -52,7 +52,7 @@ fn check_tells_all_mistakes_with_their_places() {
     ./extract.yaml:4:13: error: `batch_size`: `batch_size` is the text `many`, but must be a whole number above 0
     ./load.yaml:3:13: error: `write_mode`: `write_mode` is the text `appendd`, but must be one of `overwrite`, `append`
       hint: did you mean `append`?
-    ./transform.yaml:2:18: error: `convert.price`: `flaot` is not a type; types are str, string, int, integer, float, number, numeric, bool, boolean, datetime, date, decimal(p,s), timestamp, timestamp(tz), json
+    ./transform.yaml:2:18: error: `convert.price`: `flaot` is not a type; types are str, string, int, integer, float, double, number, numeric, bool, boolean, datetime, date, decimal(p,s), timestamp, timestamp(tz), json
       hint: did you mean `float`?
     ./transform.yaml:3:1: error: `filtre`: unknown operation `filtre`
       hint: did you mean `filter`?

@@ -1,29 +1,19 @@
 //! A pipeline in a folder of its own, and the program run on it.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
+use crate::servers::kept;
+
 /// Components compiled in one test serve all: compiling is the slow part.
 static CACHE: LazyLock<TempDir> = LazyLock::new(|| kept("cache"));
 
 /// Records of runs go here, in place of the user's own; a test that looks at them gives a folder of its own.
 static STATE: LazyLock<TempDir> = LazyLock::new(|| kept("state"));
-
-/// A temporary folder that goes with this program, though nobody drops it: neither statics are dropped, nor what a killed program has.
-pub(crate) fn kept(prefix: &str) -> TempDir {
-    let folder = TempDir::with_prefix(prefix).unwrap();
-    // The pipe ends when we do.
-    let mut watch = Command::new("sh");
-    watch.args(["-c", "trap '' INT TERM HUP; cat; sleep 2; rm -rf \"$0\""]).arg(folder.path()).process_group(0);
-    let mut watch = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::mem::forget(watch.stdin.take());
-    folder
-}
 
 /// The folder with the workspace.
 pub(crate) fn root() -> PathBuf {

@@ -1,6 +1,6 @@
 //! `etl-host check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{ContractArgs, Failures, Outcome, contract, exit_code, terminal};
 use crate::artifact::build;
 use crate::config::{Pipeline, Problem};
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, Place, Result};
 use crate::plan::{Overrides, Plan, Planned};
 use crate::{sink, source};
 
@@ -96,10 +96,23 @@ fn contradictions(contract: &contract::Contract) -> Vec<Error> {
     match Planned::new(&contract.pipeline, &contract.root, &overrides, &|name| std::env::var(name).ok()) {
         Ok(planned) => {
             let plan = planned.common();
-            let sinks = planned.plans().iter().map(|plan| sink::check(&plan.sink, &plan.root).map_err(|error| of_transformer(plan, error)));
-            std::iter::once(source::check(&plan.source, &plan.root)).chain(sinks).filter_map(Result::err).collect()
+            let sinks = planned.plans().iter().map(|plan| {
+                let checked = sink::check(&plan.sink, &plan.root);
+                checked.map_err(|error| in_file(&contract.root, "load", of_transformer(plan, error)))
+            });
+            let source = source::check(&plan.source, &plan.root).map_err(|error| in_file(&contract.root, "extract", error));
+            std::iter::once(source).chain(sinks).filter_map(Result::err).collect()
         }
         Err(errors) => errors,
+    }
+}
+
+/// An error of a section, with the file that it stands in.
+fn in_file(root: &Path, section: &str, error: Error) -> Error {
+    let names = [section, "pipeline"].into_iter().flat_map(|name| ["yaml", "yml"].map(|ending| root.join(format!("{name}.{ending}"))));
+    match names.into_iter().find(|path| path.exists()) {
+        Some(path) if error.place().is_none() => error.at(Place { file: path.display().to_string(), ..Place::default() }),
+        _ => error,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{ContractArgs, Failures};
+use super::{ContractArgs, Failures, terminal};
 use crate::config::{Pipeline, Problem, parse, takes};
 use crate::error::{Error, Result};
 use crate::pipeline::directory::{self, Explicit, Found};
@@ -73,6 +73,12 @@ fn stand_in(args: &ContractArgs, within: &dyn Fn(&str) -> bool) -> Result<Contra
 /// As `read`, with the mistakes of the files apart from what kept them from being read; contracts whose store did not answer are left out.
 pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>>, Failures> {
     let ContractArgs { directory, extract, transform, load, .. } = args;
+    if let Some((name, _)) =
+        args.params.iter().enumerate().find_map(|(index, param)| args.params[..index].iter().find(|(name, _)| *name == param.0))
+    {
+        let error = Error::config(format!("`--param {name}=…` is given twice"));
+        return Err(vec![error.hint("keep one of them; `run-many` runs a pipeline for each of many values")].into());
+    }
     let explicit = Explicit { extract: extract.clone(), transform: transform.clone(), load: load.clone() };
     let Found { root, mut files } = directory::find(directory, &explicit)?;
     // A parameter is a variable too; what is given comes before the environment, and that before a default.
@@ -85,6 +91,9 @@ pub(super) fn typed(args: &ContractArgs) -> Result<Result<Contract, Vec<Problem>
     };
     let left_out = directory::complete(&mut files, &root, &lookup)?;
     let mut parsed = parse(&files, &lookup).map(|pipeline| Contract { pipeline, root, left_out });
+    if let Ok(contract) = &parsed {
+        terminal::hide(&contract.pipeline.secrets);
+    }
     for problem in parsed.as_mut().err().into_iter().flatten() {
         if let Some(name) = problem.unset.as_ref().filter(|name| params.contains_key(*name)) {
             problem.message = format!("parameter `{name}` is missing, which this uses as `${{{name}}}`");

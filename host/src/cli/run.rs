@@ -15,8 +15,8 @@ use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome
 use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
 use crate::plan::{Plan, Planned};
-use crate::report::Status;
-use crate::run::{Checkpoints, RunOptions, failure, follow, run_planned};
+use crate::report::{Status, Verdict};
+use crate::run::{Checkpoints, RunOptions, failure, follow, hint, run_planned};
 use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
@@ -207,11 +207,18 @@ fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sand
         let worst = worst(errors.iter().map(Error::fault));
         return Ok(if report.status == Status::Failed { worst } else { code(report.status) });
     }
-    for step in report.quality.iter().flat_map(|quality| &quality.steps) {
+    for (quality, step) in report.quality.iter().flat_map(|quality| quality.steps.iter().map(move |step| (quality, step))) {
         for breach in &step.breaches {
             let error = Error::data(format!("stage `{}`: {}, so nothing was written", step.name, breach.sentence(step)));
-            terminal::error(&error.hint("the dead letters hold the rows that were refused; mend the data, or change `thresholds`"));
+            terminal::error(&error.hint(hint(quality)));
         }
+    }
+    if let Some(wrong) = report
+        .error
+        .as_ref()
+        .filter(|error| error.kind == Fault::Data && report.quality.iter().all(|quality| quality.verdict != Verdict::Fail))
+    {
+        terminal::error(&Error::data(wrong.message.clone()).hint(wrong.hint.clone().unwrap_or_default()));
     }
     for done in &report.output.published {
         if let Some(error) = &done.error {

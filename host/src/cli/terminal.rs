@@ -1,12 +1,15 @@
 //! The only module that prints: stdout is data, stderr is talk.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use etl_steps::validate::OnInvalid;
 
 use super::transformers;
+use crate::config::variables::Secrets;
 use crate::error::{Error, Fault, near};
 use crate::report::{
     PhaseName, Progress, ProgressEvent, Quality, Rows, RunReport, StageLetters, Status, StepQuality, TableReport, Verdict, figure,
@@ -19,8 +22,25 @@ const LOGGED: Duration = Duration::from_secs(10);
 /// Files of an output that a summary names.
 const FILES: usize = 5;
 
+/// Values that are not printed, of the pipelines read so far.
+static SECRETS: Mutex<Option<Secrets>> = Mutex::new(None);
+
+/// Has `***` printed in place of secrets from now on.
+pub(super) fn hide(secrets: &Secrets) {
+    SECRETS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().extend(secrets);
+}
+
+/// A text without secrets, whatever they came in by: a path made of a variable, or what a server says.
+fn masked(text: &str) -> Cow<'_, str> {
+    match &*SECRETS.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(secrets) => secrets.mask(text).into(),
+        None => text.into(),
+    }
+}
+
 /// Prints data.
 pub(super) fn data(text: &str) {
+    let text = masked(text);
     let mut stdout = io::stdout().lock();
     let ended = |stdout: &mut io::StdoutLock<'_>| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") };
     match stdout.write_all(text.as_bytes()).and_then(|()| ended(&mut stdout)).and_then(|()| stdout.flush()) {
@@ -35,7 +55,7 @@ pub(super) fn data(text: &str) {
 
 /// Prints talk. Text of files and guests may hold control characters, which could rewrite the screen: they are shown as `\u{1b}`.
 pub(super) fn talk(text: &str) {
-    writeln!(io::stderr().lock(), "{}", printable(text)).ok();
+    writeln!(io::stderr().lock(), "{}", printable(&masked(text))).ok();
 }
 
 /// A text whose control characters are shown, line ends and tabs aside.
@@ -90,8 +110,19 @@ pub(super) fn columns() -> usize {
 }
 
 /// Where logs go.
-pub(super) fn writer() -> io::Stderr {
-    io::stderr()
+pub(super) fn writer() -> impl Write {
+    struct Masked;
+    impl Write for Masked {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            io::stderr().write_all(masked(&String::from_utf8_lossy(line)).as_bytes())?;
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            io::stderr().flush()
+        }
+    }
+    Masked
 }
 
 /// Prints an error with its levels, place and hint.

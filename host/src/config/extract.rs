@@ -392,7 +392,8 @@ pub struct Reading {
     pub max_records: Option<u64>,
     /// What becomes of a row that does not parse. Default: `dlq`.
     pub on_parse_error: OnParseError,
-    /// Types of columns, which pins what would else be inferred.
+    /// Types of columns, which pins what would else be inferred. `NA`, `NULL` and the like in a CSV file are texts: a `convert` with
+    /// `on_convert_error: null` makes them null.
     #[schemars(with = "BTreeMap<String, String>")]
     pub schema: BTreeMap<String, Type>,
     /// Rows from which the types of columns are inferred; of an HTTP source, from whole pages of 16 MiB at most. Default: 10000.

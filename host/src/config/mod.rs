@@ -28,6 +28,7 @@ mod expectation;
 mod http_check;
 mod jsonata;
 mod lower;
+mod options;
 mod problem;
 mod scalar;
 mod sections;

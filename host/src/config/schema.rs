@@ -213,6 +213,7 @@ fn older_within(schema: &mut Value) {
     change(schema, "dlq", dead_letters);
     change(schema, "validation", |validation| {
         let validation = inner(validation);
+        loosen_rules(validation);
         change(validation, "schema", |schema| either(schema, json!({ "type": "string" })));
         change(validation, "contract", |contract| either(contract, json!({ "type": "string" })));
         change(validation, "dlq", dead_letters);
@@ -250,6 +251,14 @@ fn loosen(schema: &mut Value) {
                 map.insert("pattern".into(), json!("\\$\\{"));
             }
             map.values_mut().for_each(loosen);
+            let is_choice = map.get("enum").is_some_and(Value::is_array)
+                || map
+                    .get("oneOf")
+                    .and_then(Value::as_array)
+                    .is_some_and(|of| of.iter().all(|one| one.get("const").is_some() || one.get("enum").is_some()));
+            if is_choice || map.get("maxLength").is_some_and(Value::is_number) {
+                either(schema, json!({ "type": "string", "pattern": "\\$\\{|^\\\\t$" }));
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(loosen),
         _ => {}
@@ -366,7 +375,7 @@ fn body() -> Value {
         either(sort, by);
     });
     older(&mut operations, &[("type", "convert")]);
-    change(&mut operations, "validate", loosen_rules);
+    change(&mut operations, "validate", |validate| loosen_rules(inner(validate)));
     let mut step = operations.clone();
     properties(&mut step).retain(|name, _| name != "limits" && name != "grants");
     let op = json!({ "type": "object", "properties": { "op": { "enum": OPERATIONS } }, "required": ["op"] });

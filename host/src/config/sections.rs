@@ -12,6 +12,7 @@ use super::extract::{self, Extract, FileSource, Reading, Source};
 use super::http::HttpSource;
 use super::http_check::{self, Given};
 use super::load::{self, FileSink, Load, Sink};
+use super::options::{self, Way};
 use super::problem::{Findings, suggest};
 use super::query::{Query, WATERMARK};
 use super::settings::{DeadLetterBackend, DeadLetters, Limits, Settings};
@@ -73,6 +74,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
     let source = match kind {
         "file" => {
             canonical::files(&mut node, findings);
+            options::check(&node, node.get("path").and_then(Node::text), Way::Read, findings);
             typed_beside::<FileSource>(node, &beside(kind), findings).map(Source::File)
         }
         "http" => http(node, common.as_ref(), &beside(kind), findings).map(|source| Source::Http(Box::new(source))),
@@ -93,6 +95,7 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         _ => {
             canonical::cloud(&mut node, findings);
             canonical::files(&mut node, findings);
+            options::check(&node, object(&node), Way::Read, findings);
             typed_beside::<CloudSource>(node, &beside(kind), findings).map(Source::CloudStorage)
         }
     };
@@ -163,11 +166,13 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
     let sink = match kind {
         "file" => {
             canonical::files(&mut node, findings);
+            options::check(&node, node.get("path").and_then(Node::text), Way::Written, findings);
             typed_beside::<FileSink>(node, &beside(kind), findings).map(Sink::File)
         }
         "cloud_storage" => {
             canonical::cloud(&mut node, findings);
             canonical::files(&mut node, findings);
+            options::check(&node, object(&node), Way::Written, findings);
             typed_beside::<CloudSink>(node, &beside(kind), findings).map(Sink::CloudStorage)
         }
         kind => {
@@ -273,6 +278,12 @@ fn http(mut node: Node, common: Option<&extract::Common>, beside: &Beside, findi
         http_check::check(&source, &given, &place, findings);
     }
     Some(source)
+}
+
+/// What names the objects of a section.
+fn object(node: &Node) -> Option<&str> {
+    let storage = node.given("storage")?;
+    ["pattern", "path", "prefix"].into_iter().find_map(|key| storage.given(key)).and_then(Node::text)
 }
 
 /// Checks that a type and the URL of a section speak of the same kind of database.

@@ -60,7 +60,11 @@ pub fn find(given: &Path, explicit: &Explicit) -> Result<Found> {
             files.pipeline = Some(read_text(&path, &path.display().to_string())?);
         }
         None if files.extract.is_none() || files.load.is_none() => files.pipeline = find_text(&root, "pipeline")?,
-        None => {}
+        None => {
+            for path in ["pipeline.yaml", "pipeline.yml"].map(|name| root.join(name)).into_iter().filter(|path| path.exists()) {
+                tracing::warn!(file = %path.display(), "it is left out, since extract.yaml and load.yaml are there");
+            }
+        }
     }
     Ok(Found { root, files })
 }

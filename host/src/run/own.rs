@@ -50,6 +50,14 @@ pub(super) fn refuse_files(plan: &Plan) -> Result<()> {
         DeadLetters::Table { .. } | DeadLetters::Memory | DeadLetters::Off => None,
     });
     let parts = files(plan);
+    let letters: Vec<(PathBuf, &str)> = letters.collect();
+    for (path, _) in &letters {
+        if let Some(file) = path.ancestors().skip(1).find(|folder| folder.is_file()) {
+            let shown = file.strip_prefix(&plan.root).unwrap_or(file).display();
+            return Err(Error::config(format!("the dead letters would go to a folder `{shown}`, but that is a file"))
+                .hint("a file of them ends in `.jsonl`: `dlq: {path: letters.jsonl}`"));
+        }
+    }
     for (path, what) in output.into_iter().chain(letters) {
         let Ok(there) = path.canonicalize() else { continue };
         if let Some(part) = parts.iter().find(|part| part.canonicalize().is_ok_and(|part| part == there)) {

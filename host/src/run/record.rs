@@ -160,14 +160,37 @@ pub(super) fn failed(plan: &Plan, options: &RunOptions, error: &Error, last: &Pr
     }
 }
 
+/// What to do about data that is not good enough.
+pub fn hint(quality: &Quality) -> &'static str {
+    match quality.steps.iter().any(|step| step.quarantined + step.crashed > 0) {
+        true => "the dead letters hold the rows that were refused; mend the data, or change `thresholds`",
+        false => "mend the data, or change `thresholds`",
+    }
+}
+
 /// Why a run failed whose data is not good enough.
 pub(super) fn breached(quality: &Quality) -> Option<ErrorReport> {
     let steps = quality.steps.iter();
     let breaches: Vec<String> =
         steps.flat_map(|step| step.breaches.iter().map(|breach| format!("stage `{}`: {}", step.name, breach.sentence(step)))).collect();
-    let hint = "the dead letters hold the rows that were refused; mend the data, or change `thresholds`";
+    let hint = hint(quality);
     let phase = Some(PhaseName::Validate);
     (!breaches.is_empty()).then(|| ErrorReport { kind: Fault::Data, phase, message: breaches.join("; "), hint: Some(hint.into()) })
+}
+
+/// Whether every row of a run was refused, so that its output would be nothing. Rows that are sent through again add to what is there.
+pub(super) fn all_refused(rows: &Rows, options: &RunOptions) -> bool {
+    options.mark.is_none() && rows.read > 0 && rows.rejected == rows.read && rows.loaded == 0
+}
+
+/// Why a run failed of which every row was refused.
+pub(super) fn nothing_left(rows: &Rows, options: &RunOptions) -> Option<ErrorReport> {
+    all_refused(rows, options).then(|| ErrorReport {
+        kind: Fault::Data,
+        phase: None,
+        message: format!("every row was refused, all {} of them, so nothing was written and the output stays as it was", rows.read),
+        hint: Some("the first dead letters say why: mend the data, or the step that refuses it".into()),
+    })
 }
 
 /// Why a run failed of which nothing could be published.

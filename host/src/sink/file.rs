@@ -204,6 +204,14 @@ impl Sink for FileOutput {
             tracing::warn!(%error, "the output is in place, but temporary files could not be removed");
         }
         let nulled = if let Kind::Text(format) = &self.output.kind { format.nulled() } else { 0 };
+        if let Kind::Text(format) = &self.output.kind {
+            for column in format.mixed() {
+                tracing::warn!(
+                    column,
+                    "its values are texts in some batches and something else in others; where a batch has both, all of them are texts"
+                );
+            }
+        }
         if nulled > 0 {
             tracing::warn!(values = nulled, "numbers that are NaN or infinite were written as null: JSON has none such");
         }

@@ -115,6 +115,13 @@ impl OldText {
         if self.header.is_empty() || self.header == columns {
             return Ok(());
         }
+        if let [header] = &self.header[..]
+            && let Some(other) = [",", ";", "\t", "|"].into_iter().find(|other| header.split(other).eq(columns.iter().copied()))
+        {
+            let message =
+                format!("cannot append to `{}`: its fields are divided by {other:?}, and those of the rows are not", path.display());
+            return Err(Error::data(message).hint("set `csv_options.delimiter` as the file has it, or write `write_mode: overwrite`"));
+        }
         Err(Error::data(format!(
             "cannot append to `{}`: its header is `{}`, but the rows have `{}`",
             path.display(),

@@ -132,6 +132,9 @@ impl Output {
             partition_by,
             max_rows_per_file,
         } = sink;
+        if let Some(twice) = partition_by.iter().enumerate().find(|(index, name)| partition_by[..*index].contains(name)) {
+            return Err(Error::config(format!("`partition_by` names `{}` twice", twice.1)).hint("keep one of them"));
+        }
         let layout = match (partition_by.is_empty(), *max_rows_per_file) {
             (true, None) => Layout::One,
             (true, Some(max)) => Layout::Numbered { max },
@@ -170,7 +173,7 @@ impl Output {
             return Ok(Self { kind, layout, folder: target, stem: "part".into(), extension, append });
         }
         // A rename would put a file in the place of a link: write where the link leads.
-        let target = if on_disk && target.is_symlink() { fs::canonicalize(&target).unwrap_or(target) } else { target };
+        let target = if on_disk { behind_links(target)? } else { target };
         if on_disk && matches!(layout, Layout::One) && fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(Error::config(format!("`path` is `{path}`, which is not a regular file")));
         }
@@ -188,6 +191,7 @@ impl Output {
         let time = run.started.format("%Y%m%dT%H%M%SZ");
         let digest = Sha256::digest(&run.run_id);
         let id = hex(&digest[..4]);
+        let folder = if matches!(self.layout, Layout::Numbered { .. }) { "" } else { folder };
         self.folder.join(folder).join(format!("{}_{time}_{id}-{split:05}-{number:05}{}", self.stem, self.extension))
     }
 
@@ -254,6 +258,18 @@ impl Output {
         found.sort();
         Ok(found)
     }
+}
+
+/// Where a path leads, whether anything is there or not.
+fn behind_links(mut path: PathBuf) -> Result<PathBuf> {
+    for _ in 0..40 {
+        if !path.is_symlink() {
+            return Ok(path);
+        }
+        let to = fs::read_link(&path).map_err(|error| cannot("read the link", &path, error))?;
+        path = path.parent().map(|folder| folder.join(&to)).unwrap_or(to);
+    }
+    Err(Error::config(format!("`{}` is a link that leads back to itself", path.display())))
 }
 
 /// What a folder holds; nothing where there is none.

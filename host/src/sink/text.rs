@@ -1,12 +1,12 @@
 //! Rows as JSON lines, a JSON array, CSV, TSV or XML, plain or compressed.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
-use encoding_rs::Encoding;
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use super::conform::{Conform, refuse};
 use super::csv::{Csv, CsvColumn};
@@ -15,6 +15,7 @@ use super::{Encode, Encoded, Encoder, Payload};
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::extract::{CsvOptions, Format, JsonOptions};
 use crate::config::load::XmlTags;
+use crate::encoding::{self, Charset};
 use crate::error::{Context, Error, Result};
 use crate::json::{self, JsonRows, Style, indent};
 
@@ -25,11 +26,20 @@ pub(super) struct TextFormat {
     pub(super) packing: Packing,
     style: Style,
     /// `None` = UTF-8.
-    encoding: Option<&'static Encoding>,
+    encoding: Option<Charset>,
     /// Whether the file starts with a byte order mark.
     mark: bool,
     /// Numbers that were written as null.
     nulled: AtomicU64,
+    /// Columns of JSON, each with whether it was text in some batch, and whether it was not in some.
+    kinds: Mutex<Kinds>,
+}
+
+/// What columns were in the batches so far.
+#[derive(Debug, Default)]
+struct Kinds {
+    last: Option<SchemaRef>,
+    columns: BTreeMap<String, (bool, bool)>,
 }
 
 /// The syntax of a text file.
@@ -129,6 +139,7 @@ impl TextFormat {
             encoding,
             mark,
             nulled: AtomicU64::new(0),
+            kinds: Mutex::default(),
         })
     }
 
@@ -142,12 +153,11 @@ impl TextFormat {
                 csv.write_header(schema.fields().iter().map(|field| field.name().as_str()), &mut opening);
                 if let Some(encoding) = self.encoding {
                     let text = std::str::from_utf8(&opening).bug(|| "a header is not UTF-8".into())?;
-                    let (bytes, _, lossy) = encoding.encode(text);
-                    if lossy {
-                        return Err(Error::data(format!("the header `{}` has characters that {} lacks", text.trim_end(), encoding.name()))
-                            .hint("rename the columns, or write another `encoding`"));
-                    }
-                    opening = bytes.into_owned();
+                    opening = encoding.encode(text).map_err(|letter| {
+                        let header = text.trim_end();
+                        Error::data(format!("the header `{header}` has the character `{letter}`, which the encoding of the output lacks"))
+                            .hint("rename the columns, or write another `encoding`")
+                    })?;
                 }
             }
             Syntax::Csv(_) => {}
@@ -186,6 +196,25 @@ impl TextFormat {
         if matches!(self.syntax, Syntax::Xml(_)) { xml::check(schema) } else { Ok(()) }
     }
 
+    /// Columns that were text in one batch and something else in another, so that numbers of some rows are texts.
+    pub(super) fn mixed(&self) -> Vec<String> {
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.columns.iter().filter(|(_, (text, other))| *text && *other).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Notes what the columns of a batch are.
+    fn look(&self, schema: &SchemaRef) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, schema)) {
+            return;
+        }
+        kinds.last = Some(schema.clone());
+        for field in schema.fields().iter().filter(|field| field.data_type() != &DataType::Null) {
+            let (text, other) = kinds.columns.entry(field.name().clone()).or_default();
+            *(if field.data_type() == &DataType::Utf8 { text } else { other }) = true;
+        }
+    }
+
     /// Numbers that were written as null, since JSON has none that is not finite.
     pub(super) fn nulled(&self) -> u64 {
         self.nulled.load(Ordering::Relaxed)
@@ -200,6 +229,7 @@ impl TextFormat {
     pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Result<Vec<Unwritable>> {
         if matches!(self.syntax, Syntax::Lines | Syntax::Array(_)) {
             self.nulled.fetch_add(json::not_finite(rows), Ordering::Relaxed);
+            self.look(rows.schema_ref());
         }
         let mut between = after_rows;
         let mut refused = Vec::new();
@@ -255,41 +285,28 @@ impl TextFormat {
     }
 }
 
-/// Finds an encoding by its WHATWG label or by the name that Python has for it.
-fn encoding(label: &str, key: &str) -> Result<(Option<&'static Encoding>, bool)> {
-    let plain = label.trim().to_ascii_lowercase().replace('_', "-");
-    if plain == "utf-8-sig" {
-        return Ok((None, true));
-    }
-    let found = Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
-    match found {
-        None => Err(Error::config(format!("`{key}` is `{label}`, which is no encoding"))
-            .hint("encodings are `utf-8`, `utf-8-sig`, `latin1`, `windows-1252`, `iso-8859-15`, `shift_jis`, `gbk`, `euc-kr` and the others of the WHATWG list")),
-        Some(encoding) if encoding == encoding_rs::UTF_8 => Ok((None, false)),
-        Some(encoding) if encoding.output_encoding() != encoding => {
+/// Finds an encoding; and whether UTF-8 starts with a byte order mark.
+fn encoding(label: &str, key: &str) -> Result<(Option<Charset>, bool)> {
+    match encoding::find(label) {
+        None => Err(Error::config(format!("`{key}` is `{label}`, which is no encoding")).hint(encoding::KNOWN)),
+        Some(found) if found.encoding == encoding_rs::UTF_8 => Ok((None, encoding::marks(label))),
+        Some(found) if found.encoding.output_encoding() != found.encoding => {
             Err(Error::config(format!("`{key}` is `{label}`, which can be read but not written")).hint("write `utf-8`"))
         }
-        Some(encoding) => Ok((Some(encoding), false)),
+        Some(found) => Ok((Some(found), false)),
     }
 }
 
 /// Puts the text from `start` on into another encoding; or takes it away and answers the first character that the encoding lacks.
-fn reencode(encoding: &'static Encoding, start: usize, out: &mut Vec<u8>) -> Result<(), String> {
+fn reencode(charset: Charset, start: usize, out: &mut Vec<u8>) -> Result<(), String> {
     let text = std::str::from_utf8(&out[start..]).expect("rows are written as UTF-8");
-    if text.is_ascii() && encoding.is_ascii_compatible() {
+    if text.is_ascii() && charset.encoding.is_ascii_compatible() {
         return Ok(());
     }
-    let (bytes, _, lossy) = encoding.encode(text);
-    if !lossy {
-        let bytes = bytes.into_owned();
-        out.truncate(start);
-        out.extend_from_slice(&bytes);
-        return Ok(());
-    }
-    let lacks = |letter: &char| encoding.encode(letter.encode_utf8(&mut [0; 4])).2;
-    let letter = text.chars().find(lacks).map(String::from).unwrap_or_default();
+    let encoded = charset.encode(text);
     out.truncate(start);
-    Err(letter)
+    out.extend_from_slice(&encoded?);
+    Ok(())
 }
 
 /// Encodes the chunks of one text file.

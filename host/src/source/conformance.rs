@@ -430,7 +430,7 @@ fn a_file_without_rows_has_none() {
 #[test]
 fn an_empty_text_file_has_no_rows_and_no_match_is_an_empty_source() {
     let folder = TempDir::new().unwrap();
-    for name in ["a.csv", "a.jsonl", "a.json", "a.xml", "no*.csv"] {
+    for name in ["a.csv", "a.jsonl", "a.xml", "no*.csv"] {
         if !name.contains('*') {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
@@ -439,6 +439,9 @@ fn an_empty_text_file_has_no_rows_and_no_match_is_an_empty_source() {
         assert_eq!(all(&*source, 1), [], "{name}");
         assert_eq!(source.schema().fields().len(), 0, "{name}");
     }
+    std::fs::write(folder.path().join("a.json"), " \n").unwrap();
+    let (fault, message, _) = failure(folder.path(), json!({"path": "a.json"}));
+    assert_eq!((fault, message.as_str()), (Fault::Data, "`a.json` is not a JSON document: it is empty"));
 }
 
 fn failure(folder: &Path, options: Value) -> (Fault, String, Option<String>) {

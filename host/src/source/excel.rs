@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use calamine::{Data, Range, Reader, open_workbook_auto_from_rs};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, NaiveTime};
 use serde_json::Value;
 
 use super::Chunk;
@@ -63,6 +63,10 @@ impl Excel {
                 tape.infer(0, into);
             }
             left = left.saturating_sub(rows);
+            let wrong = sheet.range.rows().skip(sheet.head).flatten().filter(|cell| matches!(cell, Data::Error(_))).count();
+            if wrong > 0 {
+                tracing::warn!(file = &*input.name, cells = wrong, "cells with an error such as `#DIV/0!` are read as null");
+            }
             if let (Kind::Object(members), true) = (&mut seen, later) {
                 members.add_new(object(fresh));
             }
@@ -106,10 +110,17 @@ impl Excel {
     }
 }
 
+/// The text of a cell: of a header, or of a row that is refused.
 fn show(cell: &Data) -> String {
-    match cell {
-        Data::Empty | Data::Error(_) => String::new(),
-        cell => cell.to_string(),
+    match (cell, node(cell)) {
+        (Data::Empty, _) => String::new(),
+        (Data::DateTime(_) | Data::DateTimeIso(_), Node::Instant(micros)) => {
+            let instant = DateTime::from_timestamp_micros(micros).unwrap_or_default().naive_utc();
+            let midnight = instant.time() == NaiveTime::MIN;
+            if midnight { instant.date().to_string() } else { instant.format("%Y-%m-%dT%H:%M:%S%.f").to_string() }
+        }
+        (_, Node::Text(text)) => text.into_owned(),
+        (cell, _) => cell.to_string(),
     }
 }
 
@@ -137,6 +148,12 @@ fn node(cell: &Data) -> Node<'_> {
         Data::Bool(value) => Node::Bool(*value),
         Data::String(text) if text.is_empty() => Node::Null,
         Data::String(text) => Node::Text(text.as_str().into()),
+        // Less than a day since the first is a time of day, and no day of 1899.
+        Data::DateTime(time) if time.is_datetime() && (0.0..1.0).contains(&time.as_f64()) => {
+            let millis = (time.as_f64() * 86_400_000.0).round() as u32;
+            let time = NaiveTime::from_num_seconds_from_midnight_opt(millis / 1000, millis % 1000 * 1_000_000);
+            Node::Text(time.unwrap_or_default().format("%H:%M:%S%.f").to_string().into())
+        }
         Data::DateTime(instant) if instant.is_datetime() => {
             let (year, month, day, hour, minute, second, milli) = instant.to_ymd_hms_milli();
             let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());

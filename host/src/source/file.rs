@@ -21,6 +21,7 @@ use super::xml::Xml;
 use super::{Asset, Chunk, Chunks, ReadOptions, Source, Split, View, parquet, paths};
 use crate::batch::Position;
 use crate::config::extract::{FileSource, Format, Reading};
+use crate::encoding;
 use crate::error::{Error, Result};
 
 /// The files that a path names, wherever they are.
@@ -231,14 +232,23 @@ impl SplitChunks {
     }
 }
 
+/// Checks what is said of how files are written.
+///
+/// # Errors
+/// Config.
+pub(super) fn check(source: &FileSource) -> Result<()> {
+    Dialect::new(&source.csv_options, ',')?;
+    encoding("csv_options.encoding", source.csv_options.encoding.as_deref())?;
+    encoding("json_options.encoding", source.json_options.encoding.as_deref())?;
+    Ok(())
+}
+
 /// The encoding of a label.
 pub(super) fn encoding(key: &str, label: Option<&str>) -> Result<Option<&'static Encoding>> {
     label
         .map(|label| {
-            Encoding::for_label(label.trim().to_ascii_lowercase().replace('_', "-").as_bytes()).ok_or_else(|| {
-                Error::config(format!("`{key}` is `{label}`, which is no encoding"))
-                    .hint("known are `utf-8`, `windows-1252`, `latin1`, `utf-16le`, `shift_jis` and the other labels of the WHATWG list")
-            })
+            let found = encoding::find(label).map(|found| found.encoding);
+            found.ok_or_else(|| Error::config(format!("`{key}` is `{label}`, which is no encoding")).hint(encoding::KNOWN))
         })
         .transpose()
 }

@@ -20,7 +20,7 @@ fn nested_json_stays_nested_and_what_fits_nowhere_is_json_text() {
     let got = read("a.jsonl", text, json!({}), json!({}));
     assert_eq!(
         got.schema,
-        "id Int64, who Struct(\"name\": Utf8, \"tags\": List(Utf8), \"age\": Int64), n Float64, mixed Utf8, big Utf8, none Utf8, \
+        "id Int64, who Struct(\"name\": Utf8, \"tags\": List(Utf8), \"age\": Int64), n Float64, mixed Utf8, big Utf8, none Null, \
          extra List(Struct(\"k\": Float64))"
     );
     assert_eq!(

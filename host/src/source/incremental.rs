@@ -51,7 +51,13 @@ impl Newer {
                 None => error.hint(format!("it has {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
             });
         };
-        let kind = field.data_type().clone();
+        let kind = match (field.data_type(), mark) {
+            // Without a value today, the mark tells what they are on other days.
+            (DataType::Null, Some(mark)) if mark.parse::<i64>().is_ok() => DataType::Int64,
+            (DataType::Null, Some(mark)) if mark.parse::<f64>().is_ok() => DataType::Float64,
+            (DataType::Null, _) => DataType::Utf8,
+            (known, _) => known.clone(),
+        };
         if !follows(&kind) {
             let message = format!("`incremental.cursor_field` `{cursor_field}` is {kind}, which has no order that rows could follow");
             return Err(Error::config(message).hint("it must be a number, a day, a time or a text"));

@@ -72,6 +72,10 @@ impl Json {
 
     fn document(&self, input: &Input, from: Position, sizes: Sizes) -> Result<TextCutter<Elements>> {
         let place = self.find_records(input)?;
+        if place.empty {
+            return Err(Error::data(format!("`{}` is not a JSON document: it is empty", input.name))
+                .hint("no records are `[]`; `format: jsonl` reads one object a line, and none from an empty file"));
+        }
         let scan = Elements { place, read: from.row > 0, name: input.name.clone(), depth: 0, at: 0, text: false, behind: None };
         let position = if from.offset < place.offset { Position { offset: place.offset, row: 0, line: place.line, ..from } } else { from };
         Ok(TextCutter::new(input.open(self.encoding, position.offset)?, scan, position, sizes))

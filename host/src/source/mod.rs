@@ -111,7 +111,12 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
 /// Config, where options cannot be.
 pub fn check(source: &SourceConfig, root: &Path) -> Result<()> {
     match source {
-        SourceConfig::CloudStorage(source) => Store::check(&source.storage, root).and_then(|()| objects::check(&source.storage)),
+        SourceConfig::CloudStorage(source) => {
+            Store::check(&source.storage, root)?;
+            objects::check(&source.storage)?;
+            file::check(&source.files())
+        }
+        SourceConfig::File(source) => file::check(source),
         _ => Ok(()),
     }
 }

@@ -82,6 +82,9 @@ pub(super) fn fetch(source: &FileSource, surroundings: &Surroundings<'_>) -> Res
 }
 
 fn paths(source: &FileSource, root: &Path) -> Result<Vec<PathBuf>> {
+    if source.path.is_empty() {
+        return Err(Error::config("`path` is empty").hint("where it is made of a variable, that is set to an empty text"));
+    }
     let given = Path::new(&source.path);
     let path = root.join(given);
     if !source.path.contains(['*', '?', '[']) || path.is_file() {

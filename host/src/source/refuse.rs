@@ -69,7 +69,12 @@ impl Refusals {
     /// Data, where the policy says so.
     pub(super) fn add(&mut self, bad: Bad, at: At, record: impl FnOnce() -> Value) -> Result<()> {
         let Bad { code, message, field, hint } = bad;
-        let place = if at.line > 0 { format!("line {}", at.line) } else { format!("row {}", at.row) };
+        let place = match (at.row, at.line) {
+            (row, 0) => format!("row {row}"),
+            // Several rows stand on one line, as in a JSON document.
+            (row, line) if row > line => format!("row {row} (line {line})"),
+            (_, line) => format!("line {line}"),
+        };
         let message = match &field {
             Some(field) => format!("{place}, column `{field}`: {message}"),
             None => format!("{place} {message}"),

@@ -12,8 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::support::kept;
-use super::{Daemon, find, free_port, skipped};
+use super::{Daemon, find, free_port, kept, skipped};
 
 /// The account that azurite has, whose key everybody knows.
 const ACCOUNT: &str = "devstoreaccount1";

@@ -21,6 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process, set_parent_process_death_signal};
+use tempfile::TempDir;
 
 /// Time that a server may take to come up on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,6 +75,17 @@ impl Drop for Daemon {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// A temporary folder that goes with this program, though nobody drops it: neither statics are dropped, nor what a killed program has.
+pub(crate) fn kept(prefix: &str) -> TempDir {
+    let folder = TempDir::with_prefix(prefix).unwrap();
+    // The pipe ends when we do.
+    let mut watch = Command::new("sh");
+    watch.args(["-c", "trap '' INT TERM HUP; cat; sleep 2; rm -rf \"$0\""]).arg(folder.path()).process_group(0);
+    let mut watch = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::mem::forget(watch.stdin.take());
+    folder
 }
 
 /// Waits until a server is ready.

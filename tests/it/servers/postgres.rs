@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::kept;
-use super::{Daemon, find, free_port, give, humble, must, skipped, until};
+use super::{Daemon, find, free_port, give, humble, kept, must, skipped, until};
 
 /// The user's password, which must never be seen.
 pub(crate) const PASSWORD: &str = "pg-s3cret-word";

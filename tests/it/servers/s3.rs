@@ -21,7 +21,7 @@ use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::kept;
+use super::kept;
 
 /// The user's key and secret, of which the secret must never be seen.
 pub(crate) const KEY: &str = "AKIATESTTESTTEST";

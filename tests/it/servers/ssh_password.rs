@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::kept;
+use super::kept;
 
 /// The password, which must never be seen.
 pub(crate) const PASSWORD: &str = "ssh-s3cret-pass";

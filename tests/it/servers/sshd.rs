@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::support::kept;
-use super::{Daemon, find, free_port, humble, must, skipped};
+use super::{Daemon, find, free_port, humble, kept, must, skipped};
 
 /// The passphrase of the key that has one, which must never be seen.
 pub(crate) const PASSPHRASE: &str = "ssh-s3cret-words";

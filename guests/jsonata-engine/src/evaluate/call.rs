@@ -39,6 +39,10 @@ impl Evaluator {
         }
         let mut arguments = Arguments::default();
         self.arguments(call, first, input, env, &mut arguments)?;
+        if let (NodeKind::Variable(key), true) = (&call.procedure.kind, procedure.is_undefined()) {
+            let message = format!("`${}` is called, but no function has that name", key.name());
+            return Err(placed(Failure::new("T1006", message).into(), call));
+        }
         self.apply(&procedure, &mut arguments, input, env).map_err(|failure| placed(failure, call))
     }
 

@@ -63,7 +63,7 @@ fn types_are_those_that_lose_nothing() {
         "big Utf8",
         "plus Utf8",
         "blank Utf8",
-        "empty Utf8",
+        "empty Null",
         "mixed Utf8",
         "quoted Int64",
     ];
