@@ -52,7 +52,7 @@ fn a_table_whose_name_differs_by_case_only_is_meant() {
 #[test]
 fn runs_that_make_the_same_table_at_once_all_load() {
     for place in every() {
-        let pipelines: Vec<_> = (0..4).map(|id| pipeline(&format!("id,n\n{id},1\n"), &place, "primary_key: id\n")).collect();
+        let pipelines: Vec<_> = (0..4).map(|id| pipeline(&format!("id,n\n{id},1\n"), &place, "write_method: insert\n")).collect();
         thread::scope(|scope| {
             for pipeline in &pipelines {
                 scope.spawn(|| pipeline.run(0));

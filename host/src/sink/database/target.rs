@@ -268,7 +268,8 @@ fn check_alike(backend: &mut dyn Backend, table: &Table) -> Result<()> {
         _ => return Ok(()),
     };
     let found = backend.texts(&sql).map_err(|said| said.error(format!("cannot look for the table `{}`", table.shown())))?;
-    match found.first().and_then(|row| row[0].as_ref()) {
+    // One of just this name was made by another run since.
+    match found.first().and_then(|row| row[0].as_ref()).filter(|alike| **alike != table.name) {
         Some(alike) => Err(Error::config(format!("there is no table `{}`, but one `{alike}`", table.shown()))
             .hint(format!("did you mean `table: {alike}`? names of tables are taken as they are written"))),
         None => Ok(()),
@@ -343,7 +344,7 @@ pub(super) fn widen(backend: &mut dyn Backend, table: &Table, fitting: &Fitting)
     let shown = format!("{name} {declared} to {wider}");
     let failed = |said: Said| said.error(format!("cannot change the table `{}`: {shown}", table.shown()));
     // MySQL has no transaction open, and would end one.
-    let undoes = table.dialect != Dialect::Mysql;
+    let undoes = matches!(table.dialect, Dialect::Postgres | Dialect::Sqlite);
     if undoes {
         backend.execute("SAVEPOINT etl_host_widen").map_err(failed)?;
     }
