@@ -86,6 +86,8 @@ async fn ask(store: &mut Connected, question: &Question, values: &[&str], asked:
             query.fetch_all(connection).await.and_then(|rows| rows.iter().map(texts::<SqliteRow>).collect())
         }
         Connected::Mysql(_) => return Err(Error::bug("a metadata store is in PostgreSQL or SQLite")),
+        #[cfg(feature = "odbc")]
+        Connected::Odbc(_) => return Err(Error::bug("a metadata store is in PostgreSQL or SQLite")),
     };
     answered.map_err(|error| {
         let store = &asked.store;

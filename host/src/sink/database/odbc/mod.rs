@@ -192,5 +192,5 @@ fn of(column: TableColumn, speech: Speech) -> Column {
         }
         _ => type_name,
     };
-    Column { name, declared, holds, nullable, filled: has_default || counts_up || is_version, generated: is_version, fixed: false }
+    Column { name, declared, holds, nullable, filled: has_default || counts_up || is_version, generated: is_version, fixed: counts_up }
 }
