@@ -138,7 +138,8 @@ fn run_several(
 /// Opens the checkpoints of all lanes before any is run, and shares workers out among them.
 fn open<'a>(several: &'a Several, options: &RunOptions) -> Result<(Common, Vec<Lane<'a>>)> {
     let plans = several.lanes();
-    let checkpoints = options.checkpoints.as_ref().filter(|_| !options.dry_run).map(|all| started_together(plans, all)).transpose()?;
+    let checkpoints =
+        options.checkpoints.as_ref().filter(|_| !options.dry_run).map(|all| started_together(plans, all, options)).transpose()?;
     let workers = options.workers.get().div_ceil(plans.len());
     let mut lanes = Vec::with_capacity(plans.len());
     for plan in plans {
@@ -176,12 +177,21 @@ fn open<'a>(several: &'a Several, options: &RunOptions) -> Result<(Common, Vec<L
 }
 
 /// How lanes start, so that none starts again that has ended while another goes on.
-fn started_together(plans: &[Plan], all: &Checkpoints) -> Result<Checkpoints> {
+fn started_together(plans: &[Plan], all: &Checkpoints, options: &RunOptions) -> Result<Checkpoints> {
     let each = || plans.iter().map(|plan| all.of(plan));
     let start = match all.start {
         Start::Resume if each().any(|one| one.is_there()) => Start::ResumeOrStart,
         Start::ResumeUnfinished if each().any(|one| one.is_there()) && !all_are_done(each())? => Start::ResumeOrStart,
         Start::ResumeUnfinished => Start::New,
+        Start::New => {
+            // A start clears what is complete: whatever is in its way shows before any other is opened.
+            for (plan, one) in plans.iter().zip(each()) {
+                if one.is_there() && !one.is_done()? {
+                    Session::open(&RunOptions { checkpoints: Some(one), ..options.clone() }, plan)?;
+                }
+            }
+            Start::New
+        }
         start => start,
     };
     Ok(Checkpoints { start, ..all.clone() })
