@@ -5,7 +5,6 @@
 //! is `#text`. Types are inferred from the text as in CSV. Declarations of name spaces are left out, prefixes stay.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,8 +48,7 @@ impl Xml {
     }
 
     fn cut(&self, input: &Input, from: Position, sizes: Sizes) -> Result<TextCutter<Elements>> {
-        let inside = from.row > 0;
-        let scan = Elements { record_tag: self.record_tag.clone(), inside, done: false, name: input.name.clone(), seen: BTreeSet::new() };
+        let scan = Elements { record_tag: self.record_tag.clone(), inside: from.row > 0, done: false, name: input.name.clone() };
         Ok(TextCutter::new(input.open(declared_encoding(input)?, from.offset)?, scan, from, sizes))
     }
 }
@@ -77,8 +75,6 @@ struct Elements {
     inside: bool,
     done: bool,
     name: Arc<str>,
-    /// Names of other elements, for a message, where no record was found yet.
-    seen: BTreeSet<String>,
 }
 
 /// A piece of mark-up.
@@ -171,11 +167,6 @@ impl Scan for Elements {
                     return Ok(if bytes.is_empty() { Found::More } else { Found::Nothing { next: bytes.len() } });
                 }
                 let text = bytes[at..].iter().any(|byte| !byte.is_ascii_whitespace());
-                if let Some(tag) = self.record_tag.as_ref().filter(|_| !self.inside) {
-                    let names: Vec<String> = self.seen.iter().map(|name| format!("`{name}`")).collect();
-                    return Err(Error::data(format!("`xml_options.record_tag` is `{tag}`, but `{}` has no such element", self.name))
-                        .hint(format!("its elements are {}", names.join(", "))));
-                }
                 return match (self.inside && self.record_tag.is_none(), text) {
                     (true, _) => Err(self.cut_off("its root element")),
                     (false, true) if !self.inside => {
@@ -206,11 +197,6 @@ impl Scan for Elements {
                     None if open == 0 => Ok(Found::More),
                     None => Ok(Found::Nothing { next: open }),
                 };
-            }
-            if let (Markup::Open { name, .. }, Some(_), false) = (&found, &self.record_tag, self.inside)
-                && self.seen.len() < 20
-            {
-                self.seen.insert(String::from_utf8_lossy(name).into_owned());
             }
             if self.record_tag.is_none() {
                 match found {

@@ -7,7 +7,7 @@ const STEPS: [&str; 9] = [
     "aggregate: {group_by: [v], metrics: {s: {max: id}}}",
     "filter: {field: v, operator: gt, value: 5}",
     "unnest: v",
-    "dedupe: {keys: [v]}",
+    "dedupe: {key: [v]}",
     "sort: [-v]",
     "convert: {v: int}",
     "validate: {rules: {v: {min: 1}}}",
