@@ -126,11 +126,11 @@ fn a_component_is_found_by_digest_in_the_store_and_beside_its_lock_file() {
 fn a_component_that_is_not_what_the_lock_file_says_stops_the_run() {
     let store = store();
     let pipeline = pipeline("./mine.wasm").with("mine.wasm", fs::read(WASM).unwrap());
-    assert!(on(&pipeline, store.path(), &["plan"]).stdout.contains("from     ./mine.wasm (not pinned)"));
+    assert!(on(&pipeline, store.path(), &["plan"]).stdout.contains("from     mine.wasm (not pinned)"));
     let locked = on(&pipeline, store.path(), &["lock"]);
     let digest = digest_of(WASM);
     assert_eq!((locked.code, mask(&locked.stderr, &[(&digest, "HEX")]).as_str()), (0, "pinned     mine.wasm to sha256:HEX"));
-    assert!(on(&pipeline, store.path(), &["plan"]).stdout.contains("from     ./mine.wasm (pinned by etl-host.lock)"));
+    assert!(on(&pipeline, store.path(), &["plan"]).stdout.contains("from     mine.wasm (pinned by etl-host.lock)"));
     assert_eq!(on(&pipeline, store.path(), &["run"]).code, 0);
     // Another build of it: the same but for a custom section.
     let mut other = fs::read(WASM).unwrap();
@@ -144,7 +144,7 @@ fn a_component_that_is_not_what_the_lock_file_says_stops_the_run() {
             insta::assert_snapshot!(format!("{}\n{}", stopped.code, mask(&stopped.stderr, &[(&digest, "PINNED"), (&found, "FOUND")])), @r"
             2
             ./transform.yaml:1:20: error: `[0].custom_function`: stage `ops`
-              because: component `./mine.wasm` is not what it is pinned to: `./etl-host.lock` has sha256:PINNED, found sha256:FOUND
+              because: component `mine.wasm` is not what it is pinned to: `etl-host.lock` has sha256:PINNED, found sha256:FOUND
               hint: if that is meant, pin it anew with `etl-host lock .`
             ");
         }
@@ -163,7 +163,7 @@ fn a_lock_file_that_is_broken_stops_the_run() {
     let store = store();
     let pipeline = pipeline(WASM).with("etl-host.lock", "version: 1\n<<<<<<< mine\n");
     let answer = on(&pipeline, store.path(), &["run"]);
-    assert!(answer.code == 2 && answer.stderr.starts_with("./etl-host.lock:"), "{answer:?}");
+    assert!(answer.code == 2 && answer.stderr.starts_with("etl-host.lock:"), "{answer:?}");
 }
 
 #[test]

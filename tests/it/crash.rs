@@ -165,7 +165,7 @@ fn a_run_that_is_told_to_stop_writes_nothing() {
         kill_process(Pid::from_child(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert_eq!(output.status.code(), Some(5), "{stderr}");
         assert_eq!(
             stderr,
             "stopping; nothing will be written (once more to stop at once)\nerror: stopped before the end, nothing was written\n"

@@ -193,7 +193,7 @@ fn by_path(path: &Path, root: &Path, lock: &Lock) -> Result<Found> {
         Some(pin) => {
             held_to_sources(pin, root)?;
             if pin.digest != digest {
-                let hint = if built { build() } else { format!("if that is meant, pin it anew with `etl-host lock {}`", root.display()) };
+                let hint = if built { build() } else { format!("if that is meant, pin it anew with `etl-host lock {}`", near(root)) };
                 return Err(changed(&path.display().to_string(), pin, &digest, root).hint(hint));
             }
             Pinned::Lock
@@ -241,7 +241,7 @@ fn by_digest(digest: &Digest, root: &Path, lock: &Lock, store: &Store) -> Result
 
 fn by_reference(reference: &Reference, root: &Path, lock: &Lock, library: &Library) -> Result<Found> {
     let name = reference.to_string();
-    let lock_command = format!("etl-host lock {}", root.display());
+    let lock_command = format!("etl-host lock {}", near(root));
     let pin = lock.find(PinKind::Oci, &name);
     let pinned = pin.map(|pin| pinned_reference(pin, reference, root)).transpose()?;
     let Some(manifest) = pinned.as_ref().unwrap_or(reference).digest.clone() else {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{StateArgs, setup};
-use crate::error::Result;
+use crate::error::{Result, near};
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
 use crate::run::{Checkpoints, Start, checkpoint_name};
@@ -80,6 +80,6 @@ pub(super) fn how_to_go_on(checkpoint: &CheckpointReport) -> String {
     format!(
         "the checkpoint `{}` in `{}` has it: the same command with `--resume` goes on, with `--restart` starts again",
         checkpoint.id,
-        checkpoint.folder.display()
+        near(&checkpoint.folder)
     )
 }

@@ -155,7 +155,10 @@ pub(super) fn render(error: &Error) -> String {
     }
     // Paths as one would write them from here.
     match std::env::current_dir() {
-        Ok(here) if here.parent().is_some() => text.replace(&format!("`{}/", here.display()), "`"),
+        Ok(here) if here.parent().is_some() => {
+            let here = format!("{}/", here.display());
+            text.strip_prefix(&here).unwrap_or(&text).replace(&format!("`{here}"), "`")
+        }
         _ => text,
     }
 }

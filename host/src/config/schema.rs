@@ -345,7 +345,7 @@ fn loosen_rules(validate: &mut Value) {
     change(validate, "unique", |unique| {
         unique["type"] = json!(["array", "string"]);
         if let Some(key) = unique.get_mut("items") {
-            either(key, json!({ "type": "array", "items": { "type": "string" } }));
+            either(key, json!({ "type": ["array", "string"], "items": { "type": "string" } }));
         }
     });
     change(validate, "checks", |checks| {
@@ -362,6 +362,10 @@ fn loosen_rules(validate: &mut Value) {
 fn body() -> Value {
     let mut operations = object(vec![of::<Operations>()]);
     change(&mut operations, "flatten", |flatten| either(flatten, json!({ "type": ["array", "boolean", "object"] })));
+    change(&mut operations, "unnest", |unnest| {
+        let field = json!({ "field": { "type": "string" } });
+        either(unnest, json!({ "type": "object", "properties": field, "required": ["field"], "additionalProperties": false }));
+    });
     for name in ["aggregate", "window"] {
         change(&mut operations, name, |step| change(inner(step), "metrics", metrics));
     }

@@ -270,7 +270,7 @@ impl Workspace {
     /// An opener that works under another's lock leaves that one's files. A second call does nothing.
     pub(super) fn remove(&self) -> Result<()> {
         // The lock is held to the end of this block, and its file goes last: whoever gets it finds the folder clear.
-        if let Some(_lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take() {
             if self.journal().exists() {
                 self.undo(&self.read_journal(&self.journal())?)?;
             }
@@ -280,6 +280,7 @@ impl Workspace {
             remove_if_there(&self.dir.join("lock"))?;
             // Not empty where the next run is in it already.
             let _ = fs::remove_dir(&self.dir);
+            give_free(&lock);
         }
         for folder in self.made.iter().rev() {
             if fs::remove_dir(folder).is_err() {
@@ -293,12 +294,21 @@ impl Workspace {
 impl Drop for Workspace {
     fn drop(&mut self) {
         if self.is_kept() {
+            if let Some(lock) = self.lock.get_mut().unwrap_or_else(PoisonError::into_inner) {
+                give_free(lock);
+            }
             return;
         }
         if let Err(error) = self.remove() {
             tracing::warn!(%error, workspace = %self.dir.display(), "temporary files could not be removed");
         }
     }
+}
+
+/// Gives a lock free at once: a process that is just being started has the file too until it runs its program, and would hold it as long.
+fn give_free(lock: &File) {
+    // What cannot be unlocked is when it is closed.
+    let _ = lock.unlock();
 }
 
 /// Whether the folder is that of a run that can be resumed.

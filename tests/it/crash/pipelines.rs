@@ -186,9 +186,13 @@ fn without_bucket(value: Value) -> Value {
 fn steady(name: &str) -> String {
     // Each bucket has a name of its own.
     let name = name.strip_prefix("s3://").and_then(|name| name.split_once('/')).map_or(name, |(_, key)| key);
-    match name.split_once("/part_") {
-        Some((folder, part)) => format!("{folder}/part_{}", part.split_once('-').map_or(part, |(_, number)| number)),
-        None => name.to_owned(),
+    // `orders_<time>_<id>-00000-00001.csv`
+    let Some((folder, file)) = name.rsplit_once('/') else { return name.to_owned() };
+    match file.split_once('-') {
+        Some((before, numbers)) if before.contains("T") && before.contains("Z_") => {
+            format!("{folder}/{}_{numbers}", before.split('_').next().unwrap_or_default())
+        }
+        _ => name.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -52,7 +52,7 @@ fn a_run_whose_basis_has_changed_is_not_gone_on_with_unless_it_is_forced() {
     let done = ran(&pipeline, &["--resume"]);
     assert_eq!(done.code, 2, "{done:?}");
     insta::assert_snapshot!(said(&pipeline, &done), @r"
-    error: the checkpoint `ID` cannot be gone on from: what stage 1 (`ops`) does has changed; the input `FOLDER/orders.csv` has 3713645 bytes now, it had 3713632
+    error: the checkpoint `ID` cannot be gone on from: what stage 1 (`ops`) does has changed; the input `orders.csv` has 3713645 bytes now, it had 3713632
       hint: put it back as it was, go on all the same with `--force`, or start again from the first row with `--restart`
     ");
     // What was written may stand elsewhere in its file, and comments may change.
@@ -63,7 +63,7 @@ fn a_run_whose_basis_has_changed_is_not_gone_on_with_unless_it_is_forced() {
     let done = ran(&pipeline, &["--resume"]);
     assert_eq!(done.code, 2, "{done:?}");
     insta::assert_snapshot!(said(&pipeline, &done), @r"
-    error: the checkpoint `ID` cannot be gone on from: the input `FOLDER/orders.csv` was written to
+    error: the checkpoint `ID` cannot be gone on from: the input `orders.csv` was written to
       hint: put it back as it was, go on all the same with `--force`, or start again from the first row with `--restart`
     ");
     let done = ran(&pipeline, &["--resume", "--force"]);
@@ -99,7 +99,7 @@ fn where_there_is_nothing_to_go_on_with_it_says_so_or_starts() {
     let done = ran(&pipeline, &["--resume"]);
     assert_eq!(done.code, 2, "{done:?}");
     insta::assert_snapshot!(said(&pipeline, &done), @r"
-    error: there is no checkpoint `ID` in `FOLDER/state/checkpoints` to go on from
+    error: there is no checkpoint `ID` in `state/checkpoints` to go on from
       hint: a run without `--resume` starts one; a checkpoint belongs to the pipeline and its parameters, or to its `--checkpoint-id`
     ");
     let done = ran(&pipeline, &["--resume=if-unfinished"]);
@@ -130,7 +130,7 @@ fn a_torn_checkpoint_is_told_of_and_the_one_before_is_used() {
     let done = ran(&pipeline, &["--resume"]);
     assert_eq!(done.code, 2, "{done:?}");
     insta::assert_snapshot!(said(&pipeline, &done), @r"
-    error: cannot use the checkpoint `FOLDER/state/checkpoints/ID/current`
+    error: cannot use the checkpoint `state/checkpoints/ID/current`
       because: it was written by another version of etl-host (format 9, this one reads 1)
       hint: go on with the version that wrote it, or start again with `--restart`
     ");
@@ -150,27 +150,21 @@ fn what_was_staged_and_is_lost_is_told_with_what_to_do() {
     assert!(done.stderr.contains("hint: what was staged is lost: `--restart` starts again from the first row"), "{done:?}");
 }
 
-/// Starts a run that a pipe holds up in the middle of its input.
-fn held_up(pipeline: &Pipeline) -> (Child, fs::File) {
-    // The reader of the pipe waits for bytes, so that the run is where we want it for as long as we like.
-    let path = pipeline.path("orders.csv");
-    fs::remove_file(&path).unwrap();
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let child = run(pipeline, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    (child, fs::File::options().write(true).open(&path).unwrap())
-}
-
 #[test]
 fn of_two_processes_that_race_for_a_checkpoint_one_is_told_who_has_it() {
-    let pipeline = small().pipeline();
-    let (mut child, pipe) = held_up(&pipeline);
+    // So many rows that they are not all read when it is held up.
+    let pipeline = Kind { rows: 600_000, ..kind("json lines") }.pipeline();
+    let mut child = run(&pipeline, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !pipeline.names().iter().any(|name| name.ends_with("/previous")) {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
     let done = ran(&pipeline, &["--resume"]);
     assert_eq!(done.code, 3, "{done:?}");
     let expected = format!("is in use by process {} on ", child.id());
     assert!(done.stderr.contains(&expected), "{done:?}");
     child.kill().unwrap();
     child.wait().unwrap();
-    drop(pipe);
 }
 
 #[test]
@@ -197,7 +191,7 @@ fn a_run_that_is_told_to_stop_ends_with_a_checkpoint_and_is_gone_on_with() {
             let told = said(&pipeline, &told).replace(&stopped["rows"]["read"].to_string(), "ROWS");
             insta::allow_duplicates! { insta::assert_snapshot!(told, @r"
     stopping behind what was read, with a checkpoint (once more to stop at once)
-    stopped after ROWS rows; the checkpoint `ID` in `FOLDER/state/checkpoints/ID` has it: the same command with `--resume` goes on, with `--restart` starts again
+    stopped after ROWS rows; the checkpoint `ID` in `state/checkpoints/ID` has it: the same command with `--resume` goes on, with `--restart` starts again
     "); }
             let done = ran(&pipeline, &["--resume"]);
             assert_eq!(done.code, 0, "{name}: {done:?}");
