@@ -225,7 +225,11 @@ fn component(stage: &StagePlan, located: Option<&Located>) -> String {
         Pinned::Lock => format!("pinned by {LOCK_FILE}"),
         Pinned::Nothing => "not pinned".to_owned(),
     };
-    format!("{} ({found}{pinned})", stage.component)
+    let name = match &stage.component {
+        ComponentName::File(path) => near(path),
+        other => other.to_string(),
+    };
+    format!("{name} ({found}{pinned})")
 }
 
 /// A choice in the user's own word.

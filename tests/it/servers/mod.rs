@@ -83,8 +83,8 @@ pub(crate) fn kept(prefix: &str) -> TempDir {
     // The pipe ends when we do.
     let mut watch = Command::new("sh");
     watch.args(["-c", "trap '' INT TERM HUP; cat; sleep 2; rm -rf \"$0\""]).arg(folder.path()).process_group(0);
-    let mut watch = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::mem::forget(watch.stdin.take());
+    // Neither it nor its pipe is ever dropped.
+    std::mem::forget(watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     folder
 }
 

@@ -7,9 +7,12 @@ use super::said::{Said, Why};
 /// The fewest rows that are sent at once after a refusal.
 const FEW: usize = 32;
 
+/// Rows that were refused, by their index, and what was said of each.
+pub(super) type RefusedRows = Vec<(usize, Said)>;
+
 /// Sends rows by ranges; where a range is refused, what it was for one row is found: by the row that the answer names, else by halves.
 /// `attempt` sends a range all or nothing. Rows are sent in their order, each once with success or refused.
-pub(super) fn narrow(rows: usize, attempt: &mut dyn FnMut(Range<usize>) -> Result<(), Said>) -> Result<Vec<(usize, Said)>, Said> {
+pub(super) fn narrow(rows: usize, attempt: &mut dyn FnMut(Range<usize>) -> Result<(), Said>) -> Result<RefusedRows, Said> {
     let mut refused = Vec::new();
     let mut todo: Vec<Range<usize>> = std::iter::once(0..rows).collect();
     let mut piece = rows;

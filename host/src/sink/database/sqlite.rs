@@ -14,7 +14,7 @@ use rusqlite::{Connection as Sqlite, OpenFlags, Statement};
 
 use super::columns::{Column, Holds, Table, literal, quote};
 use super::encode::Chunk;
-use super::narrow::once_more;
+use super::narrow::{RefusedRows, once_more};
 use super::said::{Said, Why};
 use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
@@ -240,7 +240,7 @@ impl Backend for File {
 
 impl File {
     /// Answers the rows that are refused, and for each statement the rows that it changed.
-    fn write_rows(&self, shape: &Shape, chunk: &Chunk) -> Result<(Vec<(usize, Said)>, Vec<u64>), Said> {
+    fn write_rows(&self, shape: &Shape, chunk: &Chunk) -> Result<(RefusedRows, Vec<u64>), Said> {
         let fail = |error: rusqlite::Error| said(&error);
         let prepare = |(sql, places): (String, Vec<usize>)| Ok((self.connection.prepare(&sql).map_err(fail)?, places));
         let mut prepared = statements(shape).into_iter().map(prepare).collect::<Result<Vec<(Statement<'_>, Vec<usize>)>, Said>>()?;
