@@ -103,7 +103,7 @@ fn a_component_that_calls_hosts_is_refused_without_a_grant_and_told_which_to_wri
         assert_eq!(done.code, 2, "{done:?}");
         let expected = "\
 ./transform.yaml:4:7: error: `transform[1].custom_function`: stage `enrich`
-  because: component `./enrich.wasm` imports `wasi:http/outgoing-handler@0.2.12`, which is not granted
+  because: component `enrich.wasm` imports `wasi:http/outgoing-handler@0.2.12`, which is not granted
   hint: name the hosts that it may call, `grants: {http: [api.example.com]}` in its `custom_function`; or build it without HTTP, which componentize-js puts in unless told `--disable http`
 ";
         let last: Vec<&str> = done.stderr.lines().filter(|line| !line.contains("compiled")).collect();

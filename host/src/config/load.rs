@@ -70,6 +70,15 @@ impl Sink {
         }
     }
 
+    /// Whether a run takes away what is there.
+    pub fn replaces(&self) -> bool {
+        match self {
+            Self::File(files) => files.write_mode == WriteMode::Overwrite,
+            Self::CloudStorage(cloud) => cloud.write_mode == WriteMode::Overwrite,
+            Self::Database(database) => database.method() == super::database::WriteMethod::TruncateAndLoad,
+        }
+    }
+
     /// The same sink, but what is there stays: rows are added.
     #[must_use]
     pub fn adding(mut self) -> Self {

@@ -299,7 +299,8 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
 fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session: Option<&Session>) -> RunReport {
     let Done { totals, quality, output, interrupted, already_complete } = done;
     let Totals { rows, batches, failed_batches, stages, tallies: _, seconds, elapsed, dead_letters, mark } = totals;
-    let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) || record::all_refused(&rows, options);
+    let nothing_left = record::nothing_left(&rows, plan, options, &output);
+    let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) || nothing_left.is_some();
     let usage = process::usage();
     RunReport {
         status: match rows.crashed {
@@ -308,11 +309,7 @@ fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session
             0 if output.published.iter().all(|done| done.error.is_none()) => Status::Success,
             _ => Status::PartialSuccess,
         },
-        error: quality
-            .as_ref()
-            .and_then(record::breached)
-            .or_else(|| record::nothing_left(&rows, options))
-            .or_else(|| record::unpublished(&output)),
+        error: quality.as_ref().and_then(record::breached).or(nothing_left).or_else(|| record::unpublished(&output)),
         ended: Some(record::shown(Utc::now())),
         phases: phases(plan, &rows, seconds, &dead_letters, quality.as_ref(), &output),
         fuel: stages.iter().map(|stage: &StageReport| stage.fuel).sum(),
@@ -566,7 +563,7 @@ impl Work<'_> {
             ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
         }
-        if record::all_refused(&ledger.totals.rows, self.options) {
+        if record::all_refused(&ledger.totals.rows, self.plan) && !self.options.dry_run && self.sink.has_output() {
             // What is there is better than nothing: the letters say why.
             self.sink.abort()?;
             letters.commit()?;

@@ -178,14 +178,15 @@ pub(super) fn breached(quality: &Quality) -> Option<ErrorReport> {
     (!breaches.is_empty()).then(|| ErrorReport { kind: Fault::Data, phase, message: breaches.join("; "), hint: Some(hint.into()) })
 }
 
-/// Whether every row of a run was refused, so that its output would be nothing. Rows that are sent through again add to what is there.
-pub(super) fn all_refused(rows: &Rows, options: &RunOptions) -> bool {
-    options.mark.is_none() && rows.read > 0 && rows.rejected == rows.read && rows.loaded == 0
+/// Whether every row of a run was refused whose output would then replace what is there by nothing.
+pub(super) fn all_refused(rows: &Rows, plan: &Plan) -> bool {
+    plan.sink.replaces() && rows.read > 0 && rows.rejected == rows.read && rows.loaded == 0
 }
 
-/// Why a run failed of which every row was refused.
-pub(super) fn nothing_left(rows: &Rows, options: &RunOptions) -> Option<ErrorReport> {
-    all_refused(rows, options).then(|| ErrorReport {
+/// Why a run failed of which every row was refused, and that has left the old output in its place.
+pub(super) fn nothing_left(rows: &Rows, plan: &Plan, options: &RunOptions, output: &OutputReport) -> Option<ErrorReport> {
+    let committed = options.dry_run || !output.files.is_empty() || !output.tables.is_empty();
+    (all_refused(rows, plan) && !committed).then(|| ErrorReport {
         kind: Fault::Data,
         phase: None,
         message: format!("every row was refused, all {} of them, so nothing was written and the output stays as it was", rows.read),

@@ -160,8 +160,8 @@ fn a_row_that_is_not_utf_8_or_does_not_fit_costs_that_row() {
     let letters: Vec<String> =
         bad.letters().iter().map(|letter| format!("{} {}", letter["metadata"]["source"], letter["message"])).collect();
     insta::assert_snapshot!(api.anonymous(&letters.join("\n")), @r#"
-    "http://HOST/rows?token=***" "line 1 is not UTF-8: byte 14 of it is 0xFF; name the file's encoding under `json_options`, or in the XML declaration"
-    "http://HOST/rows?token=***" "line 1, column `id`: `x` is not an int64, the type that `schema` gives it"
+    "http://HOST/rows?token=***" "row 2 (line 1) is not UTF-8: byte 14 of it is 0xFF; name the file's encoding under `json_options`, or in the XML declaration"
+    "http://HOST/rows?token=***" "row 3 (line 1), column `id`: `x` is not an int64, the type that `schema` gives it"
     "#);
 }
 

@@ -130,7 +130,7 @@ fn a_run_that_waits_for_the_first_page_stops_at_once() {
         let ended = child.wait_with_output().unwrap();
         let told = String::from_utf8(ended.stderr).unwrap();
         assert!(
-            ended.status.code() == Some(3) && told.contains("stopped before the end, nothing was written"),
+            ended.status.code() == Some(5) && told.contains("stopped before the end, nothing was written"),
             "{extract} {reply}: {told}"
         );
         assert!(start.elapsed() < Duration::from_secs(20), "{extract} {reply}");

@@ -115,7 +115,7 @@ fn a_pipeline_of_objects_is_checked_planned_previewed_and_run_dry_and_nothing_is
     let done = wrong.answer(&["check"]);
     assert_eq!(done.code, 2, "{done:?}");
     insta::assert_snapshot!(done.stderr.replace(&bucket.name, "BUCKET"), @r"
-    error: `write_mode` is `append`, but `s3://BUCKET/out/rows.parquet` is one object, and storages cannot add to one
+    ./load.yaml: error: `write_mode` is `append`, but `s3://BUCKET/out/rows.parquet` is one object, and storages cannot add to one
       hint: let each run write objects of its own: end `path` in `/`, or use `partition_by` or `max_rows_per_file`
     .: 1 mistake
     ");

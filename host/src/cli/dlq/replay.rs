@@ -9,8 +9,6 @@ use super::super::run::stop_on_signal;
 use super::super::terminal::{self, Progressing};
 use super::super::{CacheArgs, LibraryArgs, NetworkArgs, Outcome, contract, setup};
 use super::{QueueArgs, SelectionArgs, of_plans};
-use crate::config::database::WriteMethod;
-use crate::config::load::Sink;
 use crate::error::{Context, Error};
 use crate::plan::{Plan, Planned};
 use crate::report::{RunReport, Status};
@@ -98,11 +96,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
 
 /// The runs whose output later ones have replaced, by the ids in letters, each with the last of these.
 fn replaced(planned: &Planned, args: &ReplayArgs) -> BTreeMap<String, String> {
-    let replaces = |plan: &&Plan| match &plan.sink {
-        Sink::Database(table) => table.method() == WriteMethod::TruncateAndLoad,
-        sink => !sink.adds(),
-    };
-    let plans: Vec<&Plan> = planned.plans().iter().filter(replaces).collect();
+    let plans: Vec<&Plan> = planned.plans().iter().filter(|plan| plan.sink.replaces()).collect();
     let Some(history) = (!plans.is_empty()).then(|| setup::history(&args.queue.state)).flatten() else { return BTreeMap::new() };
     let common = planned.common();
     let filter = Filter { pipeline: Some(common.name.clone()), limit: Some(RUNS), ..Filter::default() };
