@@ -238,3 +238,17 @@ fn a_run_that_fails_answers_a_program_too_and_one_that_is_stopped_is_no_failure(
     let refused = ran(&pipe, &["run"]);
     assert!(refused.code == 3 && refused.stderr.contains("is neither a file nor a folder"), "{refused:?}");
 }
+
+#[test]
+fn a_run_that_finds_nothing_new_leaves_the_file_as_it_is() {
+    for output in ["out.csv", "out.jsonl", "out.parquet"] {
+        // Of what columns the rows would be nobody knows where none came.
+        let pipeline = newer(&format!("path: {output}\nwrite_mode: append\n"))
+            .with("transform.yaml", "jsonata: {mode: record, expression: '{\"id\": id, \"twice\": id * 2}'}\n");
+        assert_eq!(ran(&pipeline, &["run"]).code, 0);
+        let before = std::fs::read(pipeline.path(output)).unwrap();
+        let idle = ran(&pipeline, &["run"]);
+        assert_eq!(idle.code, 0, "{output}: {idle:?}");
+        assert_eq!(std::fs::read(pipeline.path(output)).unwrap(), before, "{output}");
+    }
+}

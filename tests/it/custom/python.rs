@@ -310,7 +310,7 @@ fn what_has_changed_since_the_build_is_told_and_only_that_is_built_again() {
     assert_snapshot!(told(&pipeline.answer(&["run"])), @r"
     2
     ./transform.yaml:1:18: error: `custom_function`: stage `up`
-      because: `./pkg/rates.json` has changed since `pkg.mod` was built from it
+      because: `pkg/rates.json` has changed since `pkg.mod` was built from it
       hint: run `etl-host build .`
     ");
     assert_eq!(built(&pipeline)["up_to_date"], json!(false));
