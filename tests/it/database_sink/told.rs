@@ -147,6 +147,8 @@ fn hold(place: &super::Place) -> Box<dyn std::any::Any> {
         Connected::Postgres(postgres) => wait(postgres.execute("BEGIN; LOCK TABLE orders")).map(drop),
         Connected::Mysql(mysql) => wait(mysql.execute(sqlx::raw_sql("LOCK TABLES orders WRITE"))).map(drop),
         Connected::Sqlite(sqlite) => wait(sqlite.execute("BEGIN EXCLUSIVE")).map(drop),
+        #[cfg(feature = "odbc")]
+        Connected::Odbc(_) => unreachable!("no server here is reached by ODBC"),
     };
     done.unwrap();
     Box::new(connected)

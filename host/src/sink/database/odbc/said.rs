@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(why("23000", 547, "The INSERT statement conflicted with the CHECK constraint"), Why::Row("check_violation"));
         assert_eq!(why("22001", 2628, "String or binary data would be truncated"), Why::Row("string_too_long"));
         assert_eq!(why("42000", 229, "The INSERT permission was denied"), Why::Denied);
-        assert_eq!(why("42000", 102, "Incorrect syntax"), Why::Other);
+        assert_eq!(why("42000", 102, "Incorrect syntax"), Why::Asked);
         assert_eq!(why("23000", 1, "ORA-00001: unique constraint (S.PK) violated"), Why::Row("unique_violation"));
         assert_eq!(why("HY000", 12899, "ORA-12899: value too large for column"), Why::Row("string_too_long"));
         assert_eq!(why("08S01", 0, "Communication link failure"), Why::Lost);
