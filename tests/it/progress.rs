@@ -9,7 +9,9 @@ use crate::support::Pipeline;
 #[test]
 fn progress_is_nine_fields_and_the_mode_a_line_on_stderr_and_the_last_line_knows_the_whole() {
     let rows: String = (0..300_000).map(|row| format!("{row},{}\n", if row % 1000 == 7 { "x".into() } else { row.to_string() })).collect();
-    let pipeline = Pipeline::of(("rows.csv", &format!("id,n\n{rows}")), "convert: {n: int}\n", "out.csv");
+    // Sums over lists, so that the run takes many intervals on whatever machine.
+    let work = "transform:\n- convert: {n: int}\n- jsonata: {mode: record, expression: '{\"id\": id, \"n\": n, \"sum\": $sum([1..20])}'}\n";
+    let pipeline = Pipeline::of(("rows.csv", &format!("id,n\n{rows}")), work, "out.csv");
     let answer = pipeline.answer(&["run", "--json", "--progress", "json", "--progress-interval", "0.01"]);
     assert_eq!(answer.code, 0, "{answer:?}");
     let report: Value = serde_json::from_str(&answer.stdout).unwrap();

@@ -13,7 +13,7 @@ use super::terminal::{self, Colour, grouped, paint, printable};
 use super::{CacheArgs, ContractArgs, Failures, LibraryArgs, NetworkArgs, Outcome, StateArgs, contract, setup, transformers};
 use crate::batch::Reject;
 use crate::error::{Context, Error, did_you_mean};
-use crate::plan::{Overrides, Plan, Planned};
+use crate::plan::{Overrides, Plan, Planned, find};
 use crate::report::Rows;
 use crate::run::{Letter, Preview, RunOptions, preview as preview_plan, reached};
 
@@ -82,7 +82,7 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
     let planned = planned.collect::<Result<Vec<_>, _>>()?;
     let plans: Vec<&Plan> = match &args.transformer {
         None => planned.iter().map(Planned::common).collect(),
-        Some(name) => vec![chosen(&planned, name)?],
+        Some(name) => vec![find(planned.iter().map(Planned::common), name)?],
     };
     if let (Some(name), [plan]) = (&args.stage, plans.as_slice()) {
         known_stage(plan, name)?;
@@ -113,20 +113,6 @@ pub(super) fn preview(args: &PreviewArgs) -> Outcome {
         (all, _) => all.iter().for_each(|(text, _)| terminal::data(text)),
     }
     if errors.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failures(errors)) }
-}
-
-/// The plan of a transformer.
-fn chosen<'a>(planned: &'a [Planned], name: &str) -> Result<&'a Plan, Error> {
-    let plans = || planned.iter().map(Planned::common);
-    plans().find(|plan| plan.lane() == Some(name)).ok_or_else(|| {
-        let names: Vec<String> = plans().filter_map(|plan| Some(format!("`{}`", plan.lane()?))).collect();
-        let error = Error::config(format!("the pipeline has no transformer `{name}`"));
-        if names.is_empty() {
-            error.hint("it has one transform, which has no name")
-        } else {
-            error.hint(format!("they are {}", names.join(", ")))
-        }
-    })
 }
 
 /// What is shown of one plan, as text or as JSON, and why it goes no further.

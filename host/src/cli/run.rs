@@ -16,7 +16,7 @@ use crate::error::{Context, Error, Fault, Result};
 use crate::pipeline::{Discovery, discover};
 use crate::plan::{Plan, Planned};
 use crate::report::{Status, Verdict};
-use crate::run::{Checkpoints, RunOptions, failure, follow, hint, run_planned};
+use crate::run::{Checkpoints, RunOptions, failure, follow, hint, run_planned, was_stopped};
 use crate::sandbox::Sandbox;
 
 /// Arguments of `run`.
@@ -154,13 +154,13 @@ fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sand
     let telling = if args.progress == "json" { Telling::Json(args.progress_interval) } else { Telling::Text };
     let mut progressing = Progressing::telling(args.quiet, telling);
     let history = if args.no_history || args.dry_run { None } else { setup::history(&args.state) };
-    let mut run =
-        |options: &RunOptions| run_planned(planned, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress));
-    // A state folder is asked for only where something is to be kept in it.
-    let report = match planned.common().incremental {
-        Some(_) => follow(planned, &options, &setup::home(&args.state)?, args.full_refresh, run),
-        None => run(&options),
-    };
+    let report = follow(
+        planned,
+        &options,
+        || setup::home(&args.state).map(Some),
+        args.full_refresh,
+        |options| run_planned(planned, options, sandbox, history.as_ref(), stop, &mut |progress| progressing.show(progress)),
+    );
     progressing.clear();
     let unfinished = || {
         let checkpoints = options.checkpoints.as_ref()?;
@@ -168,14 +168,14 @@ fn one(args: &RunArgs, planned: &Planned, checkpoints: Option<Checkpoints>, sand
     };
     let report = report.inspect_err(|error| {
         if args.json {
-            terminal::data(&serde_json::to_string(&failure(planned.common(), &options, error)).expect("a report is plain data"));
+            terminal::data(&serde_json::to_string(&failure(planned.common(), &options, error, stop)).expect("a report is plain data"));
         }
         if let Some(how) = unfinished().filter(|_| error.fault() != Fault::Config) {
             terminal::talk(&format!("the run is not finished; {how}"));
         }
     });
     let report = match report {
-        Err(error) if stop.load(Ordering::Relaxed) && error.is_given_up() => {
+        Err(error) if was_stopped(&error, stop) => {
             terminal::error(&error);
             return Ok(5);
         }

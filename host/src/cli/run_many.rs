@@ -491,11 +491,13 @@ impl Each<'_> {
     }
 
     fn followed(&self, planned: &Planned, options: &RunOptions) -> Result<RunReport> {
-        let run = |options: &RunOptions| run_planned(planned, options, self.sandbox, self.history, self.stop, &mut |_| {});
-        match planned.common().incremental {
-            Some(_) => follow(planned, options, &setup::home(self.state)?, false, run),
-            None => run(options),
-        }
+        follow(
+            planned,
+            options,
+            || setup::home(self.state).map(Some),
+            false,
+            |options| run_planned(planned, options, self.sandbox, self.history, self.stop, &mut |_| {}),
+        )
     }
 
     fn report(&self, planned: &Planned, mut options: RunOptions) -> Result<RunReport> {

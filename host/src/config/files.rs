@@ -10,7 +10,7 @@ use super::component::hex;
 use super::extract::Extract;
 use super::load::Load;
 use super::lower;
-use super::pipeline::{Part, Pipeline};
+use super::pipeline::Pipeline;
 use super::problem::{Contracts, Findings, Problem, Shelf, Wanted, suggest};
 use super::sections;
 use super::settings::Settings;
@@ -185,8 +185,8 @@ impl Reading<'_> {
             (None, None) if several.is_some() && whole.is_some() => None,
             (load, part) => self.section(load.as_ref(), part, "load", whole, directory),
         };
-        let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, Part::Sink, sections::settings));
-        let inline = parts.settings.map(|section| self.typed(section, Part::Sink, sections::settings));
+        let shared = settings.as_ref().and_then(|text| self.tree(text)).map(|section| self.typed(section, sections::settings));
+        let inline = parts.settings.map(|section| self.typed(section, sections::settings));
         let settings = match (shared, inline) {
             (Some(shared), Some(inline)) => shared.zip(inline).map(|(shared, inline)| over(inline, shared)),
             (Some(settings), None) | (None, Some(settings)) => settings,
@@ -198,7 +198,7 @@ impl Reading<'_> {
         });
         let information = extract.as_ref().map(|_| parts.information);
         let used = extract.as_ref().map(|section| used(&section.node)).unwrap_or_default();
-        let extract = extract.and_then(|section| self.typed(section, Part::Source, sections::extract));
+        let extract = extract.and_then(|section| self.typed(section, sections::extract));
         let extract = extract.map(|extract| Extract { variables: used, ..extract });
         let (transform, load, transformers) = match several {
             Some((file, written)) => {
@@ -208,7 +208,7 @@ impl Reading<'_> {
             }
             None => {
                 let transform = transform.map(|section| self.transform(section)).unwrap_or_default();
-                let mut load = load.and_then(|section| self.typed(section, Part::Sink, sections::load));
+                let mut load = load.and_then(|section| self.typed(section, sections::load));
                 if let (Some(load), true, true) = (&mut load, extract.is_some(), settings.is_some()) {
                     self.add_rules(rules, load);
                 }
@@ -241,7 +241,7 @@ impl Reading<'_> {
         let node = transformers::over(own, common, &mut findings);
         let known = self.problems.len();
         self.problems.append(&mut findings.problems);
-        let load = self.typed(Section { file: file.to_owned(), node }, Part::Sink, sections::load);
+        let load = self.typed(Section { file: file.to_owned(), node }, sections::load);
         // What it has from the shared load stands in that one's file.
         let shared_file = shared.map_or(file, |section| section.file.as_str());
         let mend = |problem: &mut Problem| {
@@ -303,13 +303,21 @@ impl Reading<'_> {
         node.map(|node| Section { file: text.name.clone(), node })
     }
 
-    /// Types a section, with variables unless it is about stages, where `${…}` is a column.
-    fn typed<T>(&mut self, section: Section, part: Part, work: impl FnOnce(Node, &mut Findings) -> T) -> T {
+    /// Types a section in which `${…}` is a variable.
+    fn typed<T>(&mut self, section: Section, work: impl FnOnce(Node, &mut Findings) -> T) -> T {
+        self.typed_after(section, substitute, work)
+    }
+
+    /// Types a section once variables have their values where `put` looks for them.
+    fn typed_after<T>(
+        &mut self,
+        section: Section,
+        put: impl FnOnce(&mut Node, Lookup<'_>, &mut Secrets, &mut Findings),
+        work: impl FnOnce(Node, &mut Findings) -> T,
+    ) -> T {
         let Section { file, mut node } = section;
         let mut findings = Findings { shelf: self.shelf.clone(), ..Findings::of(file) };
-        if part != Part::Stages {
-            substitute(&mut node, self.variables, &mut self.secrets, &mut findings);
-        }
+        put(&mut node, self.variables, &mut self.secrets, &mut findings);
         let typed = work(node, &mut findings);
         self.problems.append(&mut findings.problems);
         typed
@@ -317,11 +325,7 @@ impl Reading<'_> {
 
     /// Types the transform. `${…}` in it is a field, but in the hosts and headers of `grants` it is a variable, as in the other files.
     fn transform(&mut self, section: Section) -> Transform {
-        let Section { file, mut node } = section;
-        let mut findings = Findings::of(&file);
-        substitute_grants(&mut node, self.variables, &mut self.secrets, &mut findings);
-        self.problems.append(&mut findings.problems);
-        self.typed(Section { file, node }, Part::Stages, lower::transform)
+        self.typed_after(section, substitute_grants, lower::transform)
     }
 
     /// Takes `pipeline.yaml` apart.

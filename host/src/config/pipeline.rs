@@ -35,17 +35,6 @@ pub struct Pipeline {
     pub secrets: Secrets,
 }
 
-/// A part of a pipeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    /// Where rows come from.
-    Source,
-    /// What is done to them.
-    Stages,
-    /// Where they go to, refused ones too.
-    Sink,
-}
-
 impl Pipeline {
     /// What runs side by side over the extract: each a pipeline with one transform and one load. Mostly this one.
     pub fn chains(&self) -> Vec<Self> {

@@ -152,11 +152,13 @@ impl Pipeline {
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<RunReport> {
         let options = with_host(host, options);
-        let mut run = |options: &RunOptions| run_planned(&self.planned, options, &host.sandbox, host.history.as_ref(), stop, on_progress);
-        match (&self.planned.common().incremental, &host.state) {
-            (Some(_), Some(home)) => follow(&self.planned, &options, home, false, run),
-            _ => run(&options),
-        }
+        follow(
+            &self.planned,
+            &options,
+            || Ok(host.state.clone()),
+            false,
+            |options| run_planned(&self.planned, options, &host.sandbox, host.history.as_ref(), stop, on_progress),
+        )
     }
 
     /// Reads the source and nothing else, batch by batch of `batch_size` rows. Of networks it reaches public addresses only.

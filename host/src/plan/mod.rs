@@ -21,7 +21,7 @@ mod validate;
 
 pub use grants::Grants;
 pub use limits::Limits;
-pub use several::{Planned, Several};
+pub use several::{Planned, Several, find, no_transformer};
 pub use stages::BY_RECORD;
 
 use crate::config::component::{Digest, Reference};

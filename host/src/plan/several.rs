@@ -79,22 +79,34 @@ impl Planned {
     /// Config, where there is none of that name, or one has to be named and none is.
     pub fn transformer(&self, name: Option<&str>) -> Result<&Plan> {
         let plans = self.plans();
-        let names: Vec<String> = plans.iter().filter_map(|plan| Some(format!("`{}`", plan.transformer.as_ref()?))).collect();
-        let list = names.join(", ");
-        match name {
-            None if names.is_empty() => Ok(self.common()),
-            None => Err(Error::config("the pipeline has several transformers, and it is not said which one is meant")
-                .hint(format!("they are {list}"))),
-            Some(name) => plans.iter().find(|plan| plan.transformer.as_deref() == Some(name)).ok_or_else(|| {
-                let error = Error::config(format!("the pipeline has no transformer `{name}`"));
-                if names.is_empty() {
-                    error.hint("it has one transform, which has no name")
-                } else {
-                    error.hint(format!("they are {list}"))
-                }
-            }),
+        match (name, self) {
+            (None, Self::One(plan)) => Ok(plan),
+            (None, Self::Several(_)) => Err(Error::config("the pipeline has several transformers, and it is not said which one is meant")
+                .hint(format!("they are {}", names(plans.iter())))),
+            (Some(name), _) => find(plans.iter(), name),
         }
     }
+}
+
+/// The plan of a transformer among those of a pipeline.
+///
+/// # Errors
+/// Config, where there is none of that name.
+pub fn find<'a>(plans: impl Iterator<Item = &'a Plan> + Clone, name: &str) -> Result<&'a Plan> {
+    plans.clone().find(|plan| plan.lane() == Some(name)).ok_or_else(|| no_transformer(name, &names(plans)))
+}
+
+/// Says that a pipeline has no transformer of a name; `others` is a list of those that it has, empty where it has one transform.
+pub fn no_transformer(name: &str, others: &str) -> Error {
+    let error = Error::config(format!("the pipeline has no transformer `{name}`"));
+    match others {
+        "" => error.hint("it has one transform, which has no name"),
+        others => error.hint(format!("they are {others}")),
+    }
+}
+
+fn names<'a>(plans: impl Iterator<Item = &'a Plan>) -> String {
+    plans.filter_map(|plan| Some(format!("`{}`", plan.lane()?))).collect::<Vec<_>>().join(", ")
 }
 
 impl Several {

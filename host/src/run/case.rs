@@ -14,7 +14,7 @@ use crate::config::extract::{FileSource, Reading};
 use crate::config::pipeline::Pipeline;
 use crate::error::{Error, Result, did_you_mean};
 use crate::json;
-use crate::plan::{Overrides, Plan};
+use crate::plan::{Overrides, Plan, no_transformer};
 use crate::report::Rows;
 use crate::sandbox::Sandbox;
 use crate::source::{Decoded, Given, ReadOptions, given, open_files};
@@ -110,15 +110,9 @@ fn choose_transformer(pipeline: Pipeline, case: &Case) -> Result<Pipeline> {
         (None, false) => Err(Error::config("the pipeline has several transformers, and the case does not say which one it is for")
             .at(case.place.clone())
             .hint(format!("add `transformer: NAME`; they are {}", pipeline.transformer_names()))),
-        (Some((name, place)), is_one) => {
+        (Some((name, place)), _) => {
             let chain = pipeline.chains().into_iter().find(|chain| chain.transformer.as_ref() == Some(name));
-            chain.ok_or_else(|| {
-                let error = Error::config(format!("the pipeline has no transformer `{name}`")).at(place.clone());
-                match is_one {
-                    true => error.hint("it has one transform, which has no name"),
-                    false => error.hint(format!("they are {}", pipeline.transformer_names())),
-                }
-            })
+            chain.ok_or_else(|| no_transformer(name, &pipeline.transformer_names()).at(place.clone()))
         }
     }
 }

@@ -32,20 +32,21 @@ pub fn reached(plan: &Plan, home: &Home) -> Result<Option<String>> {
 }
 
 /// Does a run from the mark of the earlier ones, or from the start where `full_refresh` says so. Each of several transformers has a mark of
-/// its own: what one did not load its next run takes once more, and the others do not.
+/// its own: what one did not load its next run takes once more, and the others do not. `home` is asked for only where a mark is kept in it.
 ///
 /// # Errors
 /// Outside, where another run holds the mark, or it cannot be read or moved; else as `run`.
 pub fn follow(
     planned: &Planned,
     options: &RunOptions,
-    home: &Home,
+    home: impl FnOnce() -> Result<Option<Home>>,
     full_refresh: bool,
     run: impl FnOnce(&RunOptions) -> Result<RunReport>,
 ) -> Result<RunReport> {
     if planned.common().incremental.is_none() {
         return run(options);
     }
+    let Some(home) = &home()? else { return run(options) };
     let mut options = options.clone();
     for plan in planned.plans() {
         let mut mark = Mark::hold(home, &mark_name(plan, home))?;

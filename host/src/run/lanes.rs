@@ -120,7 +120,7 @@ fn run_several(
     });
     let report = match &outcome {
         Ok(()) => together::report(record::begun(plan, options), parts),
-        Err(error) => RunReport { transformers: parts, ..failed(plan, options, error, &last, clock) },
+        Err(error) => RunReport { transformers: parts, ..failed(plan, options, error, &last, clock, stop) },
     };
     let usage = process::usage();
     let report = RunReport {
@@ -286,7 +286,7 @@ fn run_lane(lane: Lane<'_>, sandbox: &Sandbox, around: Around<'_>, tell: &dyn Fn
         Ok(report) => (report, None),
         Err(error) => {
             let last = last.into_inner().unwrap_or_default();
-            (failed(plan, &options, &error, &last, clock), Some(error))
+            (failed(plan, &options, &error, &last, clock, around.stop), Some(error))
         }
     };
     tell(Told::Ended(Box::new(TransformerReport::of(name, run)), error));

@@ -54,7 +54,7 @@ pub use options::RunOptions;
 pub use preview::{Look, Preview, preview};
 pub use record::hint;
 use record::{begun, phases};
-pub use record::{failure, run_recorded};
+pub use record::{failure, run_recorded, was_stopped};
 pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
 use split::{Context, Deadline, Marks, run_split};
 use stages::Components;
@@ -508,7 +508,7 @@ impl Work<'_> {
                 (splits, reached, ledger.staged, ledger.totals) = (parts, place, staged, totals);
                 if let Some(committed) = committed {
                     ledger.session = Some(session);
-                    self.followed(&ledger)?;
+                    self.move_mark(&ledger)?;
                     return self.over(ledger, shown(committed), true);
                 }
             } else {
@@ -572,7 +572,7 @@ impl Work<'_> {
         if let Some(turn) = context.turn
             && !turn.wait(self.stop(), &|| context.deadline.check())?
         {
-            return Err(Error::outside("stopped before the end, nothing was written"));
+            return Err(stopped());
         }
         ledger.note(At::Committing)?;
         crash::at("run.committing");
@@ -580,32 +580,37 @@ impl Work<'_> {
         ledger.loading();
         let in_load = |error: Error| error.in_phase(PhaseName::Load);
         letters.commit().map_err(in_load)?;
-        if let (Some((followed, newer)), Some(mark)) = (self.options.followed.as_ref().zip(self.newer), &ledger.totals.mark)
-            && !self.options.dry_run
-        {
-            followed.promise(mark, newer.family(), self.options)?;
+        if let (Some((followed, family)), Some(mark)) = (self.followed(), self.next_mark(&ledger)) {
+            followed.promise(mark, family, self.options)?;
         }
         crash::at("run.promised");
         let committed = self.sink.commit(ledger.staged.clone()).map_err(in_load)?;
         crash::at("run.committed");
-        self.followed(&ledger)?;
+        self.move_mark(&ledger)?;
         self.over(ledger, shown(committed), false)
     }
 
-    /// Moves the mark of a run that takes newer rows only, whose commit is done.
-    fn followed(&self, ledger: &Ledger<'_>) -> Result<()> {
+    /// The mark that the commit moves, and what kind of values it has; none of a run that takes all rows or writes nothing.
+    fn followed(&self) -> Option<(&Followed, &'static str)> {
+        let followed = self.options.followed.as_ref().filter(|_| !self.options.dry_run)?;
+        Some((followed, self.newer?.family()))
+    }
+
+    /// Where the mark goes; none where it stays.
+    fn next_mark<'a>(&self, ledger: &'a Ledger<'_>) -> Option<&'a str> {
         let was_cut = self.plan.limit.is_some_and(|limit| ledger.totals.rows.read >= limit);
-        match self.options.followed.as_ref().zip(self.newer) {
-            // Rows of a query come in the order of the cursor; of others the limit may have left out older ones.
-            Some((followed, newer)) if !self.options.dry_run && was_cut && !self.plan.reads_by_mark() => {
-                tracing::warn!("the mark stays where it was, since a limit has left rows out: the next run takes these rows again");
-                followed.done(None, newer.family(), self.plan, self.options)
-            }
-            Some((followed, newer)) if !self.options.dry_run => {
-                followed.done(ledger.totals.mark.as_deref(), newer.family(), self.plan, self.options)
-            }
-            _ => Ok(()),
+        // Rows of a query come in the order of the cursor; of others the limit may have left out older ones.
+        ledger.totals.mark.as_deref().filter(|_| !was_cut || self.plan.reads_by_mark())
+    }
+
+    /// Moves the mark, since the commit is done.
+    fn move_mark(&self, ledger: &Ledger<'_>) -> Result<()> {
+        let Some((followed, family)) = self.followed() else { return Ok(()) };
+        let mark = self.next_mark(ledger);
+        if mark.is_none() && ledger.totals.mark.is_some() {
+            tracing::warn!("the mark stays where it was, since a limit has left rows out: the next run takes these rows again");
         }
+        followed.done(mark, family, self.plan, self.options)
     }
 
     /// Ends a run: what is kept to go on with it goes.

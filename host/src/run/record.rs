@@ -50,13 +50,7 @@ pub fn run_recorded(
     });
     match &outcome {
         Ok(report) => recorder.end(plan, report),
-        Err(error) => {
-            let mut report = failed(plan, options, error, &last, clock);
-            if stop.load(Ordering::Relaxed) && error.is_given_up() {
-                report.status = Status::Interrupted;
-            }
-            recorder.end(plan, &report);
-        }
+        Err(error) => recorder.end(plan, &failed(plan, options, error, &last, clock, stop)),
     }
     outcome
 }
@@ -125,12 +119,17 @@ pub(super) fn begun(plan: &Plan, options: &RunOptions) -> RunReport {
 }
 
 /// What a run that failed before it had anything to tell says, for a program that reads results.
-pub fn failure(plan: &Plan, options: &RunOptions, error: &Error) -> RunReport {
-    masked(plan, &failed(plan, options, error, &Progress::default(), Instant::now()))
+pub fn failure(plan: &Plan, options: &RunOptions, error: &Error, stop: &AtomicBool) -> RunReport {
+    masked(plan, &failed(plan, options, error, &Progress::default(), Instant::now(), stop))
+}
+
+/// Whether a run ended since it was told to, and not since anything failed.
+pub fn was_stopped(error: &Error, stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed) && error.is_given_up()
 }
 
 /// What is known of a run that failed; `last` is how far it was when it was last looked at.
-pub(super) fn failed(plan: &Plan, options: &RunOptions, error: &Error, last: &Progress, clock: Instant) -> RunReport {
+pub(super) fn failed(plan: &Plan, options: &RunOptions, error: &Error, last: &Progress, clock: Instant, stop: &AtomicBool) -> RunReport {
     let report = ErrorReport::from(error);
     let mut phases = waiting(plan);
     // Without a phase it failed before the first row.
@@ -145,7 +144,7 @@ pub(super) fn failed(plan: &Plan, options: &RunOptions, error: &Error, last: &Pr
     }
     let usage = process::usage();
     RunReport {
-        status: Status::Failed,
+        status: if was_stopped(error, stop) { Status::Interrupted } else { Status::Failed },
         error: Some(report),
         ended: Some(shown(Utc::now())),
         // Nothing that was on its way to the output is there.

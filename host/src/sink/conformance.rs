@@ -31,8 +31,8 @@ impl Target {
     /// Opens the sink of a run.
     fn open(&self, root: &Path, run_id: &str) -> Result<Box<dyn Sink>> {
         match self {
-            Self::Files(config) => files::open(config, root, &run(run_id)),
-            Self::Table(table) => table.open(root, &run(run_id)),
+            Self::Files(config) => files::open(config, root, &RunName::of(run_id)),
+            Self::Table(table) => table.open(root, &RunName::of(run_id)),
         }
     }
 
@@ -81,16 +81,6 @@ fn every_appending_sink() -> Vec<Target> {
         Target::Table(_) => true,
     };
     every_sink().iter().filter(|target| appends(target)).map(|target| target.that(WriteMode::Append)).collect()
-}
-
-fn run(run_id: &str) -> RunName {
-    RunName {
-        run_id: run_id.into(),
-        started: "2024-06-19T01:58:32Z".parse().unwrap(),
-        pipeline: "orders".into(),
-        transformer: None,
-        max_retries: 0,
-    }
 }
 
 fn schema() -> SchemaRef {

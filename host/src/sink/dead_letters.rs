@@ -363,16 +363,6 @@ impl DeadLetters {
 mod tests {
     use super::*;
 
-    fn run(run_id: &str) -> RunName {
-        RunName {
-            run_id: run_id.into(),
-            started: "2024-06-19T01:58:32Z".parse().unwrap(),
-            pipeline: "orders".into(),
-            transformer: None,
-            max_retries: 0,
-        }
-    }
-
     fn reject(row: u64) -> Reject {
         Reject {
             reason: Reason::TransformationError,
@@ -401,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_letter_has_the_fields_of_the_format() {
-        let letters = DeadLetters::new(Place::Memory, &run("r1"));
+        let letters = DeadLetters::new(Place::Memory, &RunName::of("r1"));
         letters.write(0, &[reject(7)]).unwrap();
         let expected = serde_json::json!({
             "id": "0825863a-9638-5fd2-9777-0741087aae88",
@@ -425,7 +415,7 @@ mod tests {
         let Place::File(path) = Place::file(None, folder.path(), "orders") else { panic!("it is a file") };
         assert_eq!(path, folder.path().join("dlq/orders.jsonl"));
         for (run_id, expected) in [("r1", vec![1, 2, 3]), ("r2", vec![1, 2, 3, 1, 2, 3])] {
-            let letters = DeadLetters::new(Place::File(path.clone()), &run(run_id));
+            let letters = DeadLetters::new(Place::File(path.clone()), &RunName::of(run_id));
             letters.write(1, &[reject(3)]).unwrap();
             letters.write(0, &[reject(1)]).unwrap();
             letters.write(0, &[reject(2)]).unwrap();
@@ -443,7 +433,7 @@ mod tests {
     fn a_split_that_runs_again_has_its_letters_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("letters.jsonl");
-        let letters = DeadLetters::new(Place::File(path.clone()), &run("r1"));
+        let letters = DeadLetters::new(Place::File(path.clone()), &RunName::of("r1"));
         letters.write(0, &[reject(1)]).unwrap();
         letters.begin(0).unwrap();
         letters.write(0, &[reject(2)]).unwrap();
@@ -458,7 +448,7 @@ mod tests {
         let path = folder.path().join("letters.jsonl");
         fs::write(&path, "{\"torn").unwrap();
         for commit in [false, true] {
-            let letters = DeadLetters::new(Place::File(path.clone()), &run("r1"));
+            let letters = DeadLetters::new(Place::File(path.clone()), &RunName::of("r1"));
             letters.write(0, &[reject(1)]).unwrap();
             if commit {
                 letters.commit().unwrap();
@@ -473,7 +463,7 @@ mod tests {
     #[test]
     fn a_run_without_letters_leaves_no_trace() {
         let folder = tempfile::tempdir().unwrap();
-        let letters = DeadLetters::new(Place::file(Some("dlq"), folder.path(), "orders"), &run("r1"));
+        let letters = DeadLetters::new(Place::file(Some("dlq"), folder.path(), "orders"), &RunName::of("r1"));
         letters.begin(0).unwrap();
         letters.write(0, &[]).unwrap();
         letters.commit().unwrap();
@@ -482,7 +472,7 @@ mod tests {
 
     #[test]
     fn the_memory_keeps_the_last_thousand_and_counts_all() {
-        let letters = DeadLetters::new(Place::Memory, &run("r1"));
+        let letters = DeadLetters::new(Place::Memory, &RunName::of("r1"));
         letters.write(0, &(1..=1500).map(reject).collect::<Vec<_>>()).unwrap();
         assert_eq!((letters.recent().len(), letters.recent()[0]["metadata"]["row"].as_u64()), (1000, Some(501)));
         assert_eq!(letters.counts(), BTreeMap::from([(Reason::TransformationError, 1500)]));

@@ -372,13 +372,7 @@ mod tests {
 
     fn write(sink: &str, root: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<Vec<Reject>> {
         let sink: FileSink = serde_yaml::from_str(sink).unwrap();
-        let run = RunName {
-            run_id: "r1".into(),
-            started: "2024-06-19T01:58:32Z".parse().unwrap(),
-            pipeline: "orders".into(),
-            transformer: None,
-            max_retries: 0,
-        };
+        let run = RunName::of("r1");
         let sink = open(&sink, root, &run, None)?;
         let rows = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap();
         let mut load = sink.begin(0, rows.schema(), None)?;

@@ -63,6 +63,20 @@ pub struct RunName {
     pub max_retries: u32,
 }
 
+#[cfg(test)]
+impl RunName {
+    /// A run that starts at a known time and tries nothing again.
+    pub(crate) fn of(run_id: &str) -> Self {
+        Self {
+            run_id: run_id.into(),
+            started: "2024-06-19T01:58:32Z".parse().expect("it is a time"),
+            pipeline: "orders".into(),
+            transformer: None,
+            max_retries: 0,
+        }
+    }
+}
+
 /// Opens the sink of a run; `root` is the folder that relative paths are relative to.
 ///
 /// Makes the target's folder where it is missing, and clears what dead runs have left there. With a mark, the commit leaves it beside the

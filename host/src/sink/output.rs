@@ -21,7 +21,7 @@ use super::RunName;
 use super::partition::Partition;
 use super::text::{Packing, Syntax, TextFormat};
 use super::workspace::cannot;
-use crate::config::cloud::CloudSink;
+use crate::config::cloud::{CloudSink, Storage};
 use crate::config::component::hex;
 use crate::config::extract::Format;
 use crate::config::load::{Compression, FileSink, WriteMode};
@@ -100,7 +100,12 @@ impl Output {
     /// # Errors
     /// Config, as before, and where rows would be added to an object.
     pub(super) fn of_objects(sink: &CloudSink) -> Result<Self> {
-        let CloudSink { storage, write_mode, partition_by, max_rows_per_file, .. } = sink;
+        Self::in_bucket(&sink.files(), &sink.storage)
+    }
+
+    /// As [`Output::of_objects`]; the path is that of the storage.
+    pub(super) fn in_bucket(sink: &FileSink, storage: &Storage) -> Result<Self> {
+        let FileSink { write_mode, partition_by, max_rows_per_file, .. } = sink;
         let place = storage.place();
         if place.is_empty() {
             return Err(Error::config("`storage.path` is missing, so that there is no name for what is written")
@@ -116,7 +121,7 @@ impl Output {
             return Err(Error::config(format!("`write_mode` is `append`, but `{storage}` is one object, and storages cannot add to one"))
                 .hint("let each run write objects of its own: end `path` in `/`, or use `partition_by` or `max_rows_per_file`"));
         }
-        Self::at(&sink.files(), PathBuf::from(place), false)
+        Self::at(&FileSink { path: place.to_owned(), ..sink.clone() }, PathBuf::from(place), false)
     }
 
     fn at(sink: &FileSink, target: PathBuf, on_disk: bool) -> Result<Self> {
@@ -425,13 +430,7 @@ mod tests {
 
     #[test]
     fn names_are_made_from_the_path() {
-        let run = RunName {
-            run_id: "r1".into(),
-            started: "2024-06-19T01:58:32Z".parse().unwrap(),
-            pipeline: "orders".into(),
-            transformer: None,
-            max_retries: 0,
-        };
+        let run = RunName::of("r1");
         let cases = [
             ("{path: out/a.b.csv.gz}", "out/a.b.csv.gz"),
             ("{path: out/a.csv.gz, max_rows_per_file: 5}", "out/a_20240619T015832Z_82f3e9c6-00003-00012.csv.gz"),

@@ -211,22 +211,31 @@ impl Elements {
         Error::data(format!("`{}` is not a JSON document: {what}", self.name))
     }
 
+    /// Goes on within a text; answers whether it has to wait for what an escape is of.
+    fn text_goes_on(&mut self, bytes: &[u8], at: &mut usize) -> bool {
+        match memchr::memchr2(b'"', b'\\', &bytes[*at..]) {
+            None => *at = bytes.len(),
+            Some(found) if bytes[*at + found] == b'"' => {
+                self.text = false;
+                *at += found + 1;
+            }
+            Some(found) if *at + found + 1 >= bytes.len() => {
+                *at += found;
+                return true;
+            }
+            Some(found) => *at += found + 2,
+        }
+        false
+    }
+
     /// Looks through what stands behind the records: a document that breaks off there, or another one, is none that was read.
     fn behind(&mut self, bytes: &[u8], mut open: usize, ended: bool) -> Result<Found> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if self.text {
-                match memchr::memchr2(b'"', b'\\', &bytes[at..]) {
-                    None => at = bytes.len(),
-                    Some(found) if bytes[at + found] == b'"' => {
-                        self.text = false;
-                        at += found + 1;
-                    }
-                    Some(found) if at + found + 1 >= bytes.len() => {
-                        at += found;
-                        break;
-                    }
-                    Some(found) => at += found + 2,
+                let waits = self.text_goes_on(bytes, &mut at);
+                if waits {
+                    break;
                 }
                 continue;
             }
@@ -263,20 +272,12 @@ impl Elements {
         let mut at = self.at.max(start);
         while let Some(&byte) = bytes.get(at) {
             if self.text {
-                match memchr::memchr2(b'"', b'\\', &bytes[at..]) {
-                    None => at = bytes.len(),
-                    Some(found) if bytes[at + found] == b'"' => {
-                        self.text = false;
-                        at += found + 1;
-                        if self.depth == 0 {
-                            return Ok(Some(at));
-                        }
-                    }
-                    Some(found) if at + found + 1 >= bytes.len() => {
-                        at += found;
-                        break;
-                    }
-                    Some(found) => at += found + 2,
+                let waits = self.text_goes_on(bytes, &mut at);
+                if !self.text && self.depth == 0 {
+                    return Ok(Some(at));
+                }
+                if waits {
+                    break;
                 }
                 continue;
             }

@@ -8,15 +8,13 @@ use super::{Kind, every, letters, pipeline};
 use crate::servers::{mariadb, postgres, until};
 use crate::support::{Answer, Pipeline, answer, program};
 
-#[test]
-fn a_server_that_is_stopped_and_started_in_mid_run_is_survived() {
-    let Some(mut server) = postgres::Server::start() else { return };
-    let rows: String = (0..150_000).map(|row| format!("{row},x\n")).collect();
-    let load = format!("type: database\ntable: orders\nconnection_string: {}\nwrite_method: insert\n", server.url("postgres"));
+/// Stops the server of a load in its middle and starts it again; answers what the run came to and said. `connection` leads to the server.
+pub(crate) fn survives_a_restart(mut server: postgres::Server, connection: &str, count: u32) -> (Value, String) {
+    let rows: String = (0..count).map(|row| format!("{row},x\n")).collect();
     let pipeline = Pipeline::new()
         .with("in.csv", format!("id,note\n{rows}"))
         .with("extract.yaml", "path: in.csv\nbatch_size: 1000\ncheckpoint: {enabled: true, interval: 2}\n")
-        .with("load.yaml", load);
+        .with("load.yaml", format!("type: database\ntable: orders\nconnection_string: {connection}\nwrite_method: insert\n"));
     server.sql("postgres", "CREATE TABLE orders (id bigint, note text)");
     let mut command = pipeline.command(&["run", "--json"]);
     let run = command.env("ETL_HOST_STATE_DIR", pipeline.path("state")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -26,8 +24,16 @@ fn a_server_that_is_stopped_and_started_in_mid_run_is_survived() {
     let done = run.wait_with_output().unwrap();
     let stderr = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(0), "{stderr}");
-    assert_eq!(server.sql("postgres", "SELECT count(*), count(DISTINCT id) FROM orders"), "150000|150000\n", "{stderr}");
-    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let there = server.sql("postgres", "SELECT count(*), count(DISTINCT id) FROM orders");
+    assert_eq!(there, format!("{count}|{count}\n"), "{stderr}");
+    (serde_json::from_slice(&done.stdout).unwrap(), stderr)
+}
+
+#[test]
+fn a_server_that_is_stopped_and_started_in_mid_run_is_survived() {
+    let Some(server) = postgres::Server::start() else { return };
+    let url = server.url("postgres");
+    let (report, _) = survives_a_restart(server, &url, 150_000);
     assert_eq!(report["rows"]["loaded"], 150_000, "{report}");
 }
 

@@ -1,7 +1,7 @@
 //! Rows in tables of real databases: what every one of them promises.
 
 mod after;
-mod again;
+pub(crate) mod again;
 mod crash;
 mod deferred;
 mod exact;

@@ -1,13 +1,12 @@
 //! Servers that go away in mid-run and come back, and letters that are replayed.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
 
 use super::{Base, has_driver, postgres_string, url};
+use crate::database_sink::again::survives_a_restart;
 use crate::database_source::interrupted::disturbed;
 use crate::database_source::{pipeline, rows};
-use crate::servers::{postgres, until};
+use crate::servers::postgres;
 use crate::support::{Pipeline, answer, program};
 
 fn server() -> Option<postgres::Server> {
@@ -38,27 +37,10 @@ fn a_server_that_goes_and_comes_back_costs_a_keyed_run_nothing() {
 
 #[test]
 fn a_server_that_is_stopped_and_started_in_mid_load_is_survived() {
-    let Some(mut server) = server() else { return };
-    let rows: String = (0..40_000).map(|row| format!("{row},x\n")).collect();
-    let load = format!(
-        "type: database\ntable: orders\nconnection_string: {}\nwrite_method: insert\n",
-        url("mssql", &postgres_string(&server.url("postgres")))
-    );
-    let pipeline = Pipeline::new()
-        .with("in.csv", format!("id,note\n{rows}"))
-        .with("extract.yaml", "path: in.csv\nbatch_size: 1000\ncheckpoint: {enabled: true, interval: 2}\n")
-        .with("load.yaml", load);
-    server.sql("postgres", "CREATE TABLE orders (id bigint, note text)");
-    let mut command = pipeline.command(&["run", "--json"]);
-    let run = command.env("ETL_HOST_STATE_DIR", pipeline.path("state")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until(|| server.sql("postgres", "SELECT count(*) > 0 FROM orders") == "t\n");
-    server.stop();
-    server.resume();
-    let done = run.wait_with_output().unwrap();
-    let stderr = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(done.status.code(), Some(0), "{stderr}");
+    let Some(server) = server() else { return };
+    let connection = url("mssql", &postgres_string(&server.url("postgres")));
+    let (_, stderr) = survives_a_restart(server, &connection, 40_000);
     assert!(!stderr.contains("panicked"), "{stderr}");
-    assert_eq!(server.sql("postgres", "SELECT count(*), count(DISTINCT id) FROM orders"), "40000|40000\n", "{stderr}");
 }
 
 #[test]

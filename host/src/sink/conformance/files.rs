@@ -11,29 +11,14 @@ use calamine::{Data, Reader as _};
 use serde_json::Value;
 
 use super::schema;
-use crate::config::cloud::{CloudSink, Provider, Storage};
-use crate::config::extract::{CsvOptions, ExcelOptions, Format, JsonOptions};
-use crate::config::load::{Compression, FileSink, WriteMode, XmlTags};
+use crate::config::cloud::{Provider, Storage};
+use crate::config::extract::{Format, JsonOptions};
+use crate::config::load::{Compression, FileSink};
 use crate::error::Result;
 use crate::remote::store::Store;
 use crate::sink::file::{self, in_bucket};
 use crate::sink::output::Output;
 use crate::sink::{RunName, Sink};
-
-fn sink(path: &str) -> FileSink {
-    FileSink {
-        path: path.into(),
-        format: None,
-        write_mode: WriteMode::Overwrite,
-        csv_options: CsvOptions::default(),
-        json_options: JsonOptions::default(),
-        excel_options: ExcelOptions::default(),
-        xml_options: XmlTags::default(),
-        compression: None,
-        partition_by: Vec::new(),
-        max_rows_per_file: None,
-    }
-}
 
 /// What paths start with that are in a bucket.
 pub(super) const BUCKET: &str = "bucket:";
@@ -47,18 +32,6 @@ fn store_of(root: &Path) -> Store {
 /// Opens a sink of files or of objects.
 pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
     let Some(path) = config.path.strip_prefix(BUCKET) else { return file::open(config, root, run, None) };
-    let FileSink {
-        path: _,
-        format,
-        write_mode,
-        csv_options,
-        json_options,
-        excel_options,
-        xml_options,
-        compression,
-        partition_by,
-        max_rows_per_file,
-    } = config.clone();
     let storage = Storage {
         provider: Provider::S3,
         bucket: "memory".into(),
@@ -67,19 +40,7 @@ pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<
         pattern: None,
         credentials: BTreeMap::new(),
     };
-    let sink = CloudSink {
-        storage: storage.clone(),
-        format,
-        write_mode,
-        csv_options,
-        json_options,
-        excel_options,
-        xml_options,
-        compression,
-        partition_by,
-        max_rows_per_file,
-    };
-    in_bucket(Arc::new(Output::of_objects(&sink)?), store_of(root), &storage, root, run, None)
+    in_bucket(Arc::new(Output::in_bucket(config, &storage)?), store_of(root), &storage, root, run, None)
 }
 
 /// Every way to write rows, to files and to objects.
@@ -88,24 +49,24 @@ pub(super) fn every_sink() -> Vec<FileSink> {
     let in_bucket = |sink: FileSink| FileSink { path: format!("{BUCKET}{}", sink.path), ..sink };
     let objects: Vec<FileSink> = sinks.iter().cloned().map(in_bucket).collect();
     sinks.extend(objects);
-    sinks.push(FileSink { format: Some(Format::Csv), ..sink("bucket:data/") });
+    sinks.push(FileSink { format: Some(Format::Csv), ..FileSink::of("bucket:data/") });
     sinks
 }
 
 pub(super) fn every_file_sink() -> Vec<FileSink> {
     let single = ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.xlsx", "a.jsonl.gz", "a.csv.zst", "a.json.zst", "a.json.gz"];
     let single = single.into_iter().chain(["a.xml", "a.xml.gz", "a.xml.zst"]);
-    let mut sinks: Vec<FileSink> = single.map(|path| sink(&format!("new/folder/{path}"))).collect();
-    sinks.push(FileSink { json_options: JsonOptions { indent: Some(2), ..JsonOptions::default() }, ..sink("a.json") });
+    let mut sinks: Vec<FileSink> = single.map(|path| FileSink::of(format!("new/folder/{path}"))).collect();
+    sinks.push(FileSink { json_options: JsonOptions { indent: Some(2), ..JsonOptions::default() }, ..FileSink::of("a.json") });
     for path in ["a.jsonl", "a.json", "a.csv.gz", "a.parquet", "a.xlsx", "a.xml"] {
-        sinks.push(FileSink { max_rows_per_file: Some(3.try_into().unwrap()), ..sink(path) });
-        sinks.push(FileSink { partition_by: vec!["kind".into()], ..sink(path) });
+        sinks.push(FileSink { max_rows_per_file: Some(3.try_into().unwrap()), ..FileSink::of(path) });
+        sinks.push(FileSink { partition_by: vec!["kind".into()], ..FileSink::of(path) });
     }
-    let folder = FileSink { format: Some(Format::Parquet), partition_by: vec!["kind".into(), "day".into()], ..sink("data/") };
+    let folder = FileSink { format: Some(Format::Parquet), partition_by: vec!["kind".into(), "day".into()], ..FileSink::of("data/") };
     sinks.push(FileSink { max_rows_per_file: Some(2.try_into().unwrap()), ..folder.clone() });
     sinks.push(folder);
     for compression in [Compression::None, Compression::Snappy, Compression::Lz4, Compression::Gzip] {
-        sinks.push(FileSink { compression: Some(compression), ..sink("a.parquet") });
+        sinks.push(FileSink { compression: Some(compression), ..FileSink::of("a.parquet") });
     }
     sinks
 }

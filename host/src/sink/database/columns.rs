@@ -139,8 +139,7 @@ impl Holds {
             | T::Decimal64(precision, scale)
             | T::Decimal128(precision, scale)
             | T::Decimal256(precision, scale) => {
-                let (precision, scale) = (i16::from(*precision).max(i16::from(*scale)), i16::from(*scale));
-                let (precision, scale) = if scale < 0 { (precision - scale, 0) } else { (precision, scale) };
+                let (precision, scale) = digits(*precision, *scale);
                 three(&format!("numeric({precision},{scale})"), &format!("decimal({precision},{scale})"), "TEXT")
             }
             T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) if key => three("bytea", "varbinary(255)", "BLOB"),
@@ -174,8 +173,7 @@ impl Holds {
             | T::Decimal64(precision, scale)
             | T::Decimal128(precision, scale)
             | T::Decimal256(precision, scale) => {
-                let (precision, scale) = (i16::from(*precision).max(i16::from(*scale)), i16::from(*scale));
-                let (precision, scale) = if scale < 0 { (precision - scale, 0) } else { (precision, scale) };
+                let (precision, scale) = digits(*precision, *scale);
                 // Neither of them keeps more digits: the number then fits or its row is refused.
                 let precision = precision.min(38);
                 two(&format!("decimal({precision},{scale})"), &format!("number({precision},{scale})"))
@@ -303,6 +301,12 @@ pub(super) fn quoted(dialect: Dialect, names: &[String]) -> String {
 pub(super) fn literal(dialect: Dialect, text: &str) -> String {
     let text = text.replace('\'', "''");
     if dialect == Dialect::Mysql { format!("'{}'", text.replace('\\', "\\\\")) } else { format!("'{text}'") }
+}
+
+/// Precision and scale as databases have them: neither less than the other, nor a scale below 0.
+fn digits(precision: u8, scale: i8) -> (i16, i16) {
+    let (precision, scale) = (i16::from(precision).max(i16::from(scale)), i16::from(scale));
+    if scale < 0 { (precision - scale, 0) } else { (precision, scale) }
 }
 
 #[cfg(test)]
