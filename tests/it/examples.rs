@@ -164,11 +164,11 @@ fn http_api() {
     assert_eq!(queries, expected);
 }
 
-/// Its components are built as a user would build them, in a project of their own.
+/// Its components are built as a user would build them, in a project of their own; the target folder is that of all such projects.
 #[test]
 fn custom_transform() {
     holds("custom_transform", |copied| {
-        let target = guests().join("custom");
+        let target = guests().join("new");
         build(&root().join("examples/custom_transform"), &["--release", "--target-dir", target.to_str().unwrap()]);
         let release = "wasm32-wasip2/release";
         fs::create_dir_all(copied.join("target").join(release)).unwrap();

@@ -4,6 +4,7 @@
 //! `https://api.example.com`, that name is rewritten and nothing else.
 
 mod databases;
+mod functions;
 mod http;
 mod storages;
 

@@ -91,6 +91,21 @@ impl Clients {
     }
 }
 
+/// A client that reaches hosts of private networks too, as databases and storages of one's own stand there, but none of other special addresses.
+///
+/// # Errors
+/// Where there are no certificates to check servers by.
+pub(crate) fn near_client(tune: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
+    client(true, &[], true, &tune)
+}
+
+/// What is wrong with a URL that has an address of the special ones in place of a name.
+pub(crate) fn prohibited(url: &reqwest::Url) -> Option<Prohibited> {
+    let host = url.host_str()?;
+    let address = host.trim_matches(['[', ']']).parse().ok()?;
+    (reach(address) == Reach::Special).then(|| Prohibited { host: host.to_owned(), address })
+}
+
 /// Reads the certificates of files.
 pub(crate) fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>> {
     let mut all = Vec::new();

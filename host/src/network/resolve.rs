@@ -37,7 +37,7 @@ pub(super) struct Resolver {
 #[derive(Debug)]
 pub(crate) struct Prohibited {
     pub(super) host: String,
-    pub(super) address: IpAddr,
+    pub(crate) address: IpAddr,
 }
 
 /// A name has no address.

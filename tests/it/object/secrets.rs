@@ -82,3 +82,23 @@ fn a_token_of_the_machine_is_not_sent_to_an_address_that_a_pipeline_names() {
     let asked = api.asked();
     assert!(!asked.is_empty() && !format!("{asked:?}").contains("HOSTTOKEN"), "{asked:?}");
 }
+
+#[test]
+fn a_storage_that_a_pipeline_names_leads_nowhere_else() {
+    let elsewhere = Api::start(|_| Reply::status("200 OK").body("id\n1\n"));
+    let there = elsewhere.url("");
+    let api = Api::start(move |_| Reply::status("302 Found").with("location", &there));
+    let read = |endpoint: &str| {
+        let credentials = format!("{{endpoint: '{endpoint}', access_key_id: a, secret_access_key: b, region: us-east-1, allow_http: true}}");
+        let storage = format!("{{provider: s3, bucket: rows, path: x.csv, credentials: {credentials}}}");
+        let pipeline = Pipeline::new()
+            .with("extract.yaml", format!("type: cloud_storage\nstorage: {storage}\n"))
+            .with("load.yaml", "path: out.jsonl\n");
+        pipeline.answer(&["run"])
+    };
+    let answer = read(&api.url(""));
+    assert_eq!((answer.code, api.count() > 0, elsewhere.count()), (3, true, 0), "{answer:?}");
+    let answer = read("http://169.254.169.254");
+    assert_eq!(answer.code, 2, "{answer:?}");
+    insta::assert_snapshot!(answer.stderr, @"");
+}

@@ -12,11 +12,14 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
+use reqwest::Url;
 
 use super::Client;
+use super::guarded::Guarded;
 use crate::config::cloud::{Provider, Storage};
 use crate::config::variables::is_secret;
 use crate::error::{Error, Result, did_you_mean};
+use crate::network::prohibited;
 
 /// Time for one request with its body, and to connect.
 const REQUEST_TIME: &str = "60 s";
@@ -158,6 +161,23 @@ impl Given {
         Ok(())
     }
 
+    /// The client for a storage that the pipeline names the address of, or that what it names may name.
+    ///
+    /// # Errors
+    /// Config, where the address is one that nothing is to be asked of.
+    pub(super) fn guarded(&self, provider: Provider) -> Result<Option<Guarded>> {
+        const NAMING: [&str; 6] = ["endpoint", "base_url", "proxy_url", "service_account", "service_account_key", "application_credentials"];
+        for key in ["endpoint", "base_url", "proxy_url"] {
+            let url = self.values.get(key).and_then(|url| Url::parse(url).ok());
+            if let Some(prohibited) = url.as_ref().and_then(prohibited) {
+                return Err(Error::config(format!("`credentials.{key}` names {}, at which no storage stands", prohibited.address))
+                    .hint("link-local and reserved addresses are not reached: a cloud gives its machines' credentials there"));
+            }
+        }
+        let named = NAMING.iter().any(|key| self.values.contains_key(key));
+        Ok(named.then_some(Guarded { metadata: provider == Provider::S3 }))
+    }
+
     fn has_own_endpoint(&self) -> bool {
         ["endpoint", "base_url"].iter().any(|key| self.values.contains_key(key))
     }
@@ -202,7 +222,13 @@ impl Given {
     ///
     /// # Errors
     /// Config, where something is missing or cannot be.
-    pub(super) fn client(&self, provider: Provider, bucket: &str, max_retries: u32) -> object_store::Result<Client> {
+    pub(super) fn client(
+        &self,
+        provider: Provider,
+        bucket: &str,
+        max_retries: u32,
+        guarded: Option<Guarded>,
+    ) -> object_store::Result<Client> {
         let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: max_retries as usize, retry_timeout: RETRY_TIME };
         let mut defaults = vec![(ClientConfigKey::Timeout, REQUEST_TIME), (ClientConfigKey::ConnectTimeout, CONNECT_TIME)];
         if self.plain {
@@ -217,6 +243,9 @@ impl Given {
                 for (key, value) in &self.values {
                     builder = builder.with_config(key.parse()?, value);
                 }
+                if let Some(guarded) = guarded {
+                    builder = builder.with_http_connector(guarded);
+                }
                 Ok(Client::of(Arc::new(builder.build()?)))
             }
             Provider::Gcs => {
@@ -228,6 +257,9 @@ impl Given {
                 }
                 for (key, value) in &self.values {
                     builder = builder.with_config(key.parse()?, value);
+                }
+                if let Some(guarded) = guarded {
+                    builder = builder.with_http_connector(guarded);
                 }
                 Ok(Client::of(Arc::new(builder.build()?)))
             }
@@ -243,6 +275,9 @@ impl Given {
                 }
                 for (key, value) in &self.values {
                     builder = builder.with_config(key.parse()?, value);
+                }
+                if let Some(guarded) = guarded {
+                    builder = builder.with_http_connector(guarded);
                 }
                 Ok(Client::of(Arc::new(builder.build()?)))
             }
@@ -351,6 +386,21 @@ mod tests {
                 assert!(parses(provider, names[0]), "{provider:?}: {}", names[0]);
             }
         }
+    }
+
+    #[test]
+    fn an_address_at_which_a_machines_credentials_stand_is_none_of_a_storage() {
+        let guarded = |credentials: &[(&str, &str)]| {
+            let credentials = credentials.iter().map(|(name, value)| ((*name).to_owned(), Secret((*value).to_owned()))).collect();
+            let storage = Storage { provider: Provider::S3, bucket: "b".into(), path: None, prefix: None, pattern: None, credentials };
+            Given::new(&storage, Path::new("/nowhere"))?.guarded(Provider::S3)
+        };
+        for url in ["http://169.254.169.254", "http://2852039166/", "https://[fe80::1]:9000", "http://[::ffff:169.254.169.254]", "http://0.0.0.0"] {
+            assert!(guarded(&[("endpoint", url)]).unwrap_err().to_string().contains("at which no storage stands"), "{url}");
+        }
+        assert!(guarded(&[("proxy_url", "http://169.254.169.254:80")]).is_err());
+        assert!(guarded(&[("endpoint", "http://10.0.0.1:9000")]).unwrap().is_some());
+        assert!(guarded(&[("region", "eu-central-1")]).unwrap().is_none());
     }
 
     #[test]

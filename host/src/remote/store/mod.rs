@@ -2,6 +2,7 @@
 
 mod credentials;
 mod failure;
+mod guarded;
 mod read;
 mod upload;
 
@@ -85,9 +86,10 @@ impl Store {
         let given = Given::new(storage, root)?;
         given.find_files()?;
         given.check_endpoint(storage.provider)?;
+        let guarded = given.guarded(storage.provider)?;
         let secrets = given.secrets();
         // Clients look for a reactor when they are made.
-        let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries) });
+        let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries, guarded) });
         let client = client.map_err(|error| unusable(&title, &error, &secrets))?;
         Ok(Self { shared: Arc::new(Shared { client, title, secrets }) })
     }
