@@ -299,7 +299,7 @@ fn complete(plan: &Plan, session: &Session, from: &Checkpoint, output: &OutputRe
 fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session: Option<&Session>) -> RunReport {
     let Done { totals, quality, output, interrupted, already_complete } = done;
     let Totals { rows, batches, failed_batches, stages, tallies: _, seconds, elapsed, dead_letters, mark } = totals;
-    let nothing_left = record::nothing_left(&rows, plan, options, &output);
+    let nothing_left = record::nothing_left(&rows, &stages, plan, options, &output);
     let failed = quality.as_ref().is_some_and(|quality| quality.verdict == Verdict::Fail) || nothing_left.is_some();
     let usage = process::usage();
     RunReport {
@@ -563,10 +563,11 @@ impl Work<'_> {
             ledger.totals.rows.withheld = std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
         }
-        if record::all_refused(&ledger.totals.rows, self.plan) && !self.options.dry_run && self.sink.has_output() {
+        if record::none_came(&ledger.totals.rows, &ledger.totals.stages, self.plan) && !self.options.dry_run && self.sink.has_output() {
             // What is there is better than nothing: the letters say why.
             self.sink.abort()?;
             letters.commit()?;
+            ledger.totals.rows.withheld += std::mem::take(&mut ledger.totals.rows.loaded);
             return self.over(ledger, OutputReport::default(), false);
         }
         if let Some(turn) = context.turn

@@ -13,7 +13,8 @@ use crate::config::load::Sink;
 use crate::error::{Error, Fault, Result};
 use crate::plan::Plan;
 use crate::report::{
-    DeadLetterReport, ErrorReport, OutputReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, Status, Verdict,
+    DeadLetterReport, ErrorReport, OutputReport, Phase, PhaseName, PhaseStatus, Progress, Quality, Rows, RunReport, StageReport, Status,
+    Verdict,
 };
 use crate::sandbox::Sandbox;
 use crate::state::{History, Recording};
@@ -177,19 +178,36 @@ pub(super) fn breached(quality: &Quality) -> Option<ErrorReport> {
     (!breaches.is_empty()).then(|| ErrorReport { kind: Fault::Data, phase, message: breaches.join("; "), hint: Some(hint.into()) })
 }
 
-/// Whether every row of a run was refused whose output would then replace what is there by nothing.
-pub(super) fn all_refused(rows: &Rows, plan: &Plan) -> bool {
-    plan.sink.replaces() && rows.read > 0 && rows.rejected == rows.read && rows.loaded == 0
+/// Whether rows of a run were refused and none came through, so that its output would replace what is there by nothing.
+pub(super) fn none_came(rows: &Rows, stages: &[StageReport], plan: &Plan) -> bool {
+    // What comes behind a stage that no row has reached is made of nothing: a sum of no rows.
+    let is_starved = stages.iter().any(|stage| stage.processed == 0);
+    plan.sink.replaces() && rows.rejected + rows.skipped > 0 && (rows.loaded + rows.withheld == 0 || is_starved)
 }
 
-/// Why a run failed of which every row was refused, and that has left the old output in its place.
-pub(super) fn nothing_left(rows: &Rows, plan: &Plan, options: &RunOptions, output: &OutputReport) -> Option<ErrorReport> {
+/// Why a run failed of which no row came through, and that has left the old output in its place.
+pub(super) fn nothing_left(
+    rows: &Rows,
+    stages: &[StageReport],
+    plan: &Plan,
+    options: &RunOptions,
+    output: &OutputReport,
+) -> Option<ErrorReport> {
     let committed = options.dry_run || !output.files.is_empty() || !output.tables.is_empty();
-    (all_refused(rows, plan) && !committed).then(|| ErrorReport {
+    let refused = rows.rejected + rows.skipped;
+    let what = match rows.read {
+        read if refused >= read => format!("every row was refused, all {read} of them"),
+        read => format!("no row came through: {refused} of {read} were refused and {} filtered", rows.filtered),
+    };
+    let hint = match rows.rejected {
+        0 => "the validation skips them: mend the data, or the rule",
+        _ => "the first dead letters say why: mend the data, or the step that refuses it",
+    };
+    (none_came(rows, stages, plan) && !committed).then(|| ErrorReport {
         kind: Fault::Data,
         phase: None,
-        message: format!("every row was refused, all {} of them, so nothing was written and the output stays as it was", rows.read),
-        hint: Some("the first dead letters say why: mend the data, or the step that refuses it".into()),
+        message: format!("{what}, so nothing was written and the output stays as it was"),
+        hint: Some(hint.into()),
     })
 }
 

@@ -131,12 +131,26 @@ pub(super) fn run_split(context: &Context<'_>, split: &Split, from: Option<&Reac
             }
         });
         let watching = watching.map_err(|error| Error::outside("starting a thread").because(error))?;
+        // Also where a panic ends it: the scope waits for whoever watches.
+        let ended = Ended { over: &over, watching: watching.thread() };
         let report = read_and_load(context, split, from, watcher);
-        over.store(true, Ordering::Relaxed);
-        watching.thread().unpark();
+        drop(ended);
         // It was its time that ended it, whatever it waited for.
         report.map_err(|error| context.deadline.check().err().unwrap_or(error))
     })
+}
+
+/// Lets go, once it is dropped, whoever watches a split.
+struct Ended<'a> {
+    over: &'a AtomicBool,
+    watching: &'a thread::Thread,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.watching.unpark();
+    }
 }
 
 fn read_and_load(context: &Context<'_>, split: &Split, from: Option<&Reached>, watcher: &mut dyn Watcher) -> Result<SplitReport> {

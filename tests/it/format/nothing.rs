@@ -53,4 +53,18 @@ fn a_run_of_which_every_row_is_refused_leaves_the_output_as_it_was() {
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("error: every row was refused, all 2 of them, so nothing was written"), "{answer:?}");
     assert_eq!((pipeline.read("out.jsonl"), pipeline.letters().len()), ("{\"old\":1}\n".into(), 2));
+    // Nor where others were filtered, or left out by a rule, or counted by a step that none of them reached.
+    for (step, said) in [
+        (
+            "transform:\n- filter: {field: id, operator: gt, value: 1}\n- convert: {v: int}\n",
+            "no row came through: 1 of 2 were refused and 1 filtered",
+        ),
+        ("validate: {rules: {id: {min: 100, on_error: skip}}}\n", "every row was refused, all 2 of them"),
+        ("transform:\n- convert: {v: int}\n- aggregate: {metrics: {n: count}}\n", "every row was refused, all 2 of them"),
+    ] {
+        let pipeline = Pipeline::of(("in.csv", "id,v\n1,x\n2,y\n"), step, "out.jsonl").with("out.jsonl", "{\"old\":1}\n");
+        let answer = pipeline.answer(&["run"]);
+        assert_eq!((answer.code, pipeline.read("out.jsonl").as_str()), (1, "{\"old\":1}\n"), "{step}: {answer:?}");
+        assert!(answer.stderr.contains(said), "{step}: {answer:?}");
+    }
 }

@@ -89,7 +89,8 @@ fn a_storage_that_a_pipeline_names_leads_nowhere_else() {
     let there = elsewhere.url("");
     let api = Api::start(move |_| Reply::status("302 Found").with("location", &there));
     let read = |endpoint: &str| {
-        let credentials = format!("{{endpoint: '{endpoint}', access_key_id: a, secret_access_key: b, region: us-east-1, allow_http: true}}");
+        let credentials =
+            format!("{{endpoint: '{endpoint}', access_key_id: a, secret_access_key: b, region: us-east-1, allow_http: true}}");
         let storage = format!("{{provider: s3, bucket: rows, path: x.csv, credentials: {credentials}}}");
         let pipeline = Pipeline::new()
             .with("extract.yaml", format!("type: cloud_storage\nstorage: {storage}\n"))
@@ -100,5 +101,8 @@ fn a_storage_that_a_pipeline_names_leads_nowhere_else() {
     assert_eq!((answer.code, api.count() > 0, elsewhere.count()), (3, true, 0), "{answer:?}");
     let answer = read("http://169.254.169.254");
     assert_eq!(answer.code, 2, "{answer:?}");
-    insta::assert_snapshot!(answer.stderr, @"");
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: `credentials.endpoint` names 169.254.169.254, at which no storage stands
+      hint: link-local and reserved addresses are not reached: a cloud gives its machines' credentials there
+    ");
 }

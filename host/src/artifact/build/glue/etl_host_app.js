@@ -67,6 +67,8 @@ function isPlain(value, depth) {
     case "function":
     case "symbol":
       return false;
+    case "string":
+      return value.isWellFormed();
     default:
       return true;
   }
@@ -75,7 +77,7 @@ function isPlain(value, depth) {
   if (Array.isArray(value)) return value.every((item) => isPlain(item, depth + 1));
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return value instanceof Date;
-  for (const key in value) if (!isPlain(value[key], depth + 1)) return false;
+  for (const key in value) if (!key.isWellFormed() || !isPlain(value[key], depth + 1)) return false;
   return true;
 }
 
@@ -86,6 +88,7 @@ function cleaned(value, path, depth) {
   };
   if (typeof value === "bigint") return JSON.rawJSON(String(value));
   if (typeof value === "function" || typeof value === "symbol") refuse(`a ${typeof value} has no JSON form`);
+  if (typeof value === "string" && !value.isWellFormed()) refuse("half of a character stands alone in the text, as `slice` leaves one of an emoji");
   if (typeof value !== "object" || value === null || value instanceof Date) return value;
   if (depth > MAX_DEPTH) {
     throw new Refusal("not_serialisable", `\`${path.slice(0, 80)} …\` is nested more than ${MAX_DEPTH} deep, or contains itself`, path.split(/[.[]/)[0]);
@@ -102,7 +105,10 @@ function cleaned(value, path, depth) {
   if (value instanceof RegExp || value instanceof WeakMap || value instanceof WeakSet) refuse(`a ${value.constructor.name} has no JSON form`);
   if (Array.isArray(value)) return value.map((item, index) => cleaned(item, `${path}[${index}]`, depth + 1));
   const result = {};
-  for (const key of Object.keys(value)) result[key] = cleaned(value[key], path ? `${path}.${key}` : key, depth + 1);
+  for (const key of Object.keys(value)) {
+    if (!key.isWellFormed()) refuse("half of a character stands alone in a name");
+    result[key] = cleaned(value[key], path ? `${path}.${key}` : key, depth + 1);
+  }
   return result;
 }
 
