@@ -218,10 +218,8 @@ fn a_case_in_braces_or_with_an_alias_is_not_written_over() {
           came      1.0 in the first row
         column `label` was not expected
           came      "order 1" in the first row
-      FAILED  two
-        row 1 was not expected
-          came      {"id":1,"label":"order 1"}
-    1 passed, 3 failed, 1 updated
+      updated two
+    1 passed, 2 failed, 2 updated
     --- stderr
     ./tests/a.yaml:1:1: error: the case stands in braces, into which nothing can be written
       hint: write the keys of the case on lines of their own, or mend `expect` by hand
@@ -229,7 +227,9 @@ fn a_case_in_braces_or_with_an_alias_is_not_written_over() {
       hint: an alias or an unusual indentation may be the reason: mend `expect` by hand
     "#);
     assert_eq!(pipeline.read("tests/a.yaml"), braces);
-    assert_eq!(pipeline.read("tests/c.yaml"), anchor);
+    // The other case of the file is written.
+    let untouched = &anchor[..anchor.find("expect: {rows: []}").unwrap()];
+    assert!(pipeline.read("tests/c.yaml").starts_with(untouched), "{}", pipeline.read("tests/c.yaml"));
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub(super) fn extract(mut node: Node, findings: &mut Findings) -> Option<Extract
         if canonical::object_url(&mut node, findings) {
             kind = "cloud_storage";
         }
+    } else if kind == "cloud_storage" && node.given("storage").is_none() {
+        canonical::object_url(&mut node, findings);
     }
     let path = node.path.clone();
     let beside = |own: &str| {
@@ -150,6 +152,8 @@ pub(super) fn load(mut node: Node, findings: &mut Findings) -> Option<Load> {
         if canonical::object_url(&mut node, findings) {
             kind = "cloud_storage";
         }
+    } else if kind == "cloud_storage" && node.given("storage").is_none() {
+        canonical::object_url(&mut node, findings);
     }
     let path = node.path.clone();
     let beside = |own: &str| {

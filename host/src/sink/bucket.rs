@@ -36,6 +36,9 @@ const NOTE_BYTES: u64 = 64 << 20;
 /// The file with the uploads that a run has started, a line each.
 const UPLOADS: &str = "uploads";
 
+/// The folder with a list of those that could not be given up.
+const LEFT: &str = "left";
+
 /// A bucket that a run writes to.
 pub(super) struct Bucket {
     store: Store,
@@ -75,8 +78,9 @@ impl Bucket {
         let (workspace, first) = Workspace::hold(root, &staging_name(storage, &target), Path::new(&target), run_id)?;
         if first {
             bucket.settle(Some(&workspace))?;
-            bucket.give_up_dead(&workspace)?;
+            let left = bucket.give_up_dead(&workspace)?;
             workspace.clear_dead_runs()?;
+            bucket.leave(&workspace, &left)?;
         }
         Ok((bucket, workspace))
     }
@@ -125,7 +129,8 @@ impl Bucket {
     /// Outside; what is to be seen then is all as it was, or comes to be in the next run.
     pub(super) fn publish(&self, workspace: &Workspace, moves: &[Move], removals: &[PathBuf]) -> Result<()> {
         // Those of an earlier try of this run.
-        self.give_up(&workspace.file(UPLOADS)?)?;
+        let left = self.give_up(&workspace.file(UPLOADS)?)?;
+        self.leave(workspace, &left)?;
         let keys: Vec<String> = moves.iter().map(|step| step.target.to_string_lossy().into_owned()).collect();
         let alone = removals.is_empty() && !workspace.is_kept();
         if let ([only], true) = (moves, alone)
@@ -135,26 +140,23 @@ impl Bucket {
             return self.store.write(&keys[0], bytes);
         }
         let uploads = self.store.begin_uploads(&keys)?;
-        let uploaded = note_uploads(workspace, &uploads).and_then(|()| {
+        let uploaded = note_uploads(&workspace.file(UPLOADS)?, &uploads).and_then(|()| {
             crash::at("upload.begun");
             let files: Vec<(&Upload, &Path)> = uploads.iter().zip(moves).map(|(upload, step)| (upload, &*step.staged)).collect();
             self.store.upload(&files)
         });
-        let parts = uploaded.inspect_err(|_| self.give_up_all(&uploads))?;
+        let parts = uploaded.or_else(|error| self.given_up(workspace, &uploads, error))?;
         crash::at("upload.done");
         if let ([upload], [parts], true) = (&uploads[..], &parts[..], alone) {
             return match self.store.complete(upload, parts)? {
                 Completed::Done => Ok(()),
-                Completed::Gone(error) | Completed::Refused(error) => {
-                    self.give_up_all(&uploads);
-                    Err(error)
-                }
+                Completed::Gone(error) | Completed::Refused(error) => self.given_up(workspace, &uploads, error),
             };
         }
         let steps = self.steps(uploads, parts, moves)?;
         let removals = removals.iter().map(|key| key.to_string_lossy().into_owned()).filter(|key| !keys.contains(key)).collect();
         let note = Note { run_id: self.run_id.clone(), steps, removals };
-        self.take_turn(&note).inspect_err(|_| self.give_up_all(note.steps.iter().map(|step| &step.upload)))?;
+        self.take_turn(&note).or_else(|error| self.given_up(workspace, note.steps.iter().map(|step| &step.upload), error))?;
         crash::at("commit.noted");
         self.complete(&note, Some(workspace)).map_err(|error| {
             error.while_doing(format!(
@@ -243,29 +245,57 @@ impl Bucket {
         Err(error)
     }
 
-    /// Gives up the uploads of dead runs that cannot be resumed.
-    fn give_up_dead(&self, workspace: &Workspace) -> Result<()> {
+    /// Gives up the uploads of dead runs that cannot be resumed; answers those that are left.
+    fn give_up_dead(&self, workspace: &Workspace) -> Result<Vec<Upload>> {
+        let mut left = Vec::new();
         for run in workspace.dead_runs()? {
-            self.give_up(&run.join(UPLOADS))?;
+            left.extend(self.give_up(&run.join(UPLOADS))?);
         }
-        Ok(())
+        Ok(left)
     }
 
-    /// Gives up the uploads that a file lists.
-    fn give_up(&self, list: &Path) -> Result<()> {
-        let Ok(text) = fs::read_to_string(list) else { return Ok(()) };
+    /// Gives up the uploads that a file lists; answers those that are left.
+    fn give_up(&self, list: &Path) -> Result<Vec<Upload>> {
+        let Ok(text) = fs::read_to_string(list) else { return Ok(Vec::new()) };
         // A last line may be torn.
         let uploads: Vec<Upload> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        self.give_up_all(&uploads);
-        fs::remove_file(list).map_err(|error| cannot("remove", list, error))
+        let left = self.give_up_all(&uploads);
+        fs::remove_file(list).map_err(|error| cannot("remove", list, error))?;
+        Ok(left)
     }
 
-    fn give_up_all<'a>(&self, uploads: impl IntoIterator<Item = &'a Upload>) {
+    /// Gives up uploads; answers those that are left, since the storage does not answer or may not be asked.
+    fn give_up_all<'a>(&self, uploads: impl IntoIterator<Item = &'a Upload>) -> Vec<Upload> {
+        let (mut left, mut why) = (Vec::new(), String::new());
         for upload in uploads {
-            if let Err(error) = self.store.abort(upload) {
-                tracing::warn!(error = error.one_line(), "an upload that nobody needs is left in the bucket");
+            // One that does not answer is not asked for each.
+            if why.is_empty() {
+                why = self.store.abort(upload).err().map(|error| error.one_line()).unwrap_or_default();
+            }
+            if !why.is_empty() {
+                left.push(upload.clone());
             }
         }
+        if !left.is_empty() {
+            tracing::warn!(error = why, uploads = left.len(), "uploads that nobody needs are in the bucket, the next run gives them up");
+        }
+        left
+    }
+
+    /// Gives up the uploads of a commit that failed.
+    fn given_up<'a, T>(&self, workspace: &Workspace, uploads: impl IntoIterator<Item = &'a Upload>, error: Error) -> Result<T> {
+        let left = self.give_up_all(uploads);
+        // What failed first is what is told.
+        let _ = self.leave(workspace, &left);
+        Err(error)
+    }
+
+    /// Notes uploads for the next run, which finds them as those of a dead one.
+    fn leave(&self, workspace: &Workspace, uploads: &[Upload]) -> Result<()> {
+        if uploads.is_empty() {
+            return Ok(());
+        }
+        note_uploads(&workspace.beside(LEFT)?.join(UPLOADS), uploads)
     }
 
     fn note_url(&self) -> String {
@@ -291,14 +321,14 @@ fn staging_name(storage: &Storage, target: &str) -> String {
     format!("{name}-{digest}")
 }
 
-/// Notes uploads beside what is staged.
-fn note_uploads(workspace: &Workspace, uploads: &[Upload]) -> Result<()> {
-    let path = workspace.file(UPLOADS)?;
+/// Adds uploads to a list.
+fn note_uploads(list: &Path, uploads: &[Upload]) -> Result<()> {
     let mut text = Vec::new();
     for upload in uploads {
         serde_json::to_writer(&mut text, upload).bug(|| "an upload is not JSON".into())?;
         text.push(b'\n');
     }
-    let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
-    written.map_err(|error| cannot("write", &path, error))
+    let opened = File::options().create(true).append(true).open(list);
+    let written = opened.and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+    written.map_err(|error| cannot("write", list, error))
 }

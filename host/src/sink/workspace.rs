@@ -193,6 +193,13 @@ impl Workspace {
         Ok(dead)
     }
 
+    /// A folder for what outlives the run, made where it is not there.
+    pub(super) fn beside(&self, name: &str) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        fs::create_dir_all(&path).map_err(|error| cannot("make", &path, error))?;
+        Ok(path)
+    }
+
     /// Keeps what is staged when the process ends before the run does, until `while_there` is gone.
     pub(super) fn keep(&self, while_there: &Path) -> Result<()> {
         let path = self.file(KEPT)?;

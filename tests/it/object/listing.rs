@@ -25,6 +25,8 @@ fn a_url_stands_wherever_a_path_does_with_its_format_packing_and_pattern() {
         back.read("out.jsonl"),
         "{\"id\":4,\"price\":7.0}\n{\"id\":1,\"price\":1.5}\n{\"id\":2,\"price\":null}\n{\"id\":3,\"price\":2.25}\n"
     );
+    let named = read(format!("type: cloud_storage\npath: s3://{}/out/*.gz\ncredentials: {}\n", bucket.name, bucket.credentials()));
+    assert_eq!(named.run(0)["rows"]["read"], 4);
     let archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let mut archive = archive;
     archive.start_file("rows.csv", zip::write::SimpleFileOptions::default()).unwrap();

@@ -55,6 +55,25 @@ fn a_server_that_stays_overloaded_is_given_up_after_the_retries_that_are_set() {
 }
 
 #[test]
+fn uploads_that_could_not_be_given_up_are_by_the_next_run() {
+    let server = server(ROWS);
+    let pipeline = pipeline(&server).with("settings.yaml", "max_retries: 0\n");
+    let load = pipeline.read("load.yaml").replace("out.csv", "out/") + "format: csv\npartition_by: [place]\n";
+    let pipeline = pipeline.with("load.yaml", load);
+    server.front.uploads_overloaded.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let done = pipeline.answer(&["run"]);
+        assert_eq!(done.code, 3, "{done:?}");
+        assert!(done.stderr.contains("uploads that nobody needs are in the bucket, the next run gives them up"), "{done:?}");
+    }
+    assert_eq!(server.uploads("rows"), 4);
+    server.front.uploads_overloaded.store(false, Ordering::SeqCst);
+    pipeline.run(0);
+    assert_eq!(server.uploads("rows"), 0);
+    assert!(super::staged(&pipeline).is_empty());
+}
+
+#[test]
 fn a_run_is_not_gone_on_with_where_its_object_has_changed() {
     let pipeline = kind("parquet in a bucket").pipeline();
     let mut command = crate::crash::pipelines::run(&pipeline, &[]);

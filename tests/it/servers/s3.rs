@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use base64::Engine as _;
@@ -34,6 +34,8 @@ pub(crate) struct Front {
     seen: Mutex<Vec<String>>,
     /// Requests that are answered with `503 SlowDown` from now on.
     pub(crate) overloaded: AtomicU32,
+    /// Whether uploads that are begun are answered so: their parts, and that they are given up.
+    pub(crate) uploads_overloaded: AtomicBool,
     /// Requests that get no answer: the connection breaks.
     pub(crate) broken: AtomicU32,
     /// Answers with a body that are cut off behind so many bytes, and how many answers.
@@ -223,7 +225,8 @@ async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<F
     if takes(&front.broken) {
         return Err(std::io::ErrorKind::BrokenPipe.into());
     }
-    if takes(&front.overloaded) {
+    let of_upload = request.uri().query().is_some_and(|query| query.contains("uploadId="));
+    if takes(&front.overloaded) || of_upload && front.uploads_overloaded.load(Ordering::SeqCst) {
         let text = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
         let mut response = Response::new(s3s::Body::from(text.to_owned()));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -25,6 +25,9 @@ use crate::network::prohibited;
 const REQUEST_TIME: &str = "60 s";
 const CONNECT_TIME: &str = "10 s";
 
+/// Time to the first retry of a request; from one to the next it may double.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
 /// Time over which one request is tried again.
 const RETRY_TIME: Duration = Duration::from_secs(120);
 
@@ -230,7 +233,8 @@ impl Given {
         max_retries: u32,
         guarded: Option<Guarded>,
     ) -> object_store::Result<Client> {
-        let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: max_retries as usize, retry_timeout: RETRY_TIME };
+        let backoff = BackoffConfig { init_backoff: FIRST_WAIT, ..BackoffConfig::default() };
+        let retry = RetryConfig { backoff, max_retries: max_retries as usize, retry_timeout: RETRY_TIME };
         let mut defaults = vec![(ClientConfigKey::Timeout, REQUEST_TIME), (ClientConfigKey::ConnectTimeout, CONNECT_TIME)];
         if self.plain {
             defaults.push((ClientConfigKey::AllowHttp, "true"));

@@ -157,6 +157,11 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
             "no credentials were found, so that those of a cloud machine were asked for: give them under `storage.credentials` or in the environment",
         );
     }
+    if text.contains("empty path segment") {
+        return Some(
+            "an object's name has an empty part, `//`, which cannot be read here: rename it, or name a prefix that does not hold it",
+        );
+    }
     if text.contains("URL scheme is not allowed") {
         return Some("the endpoint is without TLS: `allow_http: true` under `storage.credentials` says that this is meant");
     }
