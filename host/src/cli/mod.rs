@@ -34,7 +34,7 @@ mod test;
 mod transformers;
 
 use crate::error::{Error, Fault};
-use crate::sandbox::{Network, PrivateHost};
+use crate::sandbox::{AllowedHost, Network, PrivateHost};
 
 /// Runs extract, transform, load pipelines; every transform is a sandboxed WebAssembly component.
 ///
@@ -166,11 +166,20 @@ struct NetworkArgs {
     /// Let sources, and transforms that were granted this host, call it though its address is not public (this machine, a private network)
     #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_PRIVATE_NETWORK", value_delimiter = ',')]
     allow_private_network: Vec<PrivateHost>,
+    /// Let sources that ask by HTTP, and transforms that were granted it, call this host and no other; `*.example.com` is all below a name.
+    /// Given several times, these hosts. Those of --allow-private-network are let, too [default: every public host]
+    #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_HOST", value_delimiter = ',')]
+    allow_host: Vec<AllowedHost>,
 }
 
 impl NetworkArgs {
     fn network(&self, library: &LibraryArgs) -> Network {
-        Network { private_hosts: self.allow_private_network.clone(), authority_files: library.ca_file.clone(), closed: false }
+        Network {
+            private_hosts: self.allow_private_network.clone(),
+            allowed_hosts: self.allow_host.clone(),
+            authority_files: library.ca_file.clone(),
+            closed: false,
+        }
     }
 }
 

@@ -19,9 +19,41 @@ impl std::str::FromStr for PrivateHost {
     fn from_str(text: &str) -> Result<Self, String> {
         let host = HostPattern::of_request(true, text)
             .ok_or_else(|| format!("`{text}` is no host; write `localhost`, `10.1.2.3` or `intranet:8080`"))?;
-        let has_port = text.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
-        Ok(Self { host: host.host, port: has_port.then_some(host.port) })
+        Ok(Self { host: host.host, port: has_port(text).then_some(host.port) })
     }
+}
+
+/// A host that sources and guests may reach where the operator names those that they may: a name, `*.` and a name for all below it, or an
+/// address; with a port or for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedHost {
+    pattern: HostPattern,
+    any_port: bool,
+}
+
+impl std::str::FromStr for AllowedHost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: String| format!("`{text}` {why}; write `api.example.com`, `*.example.com` or `api.example.com:8443`");
+        if text.contains("://") {
+            return Err(wrong("has a scheme".into()));
+        }
+        let pattern: HostPattern = text.parse().map_err(wrong)?;
+        Ok(Self { pattern, any_port: !has_port(text) })
+    }
+}
+
+impl AllowedHost {
+    /// Whether a host is one.
+    pub(super) fn covers(&self, host: &HostPattern) -> bool {
+        let port = if self.any_port { host.port } else { self.pattern.port };
+        HostPattern { plain: host.plain, port, ..self.pattern.clone() }.covers(host)
+    }
+}
+
+fn has_port(host: &str) -> bool {
+    host.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
 }
 
 impl PrivateHost {
@@ -116,6 +148,22 @@ mod tests {
         ]);
         for text in special.chain(hidden) {
             assert_eq!(of(text), Reach::Special, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operator_names_the_hosts_that_may_be_reached() {
+        let covers = |allowed: &str, plain: bool, host: &str| {
+            let host = HostPattern::of_request(plain, host).expect("it is a host");
+            allowed.parse::<AllowedHost>().expect("it is a host").covers(&host)
+        };
+        assert!(covers("api.example.com", false, "api.example.com") && covers("API.example.com", true, "api.example.com:8080"));
+        assert!(!covers("api.example.com", false, "example.com") && !covers("example.com", false, "api.example.com"));
+        assert!(covers("*.example.com", false, "a.b.example.com") && !covers("*.example.com", false, "notexample.com"));
+        assert!(covers("api.example.com:8443", false, "api.example.com:8443") && !covers("api.example.com:8443", false, "api.example.com"));
+        assert!(covers("[2a00::1]", false, "[2a00::1]:5") && covers("1.1.1.1", true, "1.1.1.1"));
+        for wrong in ["https://api.example.com", "api.example.com/v1", "", "*"] {
+            assert!(wrong.parse::<AllowedHost>().is_err(), "{wrong}");
         }
     }
 

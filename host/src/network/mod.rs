@@ -14,7 +14,7 @@ mod address;
 mod failure;
 mod resolve;
 
-pub use address::PrivateHost;
+pub use address::{AllowedHost, PrivateHost};
 use address::{Reach, reach};
 pub(crate) use failure::{describe, refused_certificate, tls};
 pub(crate) use resolve::{Prohibited, Unknown};
@@ -30,6 +30,8 @@ const MAX_AUTHORITY_BYTES: u64 = 4 << 20;
 pub struct Network {
     /// Hosts at which sources, and guests that were granted them, reach addresses that are not public.
     pub private_hosts: Vec<PrivateHost>,
+    /// The only hosts that sources and guests reach, beside those that are opened; all where it is empty.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Files of certificates (PEM) that servers may be vouched for by, beside those that the system trusts.
     pub authority_files: Vec<PathBuf>,
     /// Whether nothing is reached, whatever was granted.
@@ -43,6 +45,7 @@ pub(crate) struct Clients {
     /// For hosts that the operator opened; a pool of its own, so that no connection serves both.
     private: Client,
     open: Vec<PrivateHost>,
+    allowed: Vec<AllowedHost>,
     closed: bool,
 }
 
@@ -51,6 +54,8 @@ pub(crate) struct Clients {
 pub(crate) enum Shut {
     /// Nothing is.
     Closed,
+    /// The operator allows others only.
+    Host,
     /// Its address is not public, and the operator has not opened it.
     Address(IpAddr),
 }
@@ -70,7 +75,13 @@ impl Clients {
                 )
             })
         };
-        Ok(Self { public: client(false)?, private: client(true)?, open: network.private_hosts.clone(), closed: network.closed })
+        Ok(Self {
+            public: client(false)?,
+            private: client(true)?,
+            open: network.private_hosts.clone(),
+            allowed: network.allowed_hosts.clone(),
+            closed: network.closed,
+        })
     }
 
     /// Whether nothing is reached.
@@ -84,6 +95,9 @@ impl Clients {
             return Err(Shut::Closed);
         }
         let open = self.open.iter().any(|open| open.opens(host));
+        if !open && !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| allowed.covers(host)) {
+            return Err(Shut::Host);
+        }
         match host.host.parse() {
             Ok(address) if reach(address) != Reach::Public && !open => Err(Shut::Address(address)),
             _ => Ok(if open { &self.private } else { &self.public }),

@@ -28,7 +28,7 @@ mod processed;
 mod state;
 mod wasi;
 
-pub use crate::network::{Network, PrivateHost};
+pub use crate::network::{AllowedHost, Network, PrivateHost};
 pub use access::Access;
 pub use bindings::types::Cardinality;
 pub use builtin::{AGGREGATE, JSONATA, OPS, VALIDATE};

@@ -107,6 +107,13 @@ fn nothing_that_is_meant_for_one_host_follows_a_redirect_to_another() {
     error: `http://HOST/moved` is not asked: 127.0.0.1 is not a public address
       hint: pipelines reach public addresses only; the operator of etl-host opens this host by `--allow-private-network HOST`
     ");
+    // Nor where he names the hosts that are, and it is none of them.
+    let answer = run(&api, &pipeline(&format!("url: {}\n", api.url("/far"))), &["--allow-host", "*.example.com"]);
+    assert_eq!(answer.code, 2);
+    insta::assert_snapshot!(other.anonymous(&answer.stderr), @r"
+    error: `http://HOST/moved` is not asked: the operator of etl-host allows other hosts only
+      hint: it is allowed by `--allow-host HOST`
+    ");
     assert_eq!(other.asked().len(), 0);
 }
 

@@ -117,6 +117,9 @@ impl Guest {
         let permitted = egress.permit(&request.method, &host).map_err(|denied| match denied {
             Denied::Closed => note.refused(Error::HttpRequestDenied, "no other machine is reached here, whatever the stage was granted: give the rows what it would ask for, or test the stages around it with `stage:`"),
             Denied::Host => note.refused(Error::HttpRequestDenied, "that host is not among the stage's `grants.http`"),
+            Denied::Operator => {
+                note.refused(Error::HttpRequestDenied, "the operator of etl-host allows other hosts only (`--allow-host`)")
+            }
             Denied::Method => note.refused(Error::HttpRequestDenied, "that method is not granted for that host"),
             Denied::Address => note.refused(
                 Error::DestinationIpProhibited,

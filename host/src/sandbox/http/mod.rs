@@ -89,6 +89,7 @@ impl Egress {
         }
         let client = self.clients.of(host).map_err(|shut| match shut {
             Shut::Closed => Denied::Closed,
+            Shut::Host => Denied::Operator,
             Shut::Address(_) => Denied::Address,
         })?;
         Ok(Permitted { client, headers: &grant.headers })
@@ -100,6 +101,7 @@ impl Egress {
 enum Denied {
     Closed,
     Host,
+    Operator,
     Method,
     Address,
 }

@@ -312,6 +312,8 @@ impl Caller {
         let client = self.clients.of(&host).map_err(|shut| {
             Failure::last(match shut {
                 Shut::Closed => Error::config(format!("`{name}` is not asked: this command reaches no network")),
+                Shut::Host => Error::config(format!("`{name}` is not asked: the operator of etl-host allows other hosts only"))
+                    .hint(format!("it is allowed by `--allow-host {authority}`")),
                 Shut::Address(address) => failure::shut(name, &format!("{address} is not a public address"), &authority),
             })
         })?;
