@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::api::{Api, Reply};
-use super::{ids, pipeline, records, run};
+use super::{came, ids, pipeline, records, run};
 use crate::support::Pipeline;
 
 #[test]
@@ -190,6 +190,39 @@ fn no_secret_is_in_anything_that_is_printed_or_kept() {
     assert!(all.contains("403 Forbidden") && all.contains("is not an int64"));
     for line in all.lines() {
         assert!(!line.contains("s3cret") && !line.contains("YWRhOnMzY3JldDA="), "{line}");
+    }
+}
+
+#[test]
+fn a_password_in_the_url_goes_with_every_page_and_redirect_and_into_no_checkpoint() {
+    for absolute in [false, true] {
+        let api = Api::start(move |asked| {
+            let origin = if absolute { format!("http://{}", asked.header("host").unwrap()) } else { String::new() };
+            match (asked.path.as_str(), asked.header("authorization")) {
+                // Base64 of `ada:l0ve/lace`.
+                (path, Some("Basic YWRhOmwwdmUvbGFjZQ==")) => match path.trim_start_matches("/x").parse().unwrap() {
+                    3 => Reply::status("302 Found").with("location", &format!("{origin}/x4")),
+                    start => Reply::json(
+                        &json!({ "data": records(start..start + 1), "next_url": (start < 4).then(|| format!("{origin}/x{}", start + 1)) }),
+                    ),
+                },
+                _ => Reply::status("401 Unauthorized"),
+            }
+        });
+        let host = api.address.to_string();
+        let paged = pipeline(&format!(
+            "url: 'http://ada:${{PW}}@{host}/x1'\npagination: {{enabled: true, strategy: next_url, page_delay: 0}}\ncheckpoint: {{enabled: true, interval: 1}}\n"
+        ));
+        let mut killed = paged.command(&["run", "--quiet", "--state-dir", "state", "--allow-private-network", &host]);
+        let killed = killed.env("PW", "l0ve%2Flace").env("ETL_HOST_CRASH_AT", "checkpoint.renamed:3").output().unwrap();
+        assert_eq!(killed.status.code(), None, "it was not killed: {killed:?}");
+        for name in paged.names().iter().filter(|name| !name.ends_with(".yaml")) {
+            let kept = String::from_utf8_lossy(&std::fs::read(paged.path(name)).unwrap()).into_owned();
+            assert!(!kept.contains("l0ve") && !kept.contains("YWRhOmww"), "{name}: {kept}");
+        }
+        let mut resumed = paged.command(&["run", "--quiet", "--state-dir", "state", "--allow-private-network", &host, "--resume"]);
+        let resumed = crate::support::answer(resumed.env("PW", "l0ve%2Flace"));
+        assert_eq!((resumed.code, came(&paged)), (0, vec![1, 2, 4]), "{resumed:?}");
     }
 }
 

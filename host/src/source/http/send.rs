@@ -264,7 +264,9 @@ impl Caller {
             let mut headers = HeaderMap::new();
             if home {
                 headers.clone_from(&self.request.headers);
-                headers.extend(proof.clone());
+                if let Some((name, value)) = proof.clone() {
+                    headers.insert(name, value);
+                }
             } else if let Some(accept) = self.request.headers.get(ACCEPT) {
                 headers.insert(ACCEPT, accept.clone());
             }
