@@ -47,11 +47,11 @@ pub struct HttpSource {
     pub retry: Retry,
     /// How long each part of a request may take.
     pub timeout: Timeout,
-    /// Seconds from one request to the next. Default: 0.
+    /// Seconds from one request to the next, redirects and requests for tokens among them. Default: 0.
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub rate_limit_delay: Duration,
-    /// Requests in any minute at most, those that are tried again among them. Default: no limit.
+    /// Requests in any minute at most, those that are tried again, redirects and requests for tokens among them. Default: no limit.
     pub max_calls_per_minute: Option<NonZeroU32>,
     /// How further pages are asked for. Default: there is one page.
     pub pagination: Pagination,

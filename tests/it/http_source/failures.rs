@@ -37,6 +37,24 @@ fn a_server_that_asks_to_wait_is_asked_again_then() {
 }
 
 #[test]
+fn every_request_waits_for_its_turn() {
+    let api = Api::start(|asked| match asked.path.as_str() {
+        "/token" => Reply::json(&json!({ "access_token": "t0ken" })),
+        "/old" => Reply::status("302 Found").with("location", "/new"),
+        _ => Reply::json(&json!(records(0..1))),
+    });
+    let paced = pipeline(&format!(
+        "url: {}\nauth: {{oauth2_cc: {{token_url: '{}', client_id: me, client_secret: s3cret!}}}}\nrate_limit_delay: 0.4\n",
+        api.url("/old"),
+        api.url("/token")
+    ));
+    let start = Instant::now();
+    assert_eq!(ids(&api, &paced, &[]), [0]);
+    assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
+    assert_eq!(api.count(), 3);
+}
+
+#[test]
 fn a_server_that_never_recovers_is_asked_as_often_as_the_retry_says() {
     let api = Api::start(|_| Reply::status("503 Service Unavailable").with("Retry-After", "0").body("down for\nmaintenance"));
     let extract = format!("url: {}\nretry: {{max_attempts: 2}}\n", api.url("/rows?day=1"));

@@ -156,9 +156,6 @@ impl Caller {
         let mut attempt = 1;
         let mut renewed = false;
         loop {
-            if !self.pace.wait(hold) {
-                return Err(stopped());
-            }
             let answer = remote::wait(async {
                 tokio::select! {
                     biased;
@@ -302,7 +299,7 @@ impl Caller {
         Err(Failure::last(Error::outside(message)))
     }
 
-    /// Sends one request to one host, where it may be asked.
+    /// Sends one request to one host, where it may be asked and once it is its turn: redirects and requests for tokens are counted, too.
     async fn once(&self, name: &str, method: Method, url: &Url, headers: HeaderMap, body: Option<Bytes>) -> Result<Answer, Failure> {
         let plain = url.scheme() == "http";
         let authority = url.host_str().map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
@@ -323,6 +320,7 @@ impl Caller {
             request = request.body(body);
         }
         remote::settle().await;
+        self.pace.turn().await;
         let Timeout { connect, read, write, pool, .. } = self.timeout;
         let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
         match timeout(head, request.send()).await {
