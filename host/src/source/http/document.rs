@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The value at a dot path, digits index lists; none where there is no such place.
 ///
@@ -21,6 +22,15 @@ pub(super) fn find(document: &[u8], path: &str) -> Result<Option<Value>, serde_j
     let found = Walk::<Value>(&steps, PhantomData).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(found)
+}
+
+/// The value at a dot path as it is spelled.
+///
+/// # Errors
+/// Where it is no JSON document.
+pub(super) fn spelled(document: &[u8], path: &str) -> Result<Option<String>, serde_json::Error> {
+    let found = Walk::<Box<RawValue>>(&steps(path), PhantomData).deserialize(&mut serde_json::Deserializer::from_slice(document))?;
+    Ok(found.map(|raw| raw.get().to_owned()))
 }
 
 /// What stands at a path.

@@ -319,8 +319,8 @@ impl Caller {
         if let Some(body) = body {
             request = request.body(body);
         }
-        remote::settle().await;
         self.pace.turn().await;
+        remote::settle().await;
         let Timeout { connect, read, write, pool, .. } = self.timeout;
         let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
         match timeout(head, request.send()).await {
