@@ -146,11 +146,25 @@ pub(super) fn lone_user(url: &str) -> Option<&str> {
     Some(user.trim_end_matches(':')).filter(|user| !user.is_empty() && !user.contains(':'))
 }
 
+/// The name and password within a URL of HTTP where they hold an `@`, `/`, `?` or `#` that should be escaped: what others take for the host is a part of
+/// them. An address in a query behind a `=` is none.
+pub fn careless_user(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let user = &rest[..rest.rfind('@').filter(|at| *at > authority.len())?];
+    let (path, query) = rest[authority.len()..].split_once(['?', '#']).unwrap_or((&rest[authority.len()..], ""));
+    let is_address = query.split('@').next()?.contains('=');
+    let port = authority.rsplit(']').next()?.split_once(':').map_or("", |(_, port)| port);
+    let is_port = port.starts_with(['{', '$']) || port.bytes().all(|byte| byte.is_ascii_digit());
+    let splits = if authority.contains('@') { path.contains('@') || !is_address } else { !is_port };
+    splits.then_some(user)
+}
+
 /// A URL with `***` for its password and for parameters whose names say that they are secret.
 pub fn shown(url: &str) -> String {
-    let mut shown = match (super::database::password(url), lone_user(url)) {
-        (Some(password), _) => url.replacen(&format!(":{password}@"), ":***@", 1),
-        (None, Some(user)) => url.replacen(&format!("://{user}"), "://***", 1),
+    let mut shown = match (careless_user(url).or_else(|| lone_user(url)), super::database::password(url)) {
+        (Some(user), _) => url.replacen(&format!("://{user}"), "://***", 1),
+        (None, Some(password)) => url.replacen(&format!(":{password}@"), ":***@", 1),
         (None, None) => url.to_owned(),
     };
     if let Some((before, query)) = shown.split_once('?') {

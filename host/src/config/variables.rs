@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::database::{password, password_options, percent_decoded};
-use super::http::lone_user;
+use super::http::{careless_user, lone_user};
 use super::odbc;
 use super::problem::Findings;
 use super::scalar::resolve;
@@ -141,6 +141,11 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
         secrets.add(password);
         // As the other end would quote it.
         secrets.add(&percent_decoded(password));
+    }
+    // A message may have any piece of it: what a client takes for the host, or for the path.
+    if let Some(user) = careless_user(text) {
+        secrets.add(user);
+        user.split([':', '@', '/', '?', '#']).for_each(|piece| secrets.add(piece));
     }
     odbc::secrets(text).iter().for_each(|secret| secrets.add(secret));
     if node.path.ends_with("auth.api_key.value") {

@@ -227,6 +227,31 @@ fn a_password_in_the_url_goes_with_every_page_and_redirect_and_into_no_checkpoin
 }
 
 #[test]
+fn a_password_that_should_be_escaped_is_told_so_and_shown_nowhere() {
+    for password in ["p@ss/w0rd77", "l0ng/w0rd77#x", "w0rd77?a@b"] {
+        for (extract, rest) in [("type: http\nurl: ", "d?to=a@b.c"), ("path: ", "d.csv")] {
+            let careless = pipeline("").with("extract.yaml", format!("{extract}'http://etl:${{PW}}@127.0.0.1:1/{rest}'\n"));
+            for command in [vec!["plan"], vec!["run"], vec!["history", "--json"]] {
+                let mut program = careless.command(&command);
+                if command[0] == "history" {
+                    program = crate::support::program();
+                    program.args(&command);
+                }
+                let answer = crate::support::answer(program.env("PW", password).env("ETL_HOST_STATE_DIR", careless.path("state")));
+                let all = format!("{answer:?}");
+                assert!(!["w0rd77", "p@ss", "l0ng"].iter().any(|piece| all.contains(piece)), "{all}");
+                assert!(command[0] != "run" || answer.code == 2 && all.contains("write `@` in them as `%40`"), "{all}");
+            }
+        }
+    }
+    // What only looks like it: an address in the query, and one in the path of a host without a user.
+    let api = Api::start(|_| Reply::json(&json!(records(0..1))));
+    for url in [api.url("/rows?to=a@b.c").replace("://", "://t0ken@"), api.url("/@me")] {
+        assert_eq!(ids(&api, &pipeline(&format!("url: '{url}'\n")), &[]), [0]);
+    }
+}
+
+#[test]
 fn keys_in_the_query_of_a_url_and_a_user_alone_are_not_shown() {
     let api = Api::start(|_| Reply::status("404 Not Found"));
     let query =

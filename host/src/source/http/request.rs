@@ -15,7 +15,7 @@ use super::super::Surroundings;
 use super::auth::basic_header;
 use super::pages::{Ask, Pages};
 use crate::config::database::percent_decoded;
-use crate::config::http::{Auth, Basic, HttpSource, Method, ResponseFormat, placeholders};
+use crate::config::http::{Auth, Basic, HttpSource, Method, ResponseFormat, careless_user, placeholders};
 use crate::config::variables::{Secrets, is_secret_parameter};
 use crate::error::{Context, Error, Result};
 
@@ -40,6 +40,14 @@ impl Request {
     pub(super) fn new(source: &HttpSource, surroundings: &Surroundings<'_>) -> Result<Arc<Self>> {
         let mut params = source.params.clone();
         params.extend(surroundings.params.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let written = source.url.as_ref().or(source.base_url.as_ref());
+        if written.is_some_and(|url| careless_user(url).is_some()) {
+            return Err(Error::config(format!(
+                "the name or password in `{}` has a sign by which a URL would be another one",
+                source.title()
+            ))
+            .hint("write `@` in them as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`; and an `@` in the path as `%40`"));
+        }
         let address = fill(&source.address(), &params)?;
         let mut base = Url::parse(&address)
             .map_err(|error| Error::config(format!("`{}` is no URL", crate::config::http::shown(&address))).because(error))?;
