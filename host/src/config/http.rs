@@ -35,8 +35,9 @@ pub struct HttpSource {
     /// Format of responses. Default: `json`.
     pub response_format: ResponseFormat,
     /// Dot path to the list of records, digits index lists. Default: a list as it is; of an object, the first list among `data`, `results`,
-    /// `items`, `records`, `values`; else the object is one record. Where null stands there are no records. Of XML, its last part is the name of
-    /// the elements that are records; by default they are the children of the root element.
+    /// `items`, `records`, `values`; else the object is one record. Where null stands there are no records, nor where a later page has nothing at the
+    /// path and tells of no error. Of XML, its last part is the name of the elements that are records; by default they are the children of the root
+    /// element. An XML page of another root element than the first, or with an `error` or `fault` in place of records, is an error.
     pub response_path: Option<String>,
     /// MiB that a response may have, unpacked, where it must be held whole: JSON, XML and text. CSV and NDJSON are read as they come, whatever their
     /// size. Default: 64.

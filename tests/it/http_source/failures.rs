@@ -308,6 +308,7 @@ fn a_later_page_without_a_list_is_an_error_and_no_record() {
         ("response_path: data\n", "{\"data\":null,\"errors\":[{}]}", 3),
         ("response_path: x.rows\n", "{\"status\":\"error\",\"message\":\"rate limit exceeded\"}", 3),
         ("response_path: x.rows\n", "{\"code\":429,\"x\":null}", 3),
+        ("response_path: x.rows\n", "{\"code\":404,\"x\":null}", 0),
         ("response_path: x.rows\n", "{\"x\":\"busy\"}", 3),
         ("response_path: x.rows\n", "{\"x\":{}}", 0),
         ("response_path: x.rows\n", "{\"x\":null}", 0),

@@ -82,7 +82,8 @@ pub(super) fn tells_of_an_error(document: &[u8]) -> bool {
         },
         "status" | "code" | "statuscode" | "status_code" => match value {
             Value::String(text) => matches!(text.to_ascii_lowercase().as_str(), "error" | "fail" | "failed" | "failure"),
-            value => value.as_u64().is_some_and(|code| (400..600).contains(&code)),
+            // Of 404 some say that there are no records.
+            value => value.as_u64().is_some_and(|code| (400..600).contains(&code) && code != 404),
         },
         name => name.starts_with("error") && is_set(value),
     })
