@@ -150,7 +150,8 @@ impl Default for Common {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Incremental {
-    /// Column that grows from row to row: a number, a day, a time or a text.
+    /// Column that grows from row to row: a number, a day, a time or a text. Texts that are days or times in ISO 8601 are compared as such, UTC where
+    /// they have no offset, and a row whose text is none then goes to the dead letters; other texts are compared byte by byte.
     pub cursor_field: String,
     /// Rows at or below it are not taken by the first run. Default: all are.
     #[serde(default, deserialize_with = "scalar_text")]

@@ -35,8 +35,9 @@ pub struct HttpSource {
     /// Format of responses. Default: `json`.
     pub response_format: ResponseFormat,
     /// Dot path to the list of records, digits index lists. Default: a list as it is; of an object, the first list among `data`, `results`,
-    /// `items`, `records`, `values`; else the object is one record. Where null stands there are no records. Of XML, its last part is the name of
-    /// the elements that are records; by default they are the children of the root element.
+    /// `items`, `records`, `values`; else the object is one record. Where null stands there are no records, nor where a later page has nothing at the
+    /// path and tells of no error. Of XML, its last part is the name of the elements that are records; by default they are the children of the root
+    /// element. An XML page of another root element than the first, or with an `error` or `fault` in place of records, is an error.
     pub response_path: Option<String>,
     /// MiB that a response may have, unpacked, where it must be held whole: JSON, XML and text. CSV and NDJSON are read as they come, whatever their
     /// size. Default: 64.
@@ -47,11 +48,11 @@ pub struct HttpSource {
     pub retry: Retry,
     /// How long each part of a request may take.
     pub timeout: Timeout,
-    /// Seconds from one request to the next. Default: 0.
+    /// Seconds from one request to the next, redirects and requests for tokens among them. Default: 0.
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub rate_limit_delay: Duration,
-    /// Requests in any minute at most, those that are tried again among them. Default: no limit.
+    /// Requests in any minute at most, those that are tried again, redirects and requests for tokens among them. Default: no limit.
     pub max_calls_per_minute: Option<NonZeroU32>,
     /// How further pages are asked for. Default: there is one page.
     pub pagination: Pagination,
@@ -146,11 +147,25 @@ pub(super) fn lone_user(url: &str) -> Option<&str> {
     Some(user.trim_end_matches(':')).filter(|user| !user.is_empty() && !user.contains(':'))
 }
 
+/// The name and password within a URL of HTTP where they hold an `@`, `/`, `?` or `#` that should be escaped: what others take for the host is a part of
+/// them. An address in a query behind a `=` is none.
+pub fn careless_user(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let user = &rest[..rest.rfind('@').filter(|at| *at > authority.len())?];
+    let (path, query) = rest[authority.len()..].split_once(['?', '#']).unwrap_or((&rest[authority.len()..], ""));
+    let is_address = query.split('@').next()?.contains('=');
+    let port = authority.rsplit(']').next()?.split_once(':').map_or("", |(_, port)| port);
+    let is_port = port.starts_with(['{', '$']) || port.bytes().all(|byte| byte.is_ascii_digit());
+    let splits = if authority.contains('@') { path.contains('@') || !is_address } else { !is_port };
+    splits.then_some(user)
+}
+
 /// A URL with `***` for its password and for parameters whose names say that they are secret.
 pub fn shown(url: &str) -> String {
-    let mut shown = match (super::database::password(url), lone_user(url)) {
-        (Some(password), _) => url.replacen(&format!(":{password}@"), ":***@", 1),
-        (None, Some(user)) => url.replacen(&format!("://{user}"), "://***", 1),
+    let mut shown = match (careless_user(url).or_else(|| lone_user(url)), super::database::password(url)) {
+        (Some(user), _) => url.replacen(&format!("://{user}"), "://***", 1),
+        (None, Some(password)) => url.replacen(&format!(":{password}@"), ":***@", 1),
         (None, None) => url.to_owned(),
     };
     if let Some((before, query)) = shown.split_once('?') {

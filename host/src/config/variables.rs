@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::database::{password, password_options, percent_decoded};
-use super::http::lone_user;
+use super::http::{careless_user, lone_user};
 use super::odbc;
 use super::problem::Findings;
 use super::scalar::resolve;
@@ -142,6 +142,11 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
         // As the other end would quote it.
         secrets.add(&percent_decoded(password));
     }
+    // A message may have any piece of it: what a client takes for the host, or for the path.
+    if let Some(user) = careless_user(text) {
+        secrets.add(user);
+        user.split([':', '@', '/', '?', '#']).for_each(|piece| secrets.add(piece));
+    }
     odbc::secrets(text).iter().for_each(|secret| secrets.add(secret));
     if node.path.ends_with("auth.api_key.value") {
         secrets.add(text);
@@ -153,7 +158,7 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
 
 /// Whether a variable or key of this name holds something that must not be printed.
 pub(crate) fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace(['-', ' '], "_");
+    let name = words(name);
     if matches!(name.as_str(), "token_url" | "key_file" | "private_key_path") {
         return false;
     }
@@ -168,9 +173,28 @@ pub(crate) fn is_secret(name: &str) -> bool {
         || ["sig", "signature"].iter().any(|word| has(word))
 }
 
+/// The words of a name in lower case, with `_` between them: `accessKey`, `Access-Key` and `ACCESS_KEY` are one.
+fn words(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let mut words = String::with_capacity(name.len() + 4);
+    for (index, letter) in letters.iter().enumerate() {
+        let before = index.checked_sub(1).map(|index| letters[index]);
+        // The last capital of several begins the next word: `APIKey`.
+        let ends = letters.get(index + 1).is_some_and(|next| next.is_lowercase());
+        let starts = letter.is_uppercase()
+            && before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit() || before.is_uppercase() && ends);
+        words.extend(starts.then_some('_'));
+        match letter {
+            '-' | ' ' => words.push('_'),
+            letter => words.push(letter.to_ascii_lowercase()),
+        }
+    }
+    words
+}
+
 /// Whether a parameter of this name in the query of a URL holds something that must not be printed: there a key goes by short names, too.
 pub(crate) fn is_secret_parameter(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase().replace('-', "_");
+    let lower = words(name);
     is_secret(name)
         || lower.starts_with("x_amz_")
         || lower.starts_with("x_goog_")
@@ -258,4 +282,20 @@ fn variable(inside: &str, lookup: Lookup<'_>, secrets: &mut Secrets, depth: usiz
         _ => format!("`${{{name}}}` is not set"),
     };
     Err(vec![Wrong { message, hint, unset: Some(name.to_owned()) }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_of_a_secret_however_its_words_are_joined() {
+        for name in ["accessKey", "clientSecret", "authToken", "APIKey", "apikey", "X-Api-Key", "ACCESS_KEY", "oauth2Token", "dbPASSWORD"] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["key", "keyId", "tokenUrl", "passenger", "primaryKey", "PINEAPPLE", "compass"] {
+            assert!(!is_secret(name), "{name}");
+        }
+        assert!(is_secret_parameter("subscriptionKey") && is_secret_parameter("X-Amz-Date") && !is_secret_parameter("keyword"));
+    }
 }

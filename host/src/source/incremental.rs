@@ -1,5 +1,7 @@
 //! A source of which only rows are taken that are newer than what earlier runs have loaded.
 
+mod texts;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,14 +12,14 @@ use arrow_ord::cmp::gt;
 use arrow_ord::ord::make_comparator;
 use arrow_schema::{DataType, SchemaRef, SortOptions};
 use arrow_select::filter::filter_record_batch;
-use chrono::NaiveDateTime;
 use serde_json::Value;
 
+use self::texts::Texts;
 use super::{Chunk, Chunks, Decoded, Source, Split, View};
 use crate::batch::{Batch, Position, Reason, Reject};
 use crate::config::extract::{Incremental, Lag};
 use crate::error::{Context, Error, Result};
-use crate::json;
+use crate::{json, moment};
 
 /// A source without the rows that earlier runs have loaded.
 pub struct Newer {
@@ -33,6 +35,8 @@ struct Follow {
     after: Option<Scalar<ArrayRef>>,
     /// The largest cursor that was seen or that was there at the start.
     mark: Mutex<Option<ArrayRef>>,
+    /// Follows in place of both where cursors are texts.
+    texts: Option<Texts>,
 }
 
 impl Newer {
@@ -56,6 +60,7 @@ impl Newer {
             (DataType::Null, Some(mark)) if mark.parse::<i64>().is_ok() => DataType::Int64,
             (DataType::Null, Some(mark)) if mark.parse::<f64>().is_ok() => DataType::Float64,
             (DataType::Null, _) => DataType::Utf8,
+            (DataType::LargeUtf8, _) => DataType::Utf8,
             (known, _) => known.clone(),
         };
         if !follows(&kind) {
@@ -69,15 +74,15 @@ impl Newer {
                     .hint("pin the column's type under `schema`, or start anew with `--full-refresh`")
             })
         };
-        let (start, mark) = match mark {
+        let start = match mark {
             // Rows of the time before the mark may come late.
-            Some(text) => (Some(read(&before(text, lag.as_ref(), &kind)?, "the mark")?), Some(read(text, "the mark")?)),
-            None => {
-                let start = initial_value.as_ref().map(|text| read(text, "`incremental.initial_value`")).transpose()?;
-                (start, None)
-            }
+            Some(text) => Some((before(text, lag.as_ref(), &kind)?, "the mark")),
+            None => initial_value.clone().map(|text| (text, "`incremental.initial_value`")),
         };
-        let follow = Follow { column: cursor_field.clone(), kind, after: start.map(Scalar::new), mark: Mutex::new(mark) };
+        let texts = (kind == DataType::Utf8).then(|| Texts::new(start.as_ref().map(|(text, _)| text.as_str()), mark));
+        let after = start.map(|(text, what)| read(&text, what)).transpose()?.map(Scalar::new);
+        let mark = mark.map(|text| read(text, "the mark")).transpose()?;
+        let follow = Follow { column: cursor_field.clone(), kind, after, mark: Mutex::new(mark), texts };
         Ok(Self { source, follow: Arc::new(follow) })
     }
 
@@ -92,6 +97,9 @@ impl Newer {
 
     /// What the next run starts behind, once this one has loaded everything: the largest cursor so far; none where no row had one.
     pub fn mark(&self) -> Option<String> {
+        if let Some(texts) = &self.follow.texts {
+            return texts.mark();
+        }
         let mark = self.follow.mark.lock().unwrap_or_else(PoisonError::into_inner);
         mark.as_ref().map(|mark| spell(mark).expect("it was made of a text"))
     }
@@ -101,7 +109,11 @@ impl Newer {
     /// # Errors
     /// Config, where it is no value of the column.
     pub fn reached(&self, mark: &str) -> Result<()> {
-        self.follow.raise(&value(mark, &self.follow.kind)?)
+        match &self.follow.texts {
+            Some(texts) => texts.raise(mark),
+            None => self.follow.raise(&value(mark, &self.follow.kind)?)?,
+        }
+        Ok(())
     }
 }
 
@@ -177,31 +189,13 @@ fn before(mark: &str, lag: Option<&Lag>, kind: &DataType) -> Result<String> {
                 (None, Err(_)) => wrong("a number"),
             }
         }
-        Some(Lag::Time(lag)) if is_time => match earlier(mark, lag.nanoseconds) {
+        Some(Lag::Time(lag)) if is_time => match moment::earlier(mark, lag.nanoseconds) {
             Some(text) => Ok(text),
             None => wrong("absent where the cursor is a text that is no time such as 2024-12-31T23:59:59Z"),
         },
         Some(Lag::Number(_)) => wrong("a length of time such as `1h`"),
         Some(Lag::Time(_)) => wrong("a number"),
     }
-}
-
-/// A time so many nanoseconds earlier, in the same form: a day, or day and time with `T` or a blank, with or without a fraction and `Z`.
-fn earlier(text: &str, nanoseconds: i64) -> Option<String> {
-    let lag = chrono::Duration::nanoseconds(nanoseconds);
-    if let Ok(day) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        let days = lag.num_days() + i64::from(lag > chrono::Duration::days(lag.num_days()));
-        return Some(day.checked_sub_signed(chrono::Duration::days(days))?.format("%Y-%m-%d").to_string());
-    }
-    let (bare, zulu) = text.strip_suffix('Z').map_or((text, ""), |bare| (bare, "Z"));
-    let between = bare.chars().nth(10)?;
-    let digits = bare.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    let time = NaiveDateTime::parse_from_str(bare, &format!("%Y-%m-%d{between}%H:%M:%S%.f")).ok()?.checked_sub_signed(lag)?;
-    let mut shown = time.format(&format!("%Y-%m-%d{between}%H:%M:%S")).to_string();
-    if digits > 0 {
-        shown.push_str(&format!(".{:09}", time.and_utc().timestamp_subsec_nanos())[..=digits.min(9)]);
-    }
-    Some(shown + zulu)
 }
 
 impl Source for Arc<Newer> {
@@ -266,13 +260,20 @@ impl Follow {
         };
         // A batch may have the column as text; what is no value of its type then has no cursor.
         let cursors = cast_with_options(column, &self.kind, &CastOptions::default()).bug(|| "a cursor of its own type".into())?;
-        self.raise(&cursors)?;
-        let newer = match &self.after {
-            Some(after) => gt(&cursors, after).bug(|| "comparing cursors".into())?,
-            None => BooleanArray::from_iter((0..cursors.len()).map(|row| cursors.is_valid(row).then_some(true))),
+        let newer = match (&self.texts, &self.after) {
+            (Some(texts), _) => texts.newer(cursors.as_string()),
+            (None, Some(after)) => gt(&cursors, after).bug(|| "comparing cursors".into())?,
+            (None, None) => BooleanArray::from_iter((0..cursors.len()).map(|row| cursors.is_valid(row).then_some(true))),
         };
-        for row in (0..cursors.len()).filter(|row| cursors.is_null(*row)) {
-            let what = if column.is_null(row) { "is null" } else { "does not read as one" };
+        if self.texts.is_none() {
+            self.raise(&cursors)?;
+        }
+        for row in (0..newer.len()).filter(|row| newer.is_null(*row)) {
+            let what = match (column.is_null(row), cursors.is_null(row)) {
+                (true, _) => "is null",
+                (false, true) => "does not read as one",
+                (false, false) => "is no time, as the mark is",
+            };
             rejects.push(Reject {
                 reason: Reason::ExtractionError,
                 code: "no_cursor".into(),
@@ -291,7 +292,7 @@ impl Follow {
             return Ok(Decoded { batch, rejects, skipped, filtered });
         }
         let rows = filter_record_batch(&batch.rows, &newer).bug(|| "taking the newer rows".into())?;
-        let filtered = filtered + (batch.rows.num_rows() - kept.len() - cursors.null_count()) as u64;
+        let filtered = filtered + (batch.rows.num_rows() - kept.len() - newer.null_count()) as u64;
         let mut origin = batch.origin.clone();
         origin.rows = origin.rows.take(kept);
         rejects.sort_by_key(|reject| reject.row);
@@ -380,14 +381,37 @@ mod tests {
         let lagging = incremental(None, Some(Lag::Time("1h".parse().unwrap())));
         let (came, filtered, _, mark) = read(&values, &lagging, Some("2024-01-01T12:00:00Z")).unwrap();
         assert_eq!((came.len(), filtered, mark.as_deref()), (2, 1, Some("2024-01-01T12:00:00Z")), "{came:?}");
-        for (text, earlier_text) in [
-            ("2024-03-01", "2024-02-29"),
-            ("2024-03-01 00:30:00.250", "2024-02-29 23:30:00.250"),
-            ("2024-03-01T00:30:00Z", "2024-02-29T23:30:00Z"),
-        ] {
-            assert_eq!(earlier(text, 3_600_000_000_000).as_deref(), Some(earlier_text));
-        }
-        assert_eq!(earlier("yesterday", 1), None);
+    }
+
+    #[test]
+    fn texts_that_are_times_are_followed_by_when_they_are_and_others_as_they_are_spelled() {
+        let quoted = |texts: &[&str]| texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>();
+        let follow = |texts: &[&str], incremental: &Incremental, mark: &str| {
+            let values = quoted(texts);
+            read(&values.iter().map(String::as_str).collect::<Vec<_>>(), incremental, Some(mark).filter(|mark| !mark.is_empty())).unwrap()
+        };
+        let none = incremental(None, None);
+        // A fraction more, an offset, an earlier time whose bytes are larger.
+        let texts = ["2024-03-01T10:00:00.512Z", "2024-03-01T10:00:00Z", "2024-03-01T12:00:00.6+02:00", "2024-03-01T11:30:00+02:00"];
+        let (came, filtered, refused, mark) = follow(&texts, &none, "2024-03-01T10:00:00.5Z");
+        assert_eq!((came, filtered, refused, mark.as_deref()), (vec![texts[0].into(), texts[2].into()], 2, 0, Some(texts[2])));
+        let (came, .., mark) = follow(&["2024-03-01T09:00:00Z"], &none, "2024-03-01T10:30:00+02:00");
+        assert_eq!((came.len(), mark.as_deref()), (1, Some("2024-03-01T09:00:00Z")));
+        let lagging = incremental(None, Some(Lag::Time("1h".parse().unwrap())));
+        assert_eq!(
+            follow(&["2024-03-01T08:00:00Z", "2024-03-01T07:30:00Z"], &lagging, "2024-03-01T10:30:00+02:00").0,
+            ["2024-03-01T08:00:00Z"]
+        );
+        let day = incremental(Some("2024-03-01"), None);
+        assert_eq!(
+            follow(&["2024-03-02", "2024-03-01T00:00:00Z", "2024-03-01T00:00:01Z"], &day, "").0,
+            ["2024-03-02", "2024-03-01T00:00:01Z"]
+        );
+        // What is no time cannot be told to be new, and moves no mark that is one, in whatever order they come.
+        let (came, filtered, refused, mark) = follow(&["n/a", "2024-03-02"], &none, "2024-03-01");
+        assert_eq!((came, filtered, refused, mark.as_deref()), (vec!["2024-03-02".into()], 0, 1, Some("2024-03-02")));
+        assert_eq!(follow(&["n/a", "2024-03-02"], &none, "").3.as_deref(), Some("2024-03-02"));
+        assert_eq!(follow(&["a003", "a001", "2024-03-01"], &none, "a002"), (vec!["a003".into()], 2, 0, Some("a003".into())));
     }
 
     #[test]

@@ -61,6 +61,23 @@ fn numbers_and_texts_are_followed_with_a_lag_or_an_initial_value() {
 }
 
 #[test]
+fn times_in_a_column_of_texts_are_newer_by_when_they_are() {
+    for base in Base::all() {
+        base.sql("CREATE TABLE s (id bigint, at varchar(40))");
+        base.sql("INSERT INTO s VALUES (1, '2024-03-01T10:00:00.5Z')");
+        let state = TempDir::new().unwrap();
+        let pipeline = base.pipeline("SELECT * FROM s", &json!({"incremental": {"cursor_field": "at"}}));
+        assert_eq!(run(&pipeline, &state).1, [1], "{}", base.name());
+        base.sql(
+            "INSERT INTO s VALUES (2, '2024-03-01T10:00:00.512Z'), (3, '2024-03-01T09:00:00-02:00'), (4, '2024-03-01T11:00:00+02:00')",
+        );
+        let (_, mut ids) = run(&pipeline, &state);
+        ids.sort_unstable();
+        assert_eq!(ids, [2, 3], "{}", base.name());
+    }
+}
+
+#[test]
 fn a_query_may_ask_for_the_watermark_itself() {
     for base in Base::all() {
         base.fill(10);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::api::{Api, Reply};
-use super::{ids, pipeline, records, run};
+use super::{came, ids, pipeline, records, run};
 use crate::support::Pipeline;
 
 #[test]
@@ -197,6 +197,64 @@ fn no_secret_is_in_anything_that_is_printed_or_kept() {
     assert!(all.contains("403 Forbidden") && all.contains("is not an int64"));
     for line in all.lines() {
         assert!(!line.contains("s3cret") && !line.contains("YWRhOnMzY3JldDA="), "{line}");
+    }
+}
+
+#[test]
+fn a_password_in_the_url_goes_with_every_page_and_redirect_and_into_no_checkpoint() {
+    for absolute in [false, true] {
+        let api = Api::start(move |asked| {
+            let origin = if absolute { format!("http://{}", asked.header("host").unwrap()) } else { String::new() };
+            match (asked.path.as_str(), asked.header("authorization")) {
+                // Base64 of `ada:l0ve/lace`.
+                (path, Some("Basic YWRhOmwwdmUvbGFjZQ==")) => match path.trim_start_matches("/x").parse().unwrap() {
+                    3 => Reply::status("302 Found").with("location", &format!("{origin}/x4")),
+                    start => Reply::json(
+                        &json!({ "data": records(start..start + 1), "next_url": (start < 4).then(|| format!("{origin}/x{}", start + 1)) }),
+                    ),
+                },
+                _ => Reply::status("401 Unauthorized"),
+            }
+        });
+        let host = api.address.to_string();
+        let paged = pipeline(&format!(
+            "url: 'http://ada:${{PW}}@{host}/x1'\npagination: {{enabled: true, strategy: next_url, page_delay: 0}}\ncheckpoint: {{enabled: true, interval: 1}}\n"
+        ));
+        let mut killed = paged.command(&["run", "--quiet", "--state-dir", "state", "--allow-private-network", &host]);
+        let killed = killed.env("PW", "l0ve%2Flace").env("ETL_HOST_CRASH_AT", "checkpoint.renamed:3").output().unwrap();
+        assert_eq!(killed.status.code(), None, "it was not killed: {killed:?}");
+        for name in paged.names().iter().filter(|name| !name.ends_with(".yaml")) {
+            let kept = String::from_utf8_lossy(&std::fs::read(paged.path(name)).unwrap()).into_owned();
+            assert!(!kept.contains("l0ve") && !kept.contains("YWRhOmww"), "{name}: {kept}");
+        }
+        let mut resumed = paged.command(&["run", "--quiet", "--state-dir", "state", "--allow-private-network", &host, "--resume"]);
+        let resumed = crate::support::answer(resumed.env("PW", "l0ve%2Flace"));
+        assert_eq!((resumed.code, came(&paged)), (0, vec![1, 2, 4]), "{resumed:?}");
+    }
+}
+
+#[test]
+fn a_password_that_should_be_escaped_is_told_so_and_shown_nowhere() {
+    for password in ["p@ss/w0rd77", "l0ng/w0rd77#x", "w0rd77?a@b"] {
+        for (extract, rest) in [("type: http\nurl: ", "d?to=a@b.c"), ("path: ", "d.csv")] {
+            let careless = pipeline("").with("extract.yaml", format!("{extract}'http://etl:${{PW}}@127.0.0.1:1/{rest}'\n"));
+            for command in [vec!["plan"], vec!["run"], vec!["history", "--json"]] {
+                let mut program = careless.command(&command);
+                if command[0] == "history" {
+                    program = crate::support::program();
+                    program.args(&command);
+                }
+                let answer = crate::support::answer(program.env("PW", password).env("ETL_HOST_STATE_DIR", careless.path("state")));
+                let all = format!("{answer:?}");
+                assert!(!["w0rd77", "p@ss", "l0ng"].iter().any(|piece| all.contains(piece)), "{all}");
+                assert!(command[0] != "run" || answer.code == 2 && all.contains("write `@` in them as `%40`"), "{all}");
+            }
+        }
+    }
+    // What only looks like it: an address in the query, and one in the path of a host without a user.
+    let api = Api::start(|_| Reply::json(&json!(records(0..1))));
+    for url in [api.url("/rows?to=a@b.c").replace("://", "://t0ken@"), api.url("/@me")] {
+        assert_eq!(ids(&api, &pipeline(&format!("url: '{url}'\n")), &[]), [0]);
     }
 }
 

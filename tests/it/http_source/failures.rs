@@ -37,6 +37,24 @@ fn a_server_that_asks_to_wait_is_asked_again_then() {
 }
 
 #[test]
+fn every_request_waits_for_its_turn() {
+    let api = Api::start(|asked| match asked.path.as_str() {
+        "/token" => Reply::json(&json!({ "access_token": "t0ken" })),
+        "/old" => Reply::status("302 Found").with("location", "/new"),
+        _ => Reply::json(&json!(records(0..1))),
+    });
+    let paced = pipeline(&format!(
+        "url: {}\nauth: {{oauth2_cc: {{token_url: '{}', client_id: me, client_secret: s3cret!}}}}\nrate_limit_delay: 0.4\n",
+        api.url("/old"),
+        api.url("/token")
+    ));
+    let start = Instant::now();
+    assert_eq!(ids(&api, &paced, &[]), [0]);
+    assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
+    assert_eq!(api.count(), 3);
+}
+
+#[test]
 fn a_server_that_never_recovers_is_asked_as_often_as_the_retry_says() {
     let api = Api::start(|_| Reply::status("503 Service Unavailable").with("Retry-After", "0").body("down for\nmaintenance"));
     let extract = format!("url: {}\nretry: {{max_attempts: 2}}\n", api.url("/rows?day=1"));
@@ -284,18 +302,69 @@ fn a_later_page_without_a_list_is_an_error_and_no_record() {
         ("", "{}", 0),
         ("", "", 0),
         ("response_path: data\n", "{\"total\":10}", 0),
+        ("response_path: data\n", "{\"kind\":\"orders\"}", 0),
+        ("response_path: data\n", "{\"message\":\"busy\"}", 3),
+        ("response_path: data\n", "{\"kind\":\"orders\",\"info\":\"busy\"}", 3),
+        ("response_path: data\n", "{\"data\":null,\"errors\":[{}]}", 3),
+        ("response_path: x.rows\n", "{\"status\":\"error\",\"message\":\"rate limit exceeded\"}", 3),
+        ("response_path: x.rows\n", "{\"code\":429,\"x\":null}", 3),
+        ("response_path: x.rows\n", "{\"code\":404,\"x\":null}", 0),
+        ("response_path: x.rows\n", "{\"x\":\"busy\"}", 3),
+        ("response_path: x.rows\n", "{\"x\":{}}", 0),
+        ("response_path: x.rows\n", "{\"x\":null}", 0),
+        ("response_path: x.rows\n", "[]", 0),
     ] {
         let api = Api::start(move |asked| match asked.number("page").unwrap() {
-            1 => Reply::json(&json!({ "data": page(10, 0, 10) })),
+            1 if path.contains('x') => Reply::json(&json!({ "x": { "rows": page(10, 0, 10) }, "code": 200 })),
+            1 => Reply::json(&json!({ "data": page(10, 0, 10), "kind": "orders" })),
             _ => Reply::of("application/json", last),
         });
         let extract = format!("url: {}\n{path}params: {{limit: 10}}\npagination: {{enabled: true, page_delay: 0}}\n", api.url("/"));
         let paged = pipeline(&extract);
         let answer = run(&api, &paged, &[]);
         assert_eq!(answer.code, code, "{last}: {answer:?}");
+        assert!(answer.stderr.matches("WARN").count() <= 1, "{answer:?}");
         match code {
             0 => assert_eq!(came(&paged), (0..10).collect::<Vec<_>>()),
             _ => assert!(answer.stderr.contains("has no list of records, as the pages before it have: `{"), "{answer:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_error_in_place_of_csv_or_xml_ends_no_pages_and_replaces_no_output() {
+    let (csv, csv_bare) = ("response_format: csv\n", "response_format: csv\ncsv_options: {has_header: false}\n");
+    let (xml, deep) = ("response_format: xml\n", "response_format: xml\nresponse_path: r.o\n");
+    let (json_type, html) = ("application/json", "<html><body>busy</body></html>");
+    for (extract, first, kind, other, codes) in [
+        (csv, "id\n0\n", json_type, "{\"error\":\"Too many requests\"}", [1, 3]),
+        (csv, "id\n0\n", "application/problem+json", "\"busy\"", [1, 3]),
+        (csv, "id\n0\n", "text/csv", "\n{ \"error\":\"Too many requests\"}\n", [1, 3]),
+        (csv, "id\n0\n", "text/csv", html, [1, 3]),
+        (csv_bare, "0\n", "text/csv", "[\"busy\"]", [1, 3]),
+        (csv, "id\n0\n", "text/plain", "Too many requests", [0, 3]),
+        (csv, "id\n0\n", "text/csv", "name,id\n", [0, 0]),
+        (csv, "id\n0\n", "text/csv", "", [0, 0]),
+        ("response_format: ndjson\n", "{\"id\":0}\n", "text/plain", html, [1, 3]),
+        (deep, "<r><o><id>0</id></o></r>", "text/xml", "<error><message>throttled</message></error>", [3, 3]),
+        (deep, "<r><o><id>0</id></o></r>", "text/xml", "<e><message>throttled</message></e>", [1, 3]),
+        (deep, "<r><o><id>0</id></o></r>", "text/xml", "<r><s:Fault>throttled</s:Fault></r>", [3, 3]),
+        (deep, "<r><o><id>0</id></o></r>", "text/xml", "throttled", [1, 3]),
+        (deep, "<r><o><id>0</id><error>1</error></o></r>", "text/xml", "<r><page>2</page></r>", [0, 0]),
+        (xml, "<r><o><id>0</id></o></r>", "text/xml", "<error><message>throttled</message></error>", [3, 3]),
+    ] {
+        for (number, code) in codes.into_iter().enumerate() {
+            let api = Api::start(move |asked| match asked.number("page").is_some_and(|page| page > number) {
+                true => Reply::of(kind, other),
+                false => Reply::of("text/plain", first),
+            });
+            let pagination = "pagination: {enabled: true, page_delay: 0, stop_conditions: [{type: empty_response}]}\n";
+            let read = pipeline(&format!("url: {}\n{extract}{pagination}", api.url("/"))).with("out.jsonl", "before\n");
+            let answer = run(&api, &read, &[]);
+            assert_eq!(answer.code, code, "{other} on page {}: {answer:?}", number + 1);
+            let left = read.read("out.jsonl");
+            assert!(code == 0 || left == "before\n" && answer.stderr.lines().count() <= 3, "{other}: {left} {answer:?}");
+            assert!(code > 0 || number == 0 || left.contains("\"id\":0"), "{other}: {left}");
         }
     }
 }

@@ -57,6 +57,17 @@ fn pages_by_cursor_end_where_there_is_none_however_many_records_a_page_has() {
 }
 
 #[test]
+fn a_cursor_that_is_a_number_is_sent_as_the_server_spells_it() {
+    let api = Api::start(|asked| {
+        let cursors = ["1700000000.123450", "12345678901234567890123", "1E2", "null"];
+        Reply::of("application/json", format!("{{\"data\": [{{\"id\": {0}}}], \"next_cursor\": {1}}}", asked.number, cursors[asked.number]))
+    });
+    let paged = pipeline(&format!("url: {}\npagination: {{enabled: true, strategy: cursor, page_delay: 0}}\n", api.url("/rows")));
+    assert_eq!(ids(&api, &paged, &[]), [0, 1, 2, 3]);
+    assert_eq!(api.queries(), ["", "cursor=1700000000.123450", "cursor=12345678901234567890123", "cursor=1E2"]);
+}
+
+#[test]
 fn pages_by_url_and_by_link_header_keep_the_key_and_the_host() {
     for strategy in ["next_url", "link_header"] {
         let api = Api::start(|asked| {

@@ -12,11 +12,11 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::columns::{Column, Holds, is_nested};
-use super::moment;
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::database::{Dialect, SchemaEvolution};
 use crate::error::{Context, Result};
 use crate::json::{Cell, Style};
+use crate::moment;
 use crate::sink::conform::{convert, is_some, refuse, short};
 
 /// The columns that are written, and how rows are made to fit them.

@@ -10,7 +10,6 @@ mod encode;
 mod fit;
 mod load;
 mod merge;
-mod moment;
 mod mysql;
 mod narrow;
 #[cfg(feature = "odbc")]

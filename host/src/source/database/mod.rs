@@ -27,7 +27,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef};
 use etl_steps::Type;
 use tokio::sync::oneshot;
 
@@ -48,6 +48,7 @@ use crate::config::database::{Connection, DatabaseSource, Dialect, SshTunnel};
 use crate::config::extract::{FileSource, Reading};
 use crate::config::query::{Query, WATERMARK};
 use crate::error::{Context as _, Error, Place, Result, did_you_mean};
+use crate::moment;
 use crate::remote::database::{Connected, connect_to_read};
 use crate::remote::tunnel::Tunnel;
 use crate::remote::wait;
@@ -280,6 +281,10 @@ fn since(since: &Option<Since<'_>>, layout: &Layout, columns: &[Described], sql:
         _ => serde_json::Value::from(start),
     };
     if sql.set(WATERMARK, Bind::from(&value)) {
+        return Ok(None);
+    }
+    // Of texts that are times a database compares the bytes, which do not tell which is later.
+    if value.as_str().is_some_and(|start| *field.data_type() == DataType::Utf8 && moment::nanoseconds(start).is_some()) {
         return Ok(None);
     }
     let Some(index) = columns.iter().position(|column| column.name == incremental.cursor_field) else { return Ok(None) };

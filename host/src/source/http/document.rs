@@ -1,12 +1,13 @@
 //! Finds one value within a JSON document, without keeping the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The value at a dot path, digits index lists; none where there is no such place.
 ///
@@ -21,6 +22,15 @@ pub(super) fn find(document: &[u8], path: &str) -> Result<Option<Value>, serde_j
     let found = Walk::<Value>(&steps, PhantomData).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(found)
+}
+
+/// The value at a dot path as it is spelled.
+///
+/// # Errors
+/// Where it is no JSON document.
+pub(super) fn spelled(document: &[u8], path: &str) -> Result<Option<String>, serde_json::Error> {
+    let found = Walk::<Box<RawValue>>(&steps(path), PhantomData).deserialize(&mut serde_json::Deserializer::from_slice(document))?;
+    Ok(found.map(|raw| raw.get().to_owned()))
 }
 
 /// What stands at a path.
@@ -55,22 +65,60 @@ pub(super) fn has_members(document: &[u8]) -> bool {
     serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(document).map_or(true, |members| !members.is_empty())
 }
 
+/// The names of the members of an object.
+pub(super) fn members(document: &[u8]) -> BTreeSet<String> {
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(document).unwrap_or_default().into_keys().collect()
+}
+
 /// Whether it is an object that says that something went wrong.
 pub(super) fn tells_of_an_error(document: &[u8]) -> bool {
     let Ok(members) = serde_json::from_slice::<BTreeMap<String, Value>>(document) else { return false };
-    let is_set = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::Number(number) => number.as_f64() != Some(0.0),
+    members.iter().any(|(name, value)| match name.to_ascii_lowercase().as_str() {
+        "ok" | "success" => *value == Value::Bool(false),
+        "error" | "errors" | "fault" | "exception" => match value {
+            Value::Bool(is_one) => *is_one,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            value => is_set(value),
+        },
+        "status" | "code" | "statuscode" | "status_code" => match value {
+            Value::String(text) => matches!(text.to_ascii_lowercase().as_str(), "error" | "fail" | "failed" | "failure"),
+            // Of 404 some say that there are no records.
+            value => value.as_u64().is_some_and(|code| (400..600).contains(&code) && code != 404),
+        },
+        name => name.starts_with("error") && is_set(value),
+    })
+}
+
+/// Whether an object that has nothing at a path may be a page without records: it tells of no error, and has a part of the path, or nothing to say
+/// besides what pages with records have; of what those have nothing may be known.
+pub(super) fn may_be_empty(document: &[u8], path: &str, known: Option<&BTreeSet<String>>) -> bool {
+    if document.trim_ascii_start().starts_with(b"[") {
+        return serde_json::from_slice::<Vec<IgnoredAny>>(document).is_ok_and(|items| items.is_empty());
+    }
+    let Ok(members) = serde_json::from_slice::<BTreeMap<String, Value>>(document) else { return false };
+    if tells_of_an_error(document) {
+        return false;
+    }
+    let steps = steps(path);
+    let part = (1..steps.len()).rev().find_map(|length| find(document, &steps[..length].join(".")).ok()?);
+    match part {
+        Some(Value::Object(_) | Value::Array(_)) => true,
+        None | Some(Value::Null) => members.iter().all(|(name, value)| {
+            let is_said = || matches!(name.to_ascii_lowercase().as_str(), "message" | "msg" | "detail" | "details" | "reason" | "title");
+            !is_set(value) || known.map_or_else(|| !is_said(), |known| known.contains(name))
+        }),
+        Some(_) => false,
+    }
+}
+
+/// Whether it is a text, a list or an object that is not empty.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
         Value::String(text) => !text.is_empty(),
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
-        Value::Bool(true) => true,
-    };
-    members.iter().any(|(name, value)| match name.to_ascii_lowercase().as_str() {
-        "error" | "errors" | "fault" | "exception" => is_set(value),
-        "ok" | "success" => *value == Value::Bool(false),
-        _ => false,
-    })
+    }
 }
 
 fn steps(path: &str) -> Vec<&str> {

@@ -65,6 +65,19 @@ pub(super) fn status(name: &str, method: &str, status: StatusCode, body: &str) -
     }
 }
 
+/// An answer that is of another format; `body` is its beginning, without secrets. Behind pages that were of it, the server has an error to tell.
+pub(super) fn not_of_format(name: &str, format: &str, kind: &str, body: &str, first: bool) -> Error {
+    let said = if body.is_empty() { String::new() } else { format!(": {body}") };
+    let message = format!("`{name}` answered with {kind} where {format} was expected{said}");
+    match first {
+        true => Error::data(message)
+            .hint("a server answers so on a page for people, or where it wants a log-in: are the URL and the credentials right?"),
+        false => Error::outside(message)
+            .hint("the server may tell of an error so; with checkpoints, `--resume` asks for this page again")
+            .given_up(),
+    }
+}
+
 /// The beginning of a body on one line, in back-quotes, as `mask` lets it be seen; empty where there is none.
 pub(super) fn beginning(body: &[u8], mask: impl Fn(&str) -> String) -> String {
     // Masked before it is cut: half a secret is none that is known.

@@ -1,7 +1,6 @@
 //! The format of pages: read as files of it are.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -14,11 +13,16 @@ use super::super::layout::Layout;
 use super::super::target::Members;
 use super::super::xml::Xml;
 use super::body::Page;
-use super::{document, failure};
+use super::failure;
+use super::shape::Shape;
 use crate::batch::Position;
 use crate::config::extract::{CsvOptions, FileSource, Reading};
 use crate::config::http::{HttpSource, ResponseFormat};
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Bytes of a page that are looked at to tell whether it is one, and how many blanks may stand before it.
+const BEGINNING: usize = 512;
+const MOST_BLANKS: usize = 64 << 10;
 
 /// The format of pages.
 pub(super) struct Format {
@@ -27,8 +31,7 @@ pub(super) struct Format {
     csv: Csv,
     /// What rows are read into where they are counted only.
     nothing: Arc<Layout>,
-    /// Whether a page had a list of records.
-    lists: AtomicBool,
+    shape: Shape,
 }
 
 /// A body that is of another format.
@@ -53,7 +56,7 @@ impl Format {
             response_path: source.response_path.clone(),
             csv,
             nothing: Arc::new(nothing),
-            lists: AtomicBool::new(false),
+            shape: Shape::default(),
         })
     }
 
@@ -73,9 +76,15 @@ impl Format {
         matches!(self.kind, ResponseFormat::Csv | ResponseFormat::Ndjson)
     }
 
-    /// Whether a page for people may be what was asked for.
-    pub(super) fn takes_html(&self) -> bool {
-        matches!(self.kind, ResponseFormat::Text | ResponseFormat::Xml)
+    /// What an answer of a content type is, where that cannot be what was asked for.
+    pub(super) fn refuses(&self, content_type: &str) -> Option<&'static str> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        match self.kind {
+            ResponseFormat::Text | ResponseFormat::Xml => None,
+            _ if essence == "text/html" => Some("HTML"),
+            ResponseFormat::Csv if essence == "application/json" || essence.ends_with("+json") => Some("JSON"),
+            _ => None,
+        }
     }
 
     /// A whole body as the readers of its format take it.
@@ -86,6 +95,11 @@ impl Format {
                 None | Some(b'{' | b'[') => Ok(body),
                 Some(_) if body.trim_ascii() == b"null" => Ok(Bytes::new()),
                 Some(b'<') => Err(Other { kind: "HTML", body }),
+                Some(_) => Err(Other { kind: "something else", body }),
+            },
+            ResponseFormat::Xml => match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+                None | Some(b'<') => Ok(body),
+                Some(b'{' | b'[') => Err(Other { kind: "JSON", body }),
                 Some(_) => Err(Other { kind: "something else", body }),
             },
             _ => Ok(body),
@@ -108,40 +122,49 @@ impl Format {
     /// Whether a page has no records, in a way that a file of the format would not have.
     fn is_empty(&self, page: &Page, first: bool) -> Result<bool> {
         if self.streams() {
-            return Ok(false);
+            return self.expect_lines(page, first).map(|()| false);
         }
-        let whole = page.whole()?;
-        if whole.iter().all(u8::is_ascii_whitespace) {
+        if page.whole()?.iter().all(u8::is_ascii_whitespace) {
             return Ok(true);
         }
-        if self.kind != ResponseFormat::Json {
-            return Ok(false);
+        match (self.kind, self.response_path.as_deref()) {
+            (ResponseFormat::Json, Some(path)) => self.shape.lacks_path(page, path, first),
+            (ResponseFormat::Json, None) => self.shape.lacks_list(page, self.json(page).has_list(&page.input)?, first),
+            (ResponseFormat::Xml, path) => self.shape.expect_tree(page, path, first).map(|()| false),
+            _ => Ok(false),
         }
-        let Some(path) = &self.response_path else {
-            if self.json(page).has_list(&page.input)? == Some(true) {
-                self.lists.store(true, Ordering::Relaxed);
-                return Ok(false);
-            }
-            // Where the other pages have a list, what has none is no record.
-            return match self.lists.load(Ordering::Relaxed) && !first {
-                true if document::has_members(whole) => Err(no_list(page, whole)),
-                nothing => Ok(nothing),
-            };
+    }
+
+    /// Refuses a document where lines are expected.
+    fn expect_lines(&self, page: &Page, first: bool) -> Result<()> {
+        let is_csv = self.kind == ResponseFormat::Csv;
+        // In front of the header anything may stand.
+        if is_csv && self.csv.skip_rows > 0 && !self.csv(page).head(&page.input)?.names.is_empty() {
+            return Ok(());
+        }
+        let encoding = if is_csv { self.csv(page).encoding } else { page.encoding };
+        let mut stream = page.input.open(encoding, 0)?;
+        let mut body = Vec::new();
+        while !stream.fill(&mut body, BEGINNING)? && body.trim_ascii_start().is_empty() && body.len() < MOST_BLANKS {}
+        let rest = |from: usize| body.trim_ascii_start()[from..].trim_ascii_start().first().copied();
+        let kind = match rest(0) {
+            Some(b'<') if rest(1).is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, b'!' | b'?')) => "HTML",
+            Some(b'{') if is_csv && matches!(rest(1), None | Some(b'"' | b'}')) => "JSON",
+            Some(b'[') if is_csv && matches!(rest(1), None | Some(b'"' | b'{' | b'[' | b']')) => "JSON",
+            _ => return Ok(()),
         };
-        Ok(match document::at(whole, path).map_err(|error| page.broken(error))? {
-            document::At::Null => true,
-            document::At::Something => false,
-            // Of the first page this is a mistake in the path; of a later one it is how some servers say that there is no more.
-            document::At::Nothing => {
-                if !first && document::tells_of_an_error(whole) {
-                    return Err(no_list(page, whole));
-                }
-                if !first {
-                    tracing::warn!(page = %page.name(), path, "a page has nothing at `response_path`, so it counts as empty");
-                }
-                !first
-            }
-        })
+        let said = failure::beginning(&body, |text| page.mask(text));
+        Err(failure::not_of_format(page.name(), self.name(), kind, &said, first))
+    }
+
+    /// Refuses a page whose header is that of no other.
+    fn expect_columns(&self, page: &Page, head: &Head, layout: &Layout) -> Result<()> {
+        let is_known = |name: &String| layout.unused.contains(name) || layout.columns.iter().any(|column| column.name == *name);
+        if !self.csv.has_header || head.names.is_empty() || layout.columns.is_empty() || head.names.iter().any(is_known) {
+            return Ok(());
+        }
+        let said = failure::beginning(head.names.join(",").as_bytes(), |text| page.mask(text));
+        Err(failure::not_of_format(page.name(), self.name(), "other columns", &said, false))
     }
 
     /// Finds out what the columns are.
@@ -182,6 +205,9 @@ impl Format {
             ResponseFormat::Csv => {
                 let csv = self.csv(page);
                 let head = Arc::new(csv.head(&page.input)?);
+                if from.file > 0 {
+                    self.expect_columns(page, &head, layout)?;
+                }
                 page.settle();
                 csv.cutter(&page.input, &head, layout, from)
             }
@@ -207,14 +233,6 @@ impl Format {
         }
         Ok(rows)
     }
-}
-
-/// A page is something else than those before it.
-fn no_list(page: &Page, body: &[u8]) -> Error {
-    let said = failure::beginning(body, |text| page.mask(text));
-    Error::outside(format!("`{}` has no list of records, as the pages before it have: {said}", page.name()))
-        .hint("the server may tell of an error so; with checkpoints, `--resume` asks for this page again")
-        .given_up()
 }
 
 /// A text as a JSON record with the column `text`.

@@ -13,6 +13,7 @@ mod pace;
 mod pages;
 mod request;
 mod send;
+mod shape;
 #[cfg(test)]
 pub(super) mod tests;
 

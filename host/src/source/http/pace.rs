@@ -103,16 +103,14 @@ impl Pace {
         left
     }
 
-    /// Waits until the next request may be made; false where nobody wants it any more.
-    pub(super) fn wait(&self, hold: &mut Hold) -> bool {
+    /// Comes back once the next request may be made.
+    pub(super) async fn turn(&self) {
         loop {
             let left = self.left(Instant::now());
             if left.is_zero() {
-                return true;
+                return;
             }
-            if !hold.wait(left) {
-                return false;
-            }
+            sleep(left).await;
         }
     }
 

@@ -212,7 +212,8 @@ impl Pages {
             None | Some(Value::Null | Value::Bool(false)) => Ok(None),
             Some(Value::String(text)) if text.is_empty() => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            // As the server spells it: a float would drop digits.
+            Some(Value::Number(_)) => document::spelled(page.whole()?, path).map_err(|error| page.broken(error)),
             Some(other) => {
                 let kind = if other.is_object() {
                     "an object"

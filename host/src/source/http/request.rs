@@ -6,20 +6,23 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 use serde_json::{Map, Value};
 
 use super::super::Surroundings;
+use super::auth::basic_header;
 use super::pages::{Ask, Pages};
-use crate::config::http::{Auth, Basic, HttpSource, Method, ResponseFormat, placeholders};
+use crate::config::database::percent_decoded;
+use crate::config::http::{Auth, Basic, HttpSource, Method, ResponseFormat, careless_user, placeholders};
 use crate::config::variables::{Secrets, is_secret_parameter};
 use crate::error::{Context, Error, Result};
 
 /// A request, all but the page that it asks for.
 pub(super) struct Request {
     pub(super) method: http::Method,
+    /// What goes to the host of the source and to no other.
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
     base: Url,
@@ -37,8 +40,16 @@ impl Request {
     pub(super) fn new(source: &HttpSource, surroundings: &Surroundings<'_>) -> Result<Arc<Self>> {
         let mut params = source.params.clone();
         params.extend(surroundings.params.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let written = source.url.as_ref().or(source.base_url.as_ref());
+        if written.is_some_and(|url| careless_user(url).is_some()) {
+            return Err(Error::config(format!(
+                "the name or password in `{}` has a sign by which a URL would be another one",
+                source.title()
+            ))
+            .hint("write `@` in them as `%40`, `/` as `%2F`, `?` as `%3F`, `#` as `%23`; and an `@` in the path as `%40`"));
+        }
         let address = fill(&source.address(), &params)?;
-        let base = Url::parse(&address)
+        let mut base = Url::parse(&address)
             .map_err(|error| Error::config(format!("`{}` is no URL", crate::config::http::shown(&address))).because(error))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             let message = format!("`{}` is no URL of HTTP", crate::config::http::shown(&address));
@@ -65,19 +76,19 @@ impl Request {
             mask.add(value);
             mask.add(&escape(value));
         }
-        let headers = headers(source, &mut mask)?;
+        let mut headers = headers(source, &mut mask)?;
         let body = match &source.body {
             Some(body) => Some(serde_json::to_vec(&put_in(body, &params, &places)).bug(|| "writing a body as JSON".into())?.into()),
             None => None,
         };
-        if base.password().is_none() && !base.username().is_empty() {
-            // Some interfaces take a token there.
-            mask.add(base.username());
-            mask.add(&BASE64_STANDARD.encode(format!("{}:", base.username())));
-        }
-        if let Some(password) = base.password() {
-            mask.add(password);
-            mask.add(&BASE64_STANDARD.encode(format!("{}:{password}", base.username())));
+        if let Some((username, password)) = take_user(&mut base) {
+            // Without a password the name may be a token.
+            let secret = password.as_deref().unwrap_or(&username);
+            mask.add(secret);
+            mask.add(&percent_decoded(secret));
+            let header = basic_header(&percent_decoded(&username), &percent_decoded(password.as_deref().unwrap_or_default()))?;
+            mask.add(header.to_str().unwrap_or_default().trim_start_matches("Basic "));
+            headers.entry(AUTHORIZATION).or_insert(header);
         }
         if let Some(Auth { bearer, basic, oauth2_cc, .. }) = &source.auth {
             bearer.iter().for_each(|bearer| mask.add(&bearer.token.0));
@@ -98,6 +109,7 @@ impl Request {
         let pagination = &pages.pagination;
         if let Ask::Url(url) = ask {
             let mut url = Url::parse(url).map_err(|error| Error::config(format!("`{}` is no URL", self.mask(url))).because(error))?;
+            take_user(&mut url);
             self.expect_home(&url, "the checkpoint")?;
             let missing: Vec<_> = self.hidden.iter().filter(|(name, _)| !url.query_pairs().any(|(other, _)| other == *name)).collect();
             if !missing.is_empty() {
@@ -171,6 +183,8 @@ impl Request {
         let mut url = page.join(named).map_err(|error| {
             Error::data(format!("`{name}` names `{}` as the next page, which is no URL", self.mask(named))).because(error)
         })?;
+        // Who asks is in the headers; a position holds no password.
+        take_user(&mut url);
         if self.base.scheme() == "https" && url.scheme() == "http" && url.host_str() == self.base.host_str() && url.port().is_none() {
             // Servers behind a proxy do not know that they are spoken to with encryption.
             url.set_scheme("https").ok();
@@ -219,6 +233,14 @@ impl Request {
 pub(super) fn authority(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// Takes name and password off a URL, as they are written.
+fn take_user(url: &mut Url) -> Option<(String, Option<String>)> {
+    let user = (url.username().to_owned(), url.password().map(ToOwned::to_owned));
+    // A URL without a host has neither.
+    let taken = url.set_username("").and_then(|()| url.set_password(None));
+    (taken.is_ok() && (!user.0.is_empty() || user.1.is_some())).then_some(user)
 }
 
 /// Whether a parameter must not be printed.

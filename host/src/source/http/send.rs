@@ -28,7 +28,6 @@ pub(super) use super::pace::Hold;
 use super::pace::Pace;
 use super::pages::{Pages, Turn};
 use super::request::{Request, authority};
-use super::wrong;
 use crate::config::grants::HostPattern;
 use crate::config::http::{ClientCredentials, HttpSource, Retry, Timeout};
 use crate::error::{Error, Fault, Result};
@@ -157,9 +156,6 @@ impl Caller {
         let mut attempt = 1;
         let mut renewed = false;
         loop {
-            if !self.pace.wait(hold) {
-                return Err(stopped());
-            }
             let answer = remote::wait(async {
                 tokio::select! {
                     biased;
@@ -236,9 +232,10 @@ impl Caller {
         }
         let head = Head { asked: url.clone(), url: answered, link: next_link(response.headers()) };
         let kind = content_type(response.headers());
-        if kind.starts_with("text/html") && !format.takes_html() {
+        let of_other = |kind: &str, body: &str| Failure::last(failure::not_of_format(&name, format.name(), kind, body, turn.pages == 0));
+        if let Some(other) = format.refuses(&kind) {
             let body = self.beginning(&mut response).await;
-            return Err(Failure::last(not_of_format(&name, format, "HTML", &body)));
+            return Err(of_other(other, &body));
         }
         let encoding = charset(&kind);
         if format.streams() {
@@ -251,9 +248,7 @@ impl Caller {
                 .hint("raise `timeout.total`, or ask for smaller pages"))
         });
         let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
-        let body = format.whole(body).map_err(|what| {
-            Failure::last(not_of_format(&name, format, what.kind, &failure::beginning(&what.body, |text| self.mask(text))))
-        })?;
+        let body = format.whole(body).map_err(|what| of_other(what.kind, &failure::beginning(&what.body, |text| self.mask(text))))?;
         Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
     }
 
@@ -266,7 +261,9 @@ impl Caller {
             let mut headers = HeaderMap::new();
             if home {
                 headers.clone_from(&self.request.headers);
-                headers.extend(proof.clone());
+                if let Some((name, value)) = proof.clone() {
+                    headers.insert(name, value);
+                }
             } else if let Some(accept) = self.request.headers.get(ACCEPT) {
                 headers.insert(ACCEPT, accept.clone());
             }
@@ -302,7 +299,7 @@ impl Caller {
         Err(Failure::last(Error::outside(message)))
     }
 
-    /// Sends one request to one host, where it may be asked.
+    /// Sends one request to one host, where it may be asked and once it is its turn: redirects and requests for tokens are counted, too.
     async fn once(&self, name: &str, method: Method, url: &Url, headers: HeaderMap, body: Option<Bytes>) -> Result<Answer, Failure> {
         let plain = url.scheme() == "http";
         let authority = url.host_str().map(|host| url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")));
@@ -324,6 +321,7 @@ impl Caller {
         if let Some(body) = body {
             request = request.body(body);
         }
+        self.pace.turn().await;
         remote::settle().await;
         let Timeout { connect, read, write, pool, .. } = self.timeout;
         let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
@@ -399,13 +397,6 @@ impl Caller {
         }
         Err(Failure::last(Error::bug("a token is asked for twice at most")))
     }
-}
-
-/// An answer that is of another format.
-fn not_of_format(name: &str, format: &Format, kind: &str, body: &str) -> Error {
-    let said = if body.is_empty() { String::new() } else { format!(": {body}") };
-    wrong(format!("`{name}` answered with {kind} where {} was expected{said}", format.name()))
-        .hint("a server answers so on a page for people, or where it wants a log-in: are the URL and the credentials right?")
 }
 
 /// Time before the next attempt: 1 s and ever more, and up to half as much on top, so that many do not come at once.

@@ -1,11 +1,12 @@
 //! Days, times and instants read from texts: exactly, or not at all. A database would drop what its column has no place for.
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{Duration, NaiveDate, NaiveTime};
 
-const DAY: i64 = 86_400_000_000;
+/// Nanoseconds of a day.
+const DAY: i64 = 86_400_000_000_000;
 
 /// Days since 1970 of `2024-06-19`, or of its midnight.
-pub(super) fn date(text: &str) -> Option<i32> {
+pub(crate) fn date(text: &str) -> Option<i32> {
     let text = text.trim();
     let (day, rest) = day(text)?;
     let midnight = rest.is_empty() || matches!(rest.as_bytes()[0], b'T' | b't' | b' ') && time(&rest[1..]) == Some(0);
@@ -13,22 +14,45 @@ pub(super) fn date(text: &str) -> Option<i32> {
 }
 
 /// Microseconds since midnight of `01:58`, `01:58:32` or `01:58:32.25`.
-pub(super) fn time(text: &str) -> Option<i64> {
-    let (micros, rest) = clock(text.trim())?;
-    rest.is_empty().then_some(micros)
+pub(crate) fn time(text: &str) -> Option<i64> {
+    let (nanos, rest) = clock(text.trim())?;
+    (rest.is_empty() && nanos % 1000 == 0).then_some(nanos / 1000)
 }
 
 /// Microseconds since 1970 of `2024-06-19T01:58:32.25+02:00`; without an offset the clock shows UTC, without a time it is midnight.
-pub(super) fn instant(text: &str) -> Option<i64> {
+pub(crate) fn instant(text: &str) -> Option<i64> {
+    let nanos = nanoseconds(text)?;
+    (nanos % 1000 == 0).then(|| i64::try_from(nanos / 1000).ok())?
+}
+
+/// Nanoseconds since 1970 of such an instant.
+pub(crate) fn nanoseconds(text: &str) -> Option<i128> {
     let (day, rest) = day(text.trim())?;
-    let midnight = i64::from(day) * DAY;
+    let midnight = i128::from(day) * i128::from(DAY);
     let Some(rest) = rest.strip_prefix(['T', 't', ' ']) else { return rest.is_empty().then_some(midnight) };
-    let (micros, rest) = clock(rest)?;
-    let offset = match rest.trim_start() {
-        "" | "Z" | "z" => 0,
-        rest => offset(rest)?,
+    let (nanos, rest) = clock(rest)?;
+    Some(midnight + i128::from(nanos - zone(rest)?))
+}
+
+/// An instant so many nanoseconds earlier, or a little more, written as the text is: what it does not show is cut off.
+pub(crate) fn earlier(text: &str, lag: i64) -> Option<String> {
+    let text = text.trim();
+    let (day, rest) = day(text)?;
+    let (nanos, between, written, zoned) = match rest.strip_prefix(['T', 't', ' ']) {
+        None if rest.is_empty() => (0, "", "", ""),
+        None => return None,
+        Some(written) => {
+            let (nanos, zoned) = clock(written)?;
+            zone(zoned)?;
+            (nanos, &rest[..1], &written[..written.len() - zoned.len()], zoned)
+        }
     };
-    Some(midnight + micros - offset)
+    let left = i128::from(day) * i128::from(DAY) + i128::from(nanos) - i128::from(lag);
+    let (days, nanos) = (left.div_euclid(i128::from(DAY)), left.rem_euclid(i128::from(DAY)) as i64);
+    let day = NaiveDate::default().checked_add_signed(Duration::days(i64::try_from(days).ok()?))?;
+    let seconds = nanos / 1_000_000_000;
+    let clock = format!("{:02}:{:02}:{:02}.{:09}", seconds / 3600, seconds / 60 % 60, seconds % 60, nanos % 1_000_000_000);
+    Some(format!("{}{between}{}{zoned}", day.format("%Y-%m-%d"), &clock[..written.len().min(clock.len())]))
 }
 
 /// A day, and what stands behind it.
@@ -42,7 +66,7 @@ fn day(text: &str) -> Option<(i32, &str)> {
     (number(0, 4)? > 0).then(|| Some((i32::try_from(days).ok()?, rest)))?
 }
 
-/// A time, and what stands behind it.
+/// The nanoseconds of a time, and what stands behind it.
 fn clock(text: &str) -> Option<(i64, &str)> {
     let two = |text: &str| {
         let (digits, _) = text.split_at_checked(2)?;
@@ -51,24 +75,32 @@ fn clock(text: &str) -> Option<(i64, &str)> {
     let (hour, minute) = (two(text)?, two(text.get(2..)?.strip_prefix(':')?)?);
     let rest = &text[5..];
     let Some(seconds) = rest.strip_prefix(':') else {
-        return NaiveTime::from_hms_opt(hour, minute, 0).map(|_| (i64::from(hour * 3600 + minute * 60) * 1_000_000, rest));
+        return NaiveTime::from_hms_opt(hour, minute, 0).map(|_| (i64::from(hour * 3600 + minute * 60) * 1_000_000_000, rest));
     };
     let (second, mut rest) = (two(seconds)?, &seconds[2..]);
-    let mut micros = 0;
+    let mut nanos = 0;
     if let Some(fraction) = rest.strip_prefix('.') {
         let end = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
         let digits = fraction[..end].trim_end_matches('0');
-        if end == 0 || digits.len() > 6 {
+        if end == 0 || digits.len() > 9 {
             return None;
         }
-        micros = format!("{digits:0<6}").parse().ok()?;
+        nanos = format!("{digits:0<9}").parse().ok()?;
         rest = &fraction[end..];
     }
     NaiveTime::from_hms_opt(hour, minute, second)?;
-    Some((i64::from(hour * 3600 + minute * 60 + second) * 1_000_000 + micros, rest))
+    Some((i64::from(hour * 3600 + minute * 60 + second) * 1_000_000_000 + nanos, rest))
 }
 
-/// Microseconds of `+02:00`, `+0200` or `+02`.
+/// Nanoseconds of what stands behind a time: an offset, `Z` or nothing.
+fn zone(text: &str) -> Option<i64> {
+    match text.trim_start() {
+        "" | "Z" | "z" => Some(0),
+        text => offset(text),
+    }
+}
+
+/// Nanoseconds of `+02:00`, `+0200` or `+02`.
 fn offset(text: &str) -> Option<i64> {
     let sign = match text.as_bytes()[0] {
         b'+' => 1,
@@ -81,7 +113,7 @@ fn offset(text: &str) -> Option<i64> {
     }
     let hours: i64 = digits[..2].parse().ok()?;
     let minutes: i64 = digits.get(2..).filter(|rest| !rest.is_empty()).map_or(Some(0), |rest| rest.parse().ok())?;
-    (hours < 16 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60) * 1_000_000)
+    (hours < 16 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60) * 1_000_000_000)
 }
 
 #[cfg(test)]
@@ -123,5 +155,23 @@ mod tests {
         ] {
             assert_eq!(instant(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_instant_is_made_earlier_in_the_form_that_it_has() {
+        let hour = 3_600_000_000_000;
+        for (text, before) in [
+            ("2024-03-01", "2024-02-29"),
+            ("2024-03-01 00:30:00.250", "2024-02-29 23:30:00.250"),
+            ("2024-03-01T00:30:00Z", "2024-02-29T23:30:00Z"),
+            ("2024-03-01T00:30:00+02:00", "2024-02-29T23:30:00+02:00"),
+            ("2024-03-01T10:30-0500", "2024-03-01T09:30-0500"),
+            ("2024-03-01T10:00:00.123456789 +02", "2024-03-01T09:00:00.123456789 +02"),
+        ] {
+            assert_eq!(earlier(text, hour).as_deref(), Some(before));
+        }
+        // Rather too early than too late.
+        assert_eq!(earlier("2024-03-01T10:30:00Z", 1).as_deref(), Some("2024-03-01T10:29:59Z"));
+        assert_eq!((earlier("yesterday", 1), earlier("2024-03-01T10:30:00 Europe/Bern", 1)), (None, None));
     }
 }
