@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Executor, Row, raw_sql};
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::encode::Chunk;
 use super::narrow::{narrow, once_more};
-use super::said::{Said, Why, by_sqlstate};
-use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
+use super::said::{Said, Why, by_sqlstate, is_of_users};
+use super::{Backend, Counts, Relation, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
 use crate::remote::Tunnel;
@@ -145,7 +145,7 @@ impl Postgres {
         };
         let later = narrow(chunk.rows, &mut attempt)?;
         // Behind a later row with its key an earlier one would win.
-        refused.extend(if chunk.repeats { later } else { once_more(later, &mut attempt)? });
+        refused.extend(if chunk.repeats && !shape.adds() { later } else { once_more(later, &mut attempt)? });
         refused.sort_by_key(|(row, _)| *row);
         Ok(Written { counts, refused })
     }
@@ -155,7 +155,7 @@ impl Postgres {
         let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
         let keys = quoted(Dialect::Postgres, &shape.key);
         // Of a join that finds two rows for one, any may win: keys that differ as texts may be equal to the database.
-        if !repeats && shape.method != WriteMethod::Update {
+        if shape.adds() || !repeats && shape.method != WriteMethod::Update {
             return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
         }
         // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
@@ -193,6 +193,15 @@ impl Postgres {
                 let set = update.iter().map(|name| format!("{0} = EXCLUDED.{0}", quote(pg, name))).collect::<Vec<_>>().join(", ");
                 let then = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {set}") };
                 let upsert = format!("{insert} ON CONFLICT ({keys}) DO {then}");
+                if shape.relation == Relation::Partitioned {
+                    let known =
+                        self.texts(&format!("SELECT count(*) FROM {from} WHERE EXISTS (SELECT 1 FROM {target} AS t WHERE {same})"))?;
+                    let known = known.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
+                    let merged = self.execute(&upsert)?;
+                    counts.updated = if set.is_empty() { 0 } else { merged.min(known) };
+                    counts.inserted = merged - counts.updated;
+                    return Ok(counts);
+                }
                 // A row that was there before has a deleted version, whose deleter this one names.
                 let counted = self.texts(&format!(
                     "WITH merged AS ({upsert} RETURNING xmax = 0 AS fresh) SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM merged"
@@ -243,6 +252,16 @@ impl Backend for Postgres {
         Ok(rows.into_iter().map(column).collect())
     }
 
+    fn relation(&mut self, table: &Table) -> Result<Relation, Said> {
+        let kind = self
+            .texts(&format!("SELECT relkind::text FROM pg_class WHERE oid = to_regclass({})", literal(Dialect::Postgres, &table.sql())))?;
+        Ok(match kind.first().and_then(|row| row[0].as_deref()) {
+            Some("p") => Relation::Partitioned,
+            Some("v") => Relation::View,
+            _ => Relation::Table,
+        })
+    }
+
     fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said> {
         // One that is deferred, or of some rows only, or of expressions, settles no conflict.
         let rows = self.texts(&format!(
@@ -278,10 +297,7 @@ impl Backend for Postgres {
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
-        let written = match shape.method {
-            WriteMethod::Insert | WriteMethod::TruncateAndLoad => self.insert(shape, chunk),
-            _ => self.merge(shape, chunk),
-        };
+        let written = if shape.is_staged() { self.merge(shape, chunk) } else { self.insert(shape, chunk) };
         let savepoint = std::mem::replace(&mut self.savepoint, Savepoint::Absent);
         if written.is_ok() && savepoint != Savepoint::Absent {
             self.execute("RELEASE SAVEPOINT etl_host")?;

@@ -5,7 +5,7 @@ use arrow_schema::{Schema, SchemaRef};
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::fit::{Fit, Fitting, never_fits};
 use super::said::{Said, Why};
-use super::{Backend, Shape};
+use super::{Backend, Relation, Shape};
 use crate::config::database::{CreateTable, DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::error::{Error, Result, did_you_mean};
 
@@ -80,6 +80,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
         columns: written,
         method: sink.method(),
         others_unique: false,
+        relation: if columns.is_empty() { Relation::Table } else { relation(backend, &table)? },
         table,
         fit: Fit { dialect, columns: fittings, lacking, policy },
     };
@@ -139,6 +140,10 @@ fn check_filled(shape: &Shape, columns: &[Column]) -> Result<()> {
 
 fn look(backend: &mut dyn Backend, table: &Table) -> Result<Vec<Column>> {
     backend.columns(table).map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown())))
+}
+
+fn relation(backend: &mut dyn Backend, table: &Table) -> Result<Relation> {
+    backend.relation(table).map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown())))
 }
 
 /// Finds a column by its name: as it is, else without regard to case, as SQL without quotes does.
