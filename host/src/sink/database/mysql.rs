@@ -9,7 +9,7 @@ use sqlx::{Arguments, AssertSqlSafe, Executor, Row, raw_sql};
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::encode::Chunk;
 use super::narrow::{narrow, once_more};
-use super::said::{Said, Why, by_sqlstate};
+use super::said::{Said, Why, by_sqlstate, is_of_users};
 use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
@@ -277,7 +277,11 @@ fn said(error: &sqlx::Error) -> Said {
         1205 | 1213 | 3024 | 1317 | 1969 => Why::Busy,
         1044 | 1045 | 1142 | 1143 | 1227 | 1370 => Why::Denied,
         1053 | 1927 | 2006 | 2013 | 4031 => Why::Lost,
-        _ => by_sqlstate(told.code().unwrap_or_default()),
+        1526 | 1748 => Why::Row("no_partition"),
+        _ => match told.code().unwrap_or_default() {
+            state if is_of_users(state) => Why::Row("raised_by_trigger"),
+            state => by_sqlstate(state),
+        },
     };
     let message = told.message().to_owned();
     // `Data too long for column 'note' at row 3`.

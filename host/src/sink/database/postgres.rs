@@ -312,7 +312,11 @@ fn said(error: &sqlx::Error) -> Said {
         let why = if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) { Why::Lost } else { Why::Other };
         return Said::new(why, error.to_string());
     };
-    let why = if told.code() == "21000" { REPEATED } else { by_sqlstate(told.code()) };
+    let why = match told.code() {
+        "21000" => REPEATED,
+        state if is_of_users(state) => Why::Row("raised_by_trigger"),
+        state => by_sqlstate(state),
+    };
     // What it says of a row is not the row: that stands in the letter beside it.
     let detail = told.detail().filter(|detail| !detail.starts_with("Failing row contains"));
     let message = match detail {
