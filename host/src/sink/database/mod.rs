@@ -6,6 +6,7 @@
 //! A row that the database refuses is found and answered; the others load.
 
 mod columns;
+mod drops;
 mod encode;
 mod fit;
 mod load;

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnection, PgDatabaseError};
 use sqlx::{AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
+use super::drops::Drops;
 use super::encode::Chunk;
 use super::narrow::{narrow, once_more};
 use super::said::{Said, Why, by_sqlstate, is_of_users};
@@ -231,18 +232,24 @@ const REPEATED: Why = Why::Row("key_repeats");
 impl Backend for Postgres {
     fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said> {
         let rows = self.texts(&format!(
-            "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), a.atttypmod::text, a.attnotnull::text, \
-             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text, (a.attidentity = 'a')::text \
-             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-             WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-            literal(Dialect::Postgres, &table.sql())
+            "WITH RECURSIVE base AS (SELECT attnum, atttypid AS kind, atttypmod AS modifier FROM pg_attribute \
+             WHERE attrelid = to_regclass({table}) AND attnum > 0 AND NOT attisdropped \
+             UNION ALL SELECT attnum, typbasetype, typtypmod FROM base JOIN pg_type ON oid = kind WHERE typtype = 'd') \
+             SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), base.modifier::text, a.attnotnull::text, \
+             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text, (a.attidentity = 'a')::text, (t.oid <> a.atttypid)::text \
+             FROM pg_attribute a JOIN base USING (attnum) JOIN pg_type t ON t.oid = base.kind \
+             WHERE a.attrelid = to_regclass({table}) AND t.typtype <> 'd' ORDER BY a.attnum",
+            table = literal(Dialect::Postgres, &table.sql())
         ))?;
         let column = |row: Vec<Option<String>>| {
             let text = |index: usize| row[index].clone().unwrap_or_default();
+            let modifier = text(3).parse().unwrap_or(-1);
             Column {
                 name: text(0),
                 declared: text(2),
-                holds: Holds::of_postgres(&text(1), text(3).parse().unwrap_or(-1)),
+                holds: Holds::of_postgres(&text(1), modifier),
+                drops: Drops::of_postgres(&text(1), modifier),
+                domain: text(8) == "true",
                 nullable: text(4) != "true",
                 filled: text(5) == "true",
                 generated: text(6) == "true",

@@ -54,7 +54,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
             Some(to) => {
                 // MySQL forgets of a column that is changed what is not said once more.
                 let keeps = dialect != Dialect::Mysql || !to.filled;
-                let wider = to.holds.widened(dialect, field.data_type()).filter(|_| policy == SchemaEvolution::Evolve && keeps);
+                let wider = to.widened(dialect, field.data_type()).filter(|_| policy == SchemaEvolution::Evolve && keeps);
                 fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()), wider });
             }
             None if policy == SchemaEvolution::DiscardValue => {}
@@ -247,6 +247,8 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         name: field.name().clone(),
         declared: declared(field),
         holds: Holds::Other,
+        drops: None,
+        domain: false,
         nullable: !sink.primary_key.0.contains(field.name()),
         filled: false,
         generated: false,
@@ -314,7 +316,7 @@ fn evolve(
             None => {}
             Some(column) => {
                 // It is widened once a value needs it.
-                let widens = policy == SchemaEvolution::Evolve && column.holds.widened(dialect, kind).is_some();
+                let widens = policy == SchemaEvolution::Evolve && column.widened(dialect, kind).is_some();
                 if !widens && never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze)
                 {
                     return Err(Error::data(format!(
