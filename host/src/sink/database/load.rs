@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_schema::SchemaRef;
 
 use super::encode::{Form, Shared as Encoding, TableEncode};
-use super::merge::merge;
+use super::merge::{merge, rehearse};
 use super::publish::publish;
 use super::said::Why;
 use super::session::{Session, Shared};
@@ -16,7 +16,7 @@ use super::target::{Doing, prepare, widen};
 use super::tokens::Tokens;
 use super::{Backend, Counts, Relation, Shape, Stopped, TableMark, check, connect};
 use crate::batch::{Reason, Reject};
-use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::config::database::{DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::crash;
 use crate::error::{Error, Fault, Result};
 use crate::report::TableReport;
@@ -62,7 +62,7 @@ impl TableSink {
     /// What is to be seen now.
     fn shown(&self, session: &mut Session, rows: u64) -> Committed {
         let Counts { inserted, updated, deleted } = session.token.counts;
-        let table = TableReport { table: self.config.table_title(), inserted, updated, deleted };
+        let table = TableReport { table: self.config.table_title(), inserted, updated, deleted, left_out: 0 };
         let merged = std::mem::take(&mut session.merged);
         // Done once more where the process died in between: who publishes twice has published.
         let published = publish(session.backend.as_mut(), &self.config);
@@ -327,7 +327,12 @@ impl Sink for Rehearsal {
     }
 
     fn begin(&self, split: usize, schema: SchemaRef, _from: Option<&Flushed>) -> Result<Box<dyn Load>> {
-        let Shape { fit, .. } = prepare(self.session.lock().backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        let mut session = self.session.lock();
+        let Shape { fit, columns, mut left_out, .. } = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        // Those that the load would add.
+        let added = if fit.policy == SchemaEvolution::Evolve { fit.lacking.as_slice() } else { &[] };
+        left_out.extend(columns.iter().chain(added).cloned());
+        rehearse(session.backend.as_mut(), &self.config, &left_out)?;
         Ok(Box::new(Rehearsed { split, rows: 0, schema, told: BTreeSet::new(), encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
     }
 
