@@ -98,8 +98,7 @@ fn a_materialized_view_is_refreshed_by_its_name() {
 fn staged_rows_without_a_key_are_counted_and_told() {
     for place in every() {
         place.sql("CREATE TABLE customers (id int PRIMARY KEY, name varchar(20))");
-        let load =
-            "write_method: truncate_and_load\nmerge: [{into: customers, key: [id], columns: {id: cid, name: upper(name)}, latest_by: seen}]\n";
+        let load = "write_method: truncate_and_load\nmerge: [{into: customers, key: [id], columns: {id: cid, name: upper(name)}, latest_by: seen}]\n";
         let pipeline = pipeline("cid,name,seen\n1,a,1\n1,b,2\n,c,3\n2,d,4\n", &place, load);
         let report = pipeline.run(0);
         let customers = json!({ "table": "customers", "inserted": 2, "updated": 0, "deleted": 0, "left_out": 1 });

@@ -143,7 +143,8 @@ fn fractions_of_a_second_and_blanks_that_a_column_has_no_room_for_are_refused() 
         let types = match place.kind() {
             // Of a domain that is made of another, too.
             Kind::Postgres => {
-                place.sql("CREATE DOMAIN cents AS numeric(10,2); CREATE DOMAIN price AS cents; CREATE DOMAIN few AS int2 CHECK (VALUE > 0)");
+                place
+                    .sql("CREATE DOMAIN cents AS numeric(10,2); CREATE DOMAIN price AS cents; CREATE DOMAIN few AS int2 CHECK (VALUE > 0)");
                 ["timestamp(0)", "time(0)", "price", "few"]
             }
             _ => ["datetime", "time", "decimal(10,2)", "smallint"],

@@ -142,7 +142,7 @@ impl Database {
         let places = layout.columns.iter().map(|column| index_of(&columns, &column.name, "the layout has"));
         let places = places.collect::<Result<Vec<usize>>>()?;
         let key = key(source, &surroundings.since, &columns)?;
-        check_order(&surroundings.since, &layout, &columns).map_err(|error| error.at(place.clone()))?;
+        check_order(&surroundings.since, reading, &layout, &columns).map_err(|error| error.at(place.clone()))?;
         let since = since(&surroundings.since, &layout, &columns, &mut sql)?;
         if dialect == Dialect::Mssql && (key.is_some() || since.is_some()) && sql.starts_with_with() {
             let message = "the query starts with `WITH`, which SQL Server does not take within the query that orders its rows";
@@ -272,7 +272,7 @@ fn key(source: &DatabaseSource, since: &Option<Since<'_>>, columns: &[Described]
 }
 
 /// Refuses to follow texts of what is none: rows with 10 would be left out behind a 9.
-fn check_order(since: &Option<Since<'_>>, layout: &Layout, columns: &[Described]) -> Result<()> {
+fn check_order(since: &Option<Since<'_>>, reading: &Reading, layout: &Layout, columns: &[Described]) -> Result<()> {
     let Some(Since { incremental, .. }) = since else { return Ok(()) };
     let name = &incremental.cursor_field;
     let is_text = layout.schema.field_with_name(name).is_ok_and(|field| field.data_type() == &DataType::Utf8);
@@ -283,6 +283,8 @@ fn check_order(since: &Option<Since<'_>>, layout: &Layout, columns: &[Described]
         ))
         .hint(if column.is_numeric {
             format!("pin how many digits it has: `schema: {{{name}: \"decimal(38,9)\"}}`")
+        } else if reading.schema.contains_key(name) {
+            format!("leave `{name}` out of `schema`, which makes a text of it")
         } else {
             "let the query make a number, a day, a time or a text of it".into()
         })),
