@@ -322,8 +322,8 @@ pub(super) fn summary(report: &RunReport) -> String {
     for text in report.quality.iter().flat_map(quality) {
         line(text);
     }
-    for TableReport { table, inserted, updated, deleted } in &report.output.tables {
-        let counts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted")];
+    for TableReport { table, inserted, updated, deleted, left_out } in &report.output.tables {
+        let counts = [(inserted, "inserted"), (updated, "updated"), (deleted, "deleted"), (left_out, "left out, since their key is null")];
         let told: Vec<String> =
             counts.iter().filter(|(count, _)| **count > 0).map(|(count, word)| format!("{} {word}", grouped(**count))).collect();
         let told = if told.is_empty() { "no row changed".to_owned() } else { told.join(", ") };

@@ -2,7 +2,7 @@
 
 use super::terminal::{self, grouped};
 use crate::error::Error;
-use crate::report::{RunReport, Status, TransformerReport};
+use crate::report::{RunReport, Status, TableReport, TransformerReport};
 
 /// What each transformer did, for a person.
 pub(super) fn lines(report: &RunReport) -> Vec<String> {
@@ -33,7 +33,9 @@ fn of(part: &TransformerReport, is_dry: bool) -> Vec<String> {
     }
     output.files.iter().for_each(|file| line("output", file.display().to_string()));
     for table in &output.tables {
-        line("table", format!("{}: {} inserted, {} updated, {} deleted", table.table, table.inserted, table.updated, table.deleted));
+        let left_out = if table.left_out > 0 { format!(", {} left out, since their key is null", table.left_out) } else { String::new() };
+        let TableReport { table, inserted, updated, deleted, left_out: _ } = table;
+        line("table", format!("{table}: {inserted} inserted, {updated} updated, {deleted} deleted{left_out}"));
     }
     if rows.rejected > 0 {
         let codes = dead_letters.by_code.iter().map(|(code, count)| format!("{} {code}", grouped(*count)));

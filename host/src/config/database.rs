@@ -295,25 +295,32 @@ impl fmt::Display for Connection {
 
 /// The URL with `***` in place of its passwords.
 fn without_password(url: &str) -> String {
-    let mut masked = match password(url) {
-        Some(password) => url.replacen(&format!(":{password}@"), ":***@", 1),
-        None => url.to_owned(),
+    let (mut masked, tail) = match password(url).and_then(|password| url.split_once(&format!(":{password}@"))) {
+        Some((user, tail)) => (format!("{user}:***@"), tail),
+        None => (String::new(), url),
     };
-    if let Some(raw) = odbc::option(&masked) {
-        masked = masked.replacen(raw, &odbc::masked(raw), 1);
+    let mut tail = tail.to_owned();
+    if let Some(raw) = odbc::option(url) {
+        tail = tail.replacen(raw, &odbc::masked(raw), 1);
     }
     for password in password_options(url) {
-        masked = masked.replace(&format!("={password}"), "=***");
+        // The last `@` may be one of it: then the tail starts within it.
+        match password.rsplit_once('@').and_then(|(_, end)| tail.strip_prefix(end)) {
+            Some(rest) if !masked.is_empty() => tail = format!("***{rest}"),
+            _ => tail = tail.replace(&format!("={password}"), "=***"),
+        }
     }
+    masked.push_str(&tail);
     masked
 }
 
-/// The password within a URL, before its host; in that of a database also one that holds a sign that it should not.
+/// The password within a URL, before its host. In that of a database it ends at the last `@` of all, whatever signs are in it that should
+/// stand there encoded: rather too much is hidden than half of it shown.
 pub(super) fn password(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', ' ']).next()?;
-    let careless = || Dialect::parse(scheme).and_then(|_| rest.rsplit_once('@'));
-    let (user, _) = authority.rsplit_once('@').or_else(careless)?;
+    let is_careless = Dialect::parse(scheme).is_some() && odbc::option(url).is_none();
+    let authority = if is_careless { rest } else { rest.split(['/', '?', ' ']).next()? };
+    let (user, _) = authority.rsplit_once('@')?;
     let (_, password) = user.split_once(':')?;
     (!password.is_empty()).then_some(password)
 }
@@ -402,6 +409,21 @@ mod tests {
         for name in ["password", "PASSWORD", "passwd", "sslpassword", "Pwd"] {
             let connection = Connection::try_from(format!("postgresql://ada:s3cr3t1@h/d?sslmode=require&{name}=s3cr3t2")).unwrap();
             assert_eq!(connection.to_string(), format!("postgresql://ada:***@h/d?sslmode=require&{name}=***"));
+        }
+        for password in ["p@ss/w0rd77", "pq@x?w0rd77", "pq?w0rd77", "pq#w0rd77", "a:b@c@d", "?/@#"] {
+            for scheme in ["postgresql", "mysql", "mssql"] {
+                let connection = Connection::try_from(format!("{scheme}://etl:{password}@127.0.0.1:1/d?connect_timeout=1")).unwrap();
+                assert_eq!(connection.to_string(), format!("{scheme}://etl:***@127.0.0.1:1/d?connect_timeout=1"), "{password}");
+            }
+        }
+        for (url, shown) in [
+            ("mysql://ada:x?pwd=s3cr3t@h/d", "mysql://ada:***@***"),
+            ("mysql://ada:s3cr3t1@h/d?password=s3c@r3t2", "mysql://ada:***@***"),
+            ("mysql://ada:s3cr3t1@h/d?password=s3c@r3t2&charset=utf8", "mysql://ada:***@***&charset=utf8"),
+            ("postgresql://h/d?user=ada&password=s3c@r3t2", "postgresql://h/d?user=ada&password=***"),
+            ("postgresql://ada@h/d", "postgresql://ada@h/d"),
+        ] {
+            assert_eq!(Connection::try_from(url.to_owned()).unwrap().to_string(), shown);
         }
     }
 }

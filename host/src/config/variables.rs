@@ -136,7 +136,9 @@ fn note_headers(http: &Node, secrets: &mut Secrets) {
 /// Notes a value whose key says that it is secret, and the password within a URL.
 fn note_secret(node: &Node, secrets: &mut Secrets) {
     let Some(text) = node.text() else { return };
-    let passwords: Vec<&str> = password(text).into_iter().chain(lone_user(text)).chain(password_options(text)).collect();
+    let mut passwords: Vec<&str> = password(text).into_iter().chain(lone_user(text)).chain(password_options(text)).collect();
+    // Whoever reads the URL by the letter ends it at the first of these.
+    passwords.extend(password(text).and_then(|password| password.split(['@', '/', '?', '#']).next()));
     for password in &passwords {
         secrets.add(password);
         // As the other end would quote it.

@@ -140,6 +140,38 @@ fn unknown(connection: &Connection, option: &str, mode: &str, modes: &[&str]) ->
     Error::config(message).hint(format!("it is one of {}", modes.join(", ")))
 }
 
+/// Refuses a URL in whose password a sign ends it too early: what comes behind would be taken for a machine, a database or an option.
+fn check_password(connection: &Connection, rest: &str, query: &str) -> Result<()> {
+    let authority = rest.split(['/', '#']).next().unwrap_or_default();
+    let behind = &rest[authority.len()..];
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_password = authority.split_once(':').is_some_and(|(_, text)| !is_port(text));
+    if behind.contains('@') || has_password && !authority.contains('@') && query.contains('@') {
+        return Err(torn(connection));
+    }
+    Ok(())
+}
+
+fn torn(connection: &Connection) -> Error {
+    Error::config(format!("the password in `{connection}` holds a sign that ends it too early"))
+        .hint("encode `@ / ? #` of the password as %40 %2F %3F %23")
+}
+
+/// What stands behind the scheme, and as options what stood there before an empty host, as `ada@/sales?host=/tmp` has it: that is no URL.
+fn without_empty_host(rest: &str) -> (String, Vec<String>) {
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let Some((who, place)) = authority.rsplit_once('@') else { return (rest.to_owned(), Vec::new()) };
+    let (user, password) = who.split_once(':').unwrap_or((who, ""));
+    let port = place.strip_prefix(':').unwrap_or_default();
+    if !place.is_empty() && port.is_empty() {
+        return (rest.to_owned(), Vec::new());
+    }
+    let encoded = |text: &str| text.replace('&', "%26").replace('+', "%2B");
+    let options = [("user", encoded(user)), ("password", encoded(password)), ("port", port.to_owned())];
+    let options = options.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}"));
+    (path.to_owned(), options.collect())
+}
+
 fn parts(connection: &Connection, root: &Path) -> Result<Parts> {
     let (address, query) = connection.url.split_once('?').unwrap_or((&connection.url, ""));
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
@@ -147,13 +179,19 @@ fn parts(connection: &Connection, root: &Path) -> Result<Parts> {
     let scheme = scheme.split('+').next().unwrap_or(scheme).to_ascii_lowercase();
     let known: &[&str] = if connection.dialect == Dialect::Mysql { &MYSQL } else { &POSTGRES };
     let none = || Parts { url: String::new(), mode: None, authority: None, certificate: None, key: None, socket: None, patience: PATIENCE };
+    check_password(connection, rest, query)?;
     let mut parts = none();
-    let mut kept = Vec::new();
+    let (rest, mut kept) = match connection.dialect {
+        Dialect::Postgres => without_empty_host(rest),
+        _ => (rest.to_owned(), Vec::new()),
+    };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
         let value = decoded(raw);
         let file = || Some(root.join(&value));
         match name {
+            // It may be the rest of a password with a `?`.
+            _ if name.contains(['@', '/']) || query.contains('@') && !known.contains(&name) => return Err(torn(connection)),
             _ if !(known.contains(&name) || connection.dialect == Dialect::Postgres && name.starts_with("options[")) => {
                 let hint = match did_you_mean(name, known.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
@@ -177,7 +215,7 @@ fn parts(connection: &Connection, root: &Path) -> Result<Parts> {
             "client_encoding" => {
                 return Err(Error::config(format!("`client_encoding` of `{connection}` is `{value}`, but we speak UTF-8 only")));
             }
-            _ => kept.push(pair),
+            _ => kept.push(pair.to_owned()),
         }
     }
     for file in [&parts.authority, &parts.certificate, &parts.key].into_iter().flatten() {
@@ -246,6 +284,47 @@ mod tests {
             };
             assert!(error.one_line().contains(told) && error.find_hint().unwrap_or_default().contains(hint), "{error:?}");
             assert!(!error.one_line().replace("sslmod=s3cret", "").contains("s3cret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_password_with_signs_that_should_be_encoded_nothing_is_told_but_how_to_encode_them() {
+        for password in ["p@ss/w0rd77", "pq@x?w0rd77", "pq?w0rd77", "pq?w0rd77=1", "12?w0rd77", "pq?sslmode=w0rd77", "pq#w0rd77"] {
+            for scheme in ["postgresql", "mysql"] {
+                let connection = connection(&format!("{scheme}://etl:{password}@127.0.0.1:1/d"));
+                let error = match connection.dialect {
+                    Dialect::Mysql => mysql(&connection, Path::new("/")).unwrap_err(),
+                    _ => postgres(&connection, Path::new("/")).unwrap_err(),
+                };
+                let told = format!("{} {error:?}", error.one_line());
+                assert!(!told.contains("w0rd77") && !told.contains("ss/") && told.contains("etl:***@127.0.0.1:1/d"), "{told}");
+                assert_eq!(error.find_hint(), Some("encode `@ / ? #` of the password as %40 %2F %3F %23"), "{told}");
+            }
+        }
+        // A `@` that stands where it may.
+        for url in ["postgresql://etl:p%40ss@h:5432/d?application_name=a@b", "postgresql://h:5432/d?user=etl@h", "mysql://e@f:p@h/d"] {
+            let connection = connection(url);
+            let read = if connection.dialect == Dialect::Mysql {
+                mysql(&connection, Path::new("/")).err()
+            } else {
+                postgres(&connection, Path::new("/")).err()
+            };
+            assert!(read.is_none(), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_a_socket_is_reached_by_a_user_before_an_empty_host() {
+        for url in [
+            "postgresql://ada@/d?host=/tmp/sockets&port=55432",
+            "postgresql://ada:s%26+x@:55432/d?host=/tmp/sockets",
+            "postgresql:///d?host=/tmp/sockets&user=ada&port=55432",
+        ] {
+            let (options, _) = postgres(&connection(url), Path::new("/")).unwrap();
+            assert_eq!((options.get_username(), options.get_database(), options.get_port()), ("ada", Some("d"), 55432), "{url}");
+            assert_eq!(options.get_socket().map(|path| path.to_string_lossy().into_owned()).as_deref(), Some("/tmp/sockets"), "{url}");
+            let password = options.to_url_lossy().password().map(ToOwned::to_owned);
+            assert!(password.is_none_or(|password| password == "s%26%2Bx"), "{url}");
         }
     }
 }

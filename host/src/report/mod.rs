@@ -333,6 +333,9 @@ pub struct TableReport {
     pub updated: u64,
     /// Rows that are gone.
     pub deleted: u64,
+    /// Staged rows that a merge left out, since a part of their key is null.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
 }
 
 /// What came of something that was to be brought up to date.

@@ -29,7 +29,7 @@ fn staged_rows_are_merged_into_canonical_tables_and_counted() {
         for (rule, expected, updated) in cases {
             let (found, report) = merged(&place, rule);
             assert_eq!(found, expected.replace("YORK", "York"), "{:?} {rule}", place.kind());
-            let customers = json!({ "table": "customers", "inserted": 1, "updated": updated, "deleted": 0 });
+            let customers = json!({ "table": "customers", "inserted": 1, "updated": updated, "deleted": 0, "left_out": 1 });
             assert_eq!(report["output"]["tables"][1], customers, "{:?} {rule}", place.kind());
             let phase = report["phases"].as_array().unwrap().iter().find(|phase| phase["name"] == "merge").unwrap();
             assert_eq!((&phase["status"], &phase["rows_out"]), (&json!("success"), &json!(1 + updated)), "{phase}");
@@ -91,5 +91,40 @@ fn a_materialized_view_is_refreshed_by_its_name() {
         place.sql("CREATE TABLE orders (id int); CREATE MATERIALIZED VIEW totals AS SELECT count(*) AS n FROM orders");
         pipeline("id\n1\n2\n", &place, "publish: [totals]\n").run(0);
         assert_eq!(place.sql("SELECT n FROM totals"), "2\n");
+    }
+}
+
+#[test]
+fn staged_rows_without_a_key_are_counted_and_told() {
+    for place in every() {
+        place.sql("CREATE TABLE customers (id int PRIMARY KEY, name varchar(20))");
+        let load = "write_method: truncate_and_load\nmerge: [{into: customers, key: [id], columns: {id: cid, name: upper(name)}, latest_by: seen}]\n";
+        let pipeline = pipeline("cid,name,seen\n1,a,1\n1,b,2\n,c,3\n2,d,4\n", &place, load);
+        let report = pipeline.run(0);
+        let customers = json!({ "table": "customers", "inserted": 2, "updated": 0, "deleted": 0, "left_out": 1 });
+        assert_eq!(report["output"]["tables"][1], customers, "{:?}", place.kind());
+        let told = pipeline.answer(&["run"]);
+        let text = format!("{}{}", told.stdout, told.stderr);
+        assert!(text.contains("customers: 2 updated, 1 left out, since their key is null"), "{text}");
+        assert_eq!(text.matches("staged rows were left out of the merge").count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_dry_run_looks_for_what_is_merged() {
+    for place in every() {
+        place.sql("CREATE TABLE customers (id int PRIMARY KEY, name varchar(20)); CREATE TABLE orders (id int)");
+        for (merge, told) in [
+            ("{into: nowhere, key: [id]}", "`merge` names the table `nowhere`, which is not there"),
+            ("{into: customers, key: [ident]}", "`merge` names the column `ident` of `customers`"),
+            // The column of the rows would be added to the table.
+            ("{into: customers, key: [id]}", ""),
+        ] {
+            let pipeline = pipeline("id,name\n1,Ada\n", &place, &format!("write_method: insert\nmerge: [{merge}]\n"));
+            let answer = pipeline.answer(&["run", "--dry-run"]);
+            assert_eq!(answer.code, if told.is_empty() { 0 } else { 2 }, "{:?} {answer:?}", place.kind());
+            assert!(answer.stderr.contains(told), "{answer:?}");
+        }
+        assert_eq!(place.sql("SELECT count(*) FROM orders"), "0\n");
     }
 }

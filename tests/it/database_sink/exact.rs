@@ -133,3 +133,37 @@ fn an_identity_beside_the_key_is_given_once_and_kept() {
         assert_eq!(place.sql("SELECT id, number, n FROM orders ORDER BY id"), "1|1|6\n2|71|7\n");
     }
 }
+
+#[test]
+fn fractions_of_a_second_and_blanks_that_a_column_has_no_room_for_are_refused() {
+    let csv = "id,ts,tm,p,v,c,n\n1,2024-01-01T10:00:00.000,10:00:00.0,1.230,abc,abc,7\n2,2024-01-01T10:00:00.7,10:00:00,1,a,a,1\n\
+               3,2024-01-01,10:00:00.7,1,a,a,1\n4,2024-01-01,10:00:00,1.239,a,a,1\n5,2024-01-01,10:00:00,1,\"abc   \",a,1\n\
+               6,2024-01-01,10:00:00,1,\"a  \",a,40000\n";
+    for place in every().into_iter().filter(|place| place.kind() != Kind::Sqlite) {
+        let types = match place.kind() {
+            // Of a domain that is made of another, too.
+            Kind::Postgres => {
+                place
+                    .sql("CREATE DOMAIN cents AS numeric(10,2); CREATE DOMAIN price AS cents; CREATE DOMAIN few AS int2 CHECK (VALUE > 0)");
+                ["timestamp(0)", "time(0)", "price", "few"]
+            }
+            _ => ["datetime", "time", "decimal(10,2)", "smallint"],
+        };
+        let [ts, tm, p, n] = types;
+        for (method, schema) in [("insert", "ts: str, "), ("upsert", "ts: timestamp, ")] {
+            place.sql(&format!(
+                "DROP TABLE IF EXISTS orders; CREATE TABLE orders (id int PRIMARY KEY, ts {ts}, tm {tm}, p {p}, v varchar(3), c char(5), n {n})"
+            ));
+            let evolve = if place.kind() == Kind::Postgres { "evolve" } else { "discard_row" };
+            let load = format!("primary_key: id\nwrite_method: {method}\nschema_evolution: {evolve}\n");
+            let pipeline = pipeline(csv, &place, &load)
+                .with("extract.yaml", format!("path: in.csv\nschema: {{{schema}tm: str, p: str, v: str, c: str, n: int}}\n"));
+            pipeline.run(0);
+            let what = format!("{:?} {method}", place.kind());
+            assert_eq!(place.sql("SELECT id, ts, tm, p, v, n FROM orders"), "1|2024-01-01 10:00:00|10:00:00|1.23|abc|7\n", "{what}");
+            let letters = letters(&pipeline);
+            let told: Vec<(u64, &str)> = letters.iter().map(|(row, code, _)| (*row, code.as_str())).collect();
+            assert_eq!(told, [2, 3, 4, 5, 6].map(|row| (row, "value_does_not_fit")), "{what}: {letters:?}");
+        }
+    }
+}

@@ -98,3 +98,21 @@ fn a_dry_run_looks_at_the_table_and_writes_nothing() {
         assert_ne!(never.code, 0, "{never:?}");
     }
 }
+
+#[test]
+fn rows_reach_a_table_by_a_view_that_shows_it() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        for (method, expected) in [("insert", "1|1\n2|2\n9|9\n"), ("truncate_and_load", "1|1\n2|2\n")] {
+            place.sql(
+                "DROP TABLE IF EXISTS kept CASCADE; CREATE TABLE kept (id int PRIMARY KEY, n int, note text DEFAULT 'k'); INSERT INTO kept VALUES (9, 9); \
+                 CREATE VIEW orders AS SELECT id, n FROM kept",
+            );
+            let pipeline = pipeline("id,n\n1,1\n2,2\n1,3\n", &place, &format!("primary_key: id\nwrite_method: {method}\n"));
+            let report = pipeline.run(0);
+            assert_eq!(place.sql("SELECT id, n FROM kept ORDER BY id"), expected, "{method}");
+            assert_eq!(report["output"]["tables"][0]["inserted"], 2, "{method}: {report}");
+            let letters = super::letters(&pipeline);
+            assert_eq!((letters.len(), letters[0].0, letters[0].1.as_str()), (1, 3, "unique_violation"), "{method}: {letters:?}");
+        }
+    }
+}

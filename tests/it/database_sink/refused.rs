@@ -86,3 +86,41 @@ fn values_are_kept_exactly_or_refused() {
         assert_eq!(found.replace("-0.1|", "-0.10|"), "1|1.25|7|yes|2024-06-19\n7|-0.10|-7|no|2024-02-28\n", "{:?}", place.kind());
     }
 }
+
+#[test]
+fn a_row_that_a_trigger_or_a_partition_refuses_costs_that_row() {
+    for place in every().into_iter().filter(|place| place.kind() != Kind::Sqlite) {
+        for method in ["insert", "upsert"] {
+            let (refuses, raised) = match place.kind() {
+                Kind::Postgres => (
+                    "CREATE TABLE orders (id int PRIMARY KEY, n int) PARTITION BY RANGE (id); \
+                     CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (100); \
+                     CREATE OR REPLACE FUNCTION look() RETURNS trigger AS $$ BEGIN IF NEW.n > 9 THEN \
+                     RAISE EXCEPTION 'n is too big' USING ERRCODE = 'UE001'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql; \
+                     CREATE TRIGGER look BEFORE INSERT OR UPDATE ON low FOR EACH ROW EXECUTE FUNCTION look()",
+                    "check_violation",
+                ),
+                _ => (
+                    "CREATE TABLE orders (id int PRIMARY KEY, n int) PARTITION BY RANGE (id) (PARTITION low VALUES LESS THAN (100));\n\
+                     DELIMITER $\nCREATE TRIGGER look BEFORE INSERT ON orders FOR EACH ROW BEGIN IF NEW.n > 9 THEN \
+                     SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 30001, MESSAGE_TEXT = 'n is too big'; END IF; END $",
+                    "no_partition",
+                ),
+            };
+            place.sql("DROP TABLE IF EXISTS orders");
+            place.sql(refuses);
+            place.sql("INSERT INTO orders VALUES (7, 7)");
+            let pipeline = pipeline("id,n\n1,1\n2,10\n200,1\n3,3\n7,8\n", &place, &format!("primary_key: id\nwrite_method: {method}\n"));
+            let report = pipeline.run(0);
+            let what = format!("{:?} {method}", place.kind());
+            let (rows, updated) = if method == "upsert" { ("1|1\n3|3\n7|8\n", 1) } else { ("1|1\n3|3\n7|7\n", 0) };
+            assert_eq!(place.sql("SELECT id, n FROM orders ORDER BY id"), rows, "{what}");
+            let table = &report["output"]["tables"][0];
+            assert_eq!((&table["inserted"], &table["updated"]), (&2.into(), &updated.into()), "{what}: {table}");
+            let letters = letters(&pipeline);
+            assert_eq!((letters[0].0, letters[0].1.as_str()), (2, "raised_by_trigger"), "{what}: {letters:?}");
+            assert!(letters[0].2.contains("n is too big"), "{what}: {letters:?}");
+            assert_eq!((letters[1].0, letters[1].1.as_str()), (3, raised), "{what}: {letters:?}");
+        }
+    }
+}

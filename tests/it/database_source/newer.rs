@@ -92,3 +92,38 @@ fn a_query_may_ask_for_the_watermark_itself() {
     let without = super::pipeline("sqlite:///a.db", "SELECT :watermark AS w", &json!({})).answer(&["check"]);
     assert!(without.code == 2 && format!("{}{}", without.stdout, without.stderr).contains("add `incremental:"), "{without:?}");
 }
+
+#[test]
+fn what_is_no_text_is_not_followed_letter_by_letter() {
+    for base in Base::all() {
+        let (query, more) = match &base {
+            Base::Postgres(_) => ("SELECT id, k FROM t", ""),
+            // A sum has more digits than we hold, so that it comes as text.
+            Base::Mariadb(_) => ("SELECT id, sum(k) AS k FROM t GROUP BY id", "(10,2)"),
+            Base::Sqlite(_) => continue,
+        };
+        base.sql(&format!("CREATE TABLE t (id bigint, k numeric{more})"));
+        base.sql("INSERT INTO t VALUES (8, 8), (9, 9)");
+        let refused = base.pipeline(query, &json!({"incremental": {"cursor_field": "k"}})).answer(&["run"]);
+        assert_eq!(refused.code, 2, "{} {refused:?}", base.name());
+        assert!(refused.stderr.contains("`incremental.cursor_field` is `k`, which is no text but is read as one"), "{refused:?}");
+        assert!(refused.stderr.contains(r#"`schema: {k: "decimal(38,9)"}`"#), "{refused:?}");
+        let state = TempDir::new().unwrap();
+        let pinned = base.pipeline(query, &json!({"incremental": {"cursor_field": "k"}, "schema": {"k": "decimal(38,9)"}}));
+        run(&pinned, &state);
+        base.sql("INSERT INTO t VALUES (10, 10), (11, 11)");
+        let (counts, mut ids) = run(&pinned, &state);
+        ids.sort_unstable();
+        assert_eq!(ids, [10, 11], "{} {counts}", base.name());
+        let as_text = json!({"incremental": {"cursor_field": "id"}, "schema": {"id": "str"}});
+        let refused = base.pipeline(query, &as_text).answer(&["run"]);
+        assert!(refused.code == 2 && refused.stderr.contains("leave `id` out of `schema`"), "{} {refused:?}", base.name());
+        if let Base::Postgres(_) = base {
+            base.sql("CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE m (id bigint, k mood, i interval, c char(2))");
+            for (column, code) in [("k", 2), ("i", 2), ("c", 0)] {
+                let answer = base.pipeline("SELECT * FROM m", &json!({"incremental": {"cursor_field": column}})).answer(&["run"]);
+                assert_eq!(answer.code, code, "{column} {answer:?}");
+            }
+        }
+    }
+}

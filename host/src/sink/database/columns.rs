@@ -2,6 +2,7 @@
 
 use arrow_schema::DataType;
 
+use super::drops::Drops;
 use crate::config::database::Dialect;
 
 /// A column of the target.
@@ -11,6 +12,10 @@ pub(super) struct Column {
     /// Its type in the database's own words.
     pub(super) declared: String,
     pub(super) holds: Holds,
+    /// What of a value it would drop without a word.
+    pub(super) drops: Option<Drops>,
+    /// Whether it is of a type that somebody made of another, with rules of its own.
+    pub(super) domain: bool,
     pub(super) nullable: bool,
     /// Whether it has a value where none is given.
     pub(super) filled: bool,
@@ -18,6 +23,13 @@ pub(super) struct Column {
     pub(super) generated: bool,
     /// Whether a value that is there cannot be changed: an identity that is always generated.
     pub(super) fixed: bool,
+}
+
+impl Column {
+    /// As [`Holds::widened`]; a domain stays what it is.
+    pub(super) fn widened(&self, dialect: Dialect, kind: &DataType) -> Option<(Holds, &'static str)> {
+        self.holds.widened(dialect, kind).filter(|_| !self.domain)
+    }
 }
 
 /// What a column holds: it decides how values are made to fit.

@@ -87,7 +87,7 @@ impl Fit {
                 (column, unfit) = fit_column(given, *holds, self.dialect)?;
                 wants.push(number);
             }
-            if let Some(unfit) = unfit {
+            if let Some(unfit) = either(unfit, to.drops.and_then(|drops| drops.of(&column))) {
                 if self.policy == SchemaEvolution::DiscardValue && to.nullable && !key {
                     column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None))
                         .bug(|| "values cannot be left out".into())?;
@@ -181,7 +181,7 @@ pub(super) fn never_fits(kind: &DataType, holds: Holds, dialect: Dialect) -> boo
     unlike || fit_column(&some, holds, dialect).is_err()
 }
 
-fn is_text(kind: &DataType) -> bool {
+pub(super) fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
@@ -353,7 +353,7 @@ fn unpacked(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
     arrow_cast::cast(column, kind).bug(|| format!("{} does not unpack to {kind}", column.data_type()))
 }
 
-fn some(unfit: BooleanBuffer) -> Option<BooleanBuffer> {
+pub(super) fn some(unfit: BooleanBuffer) -> Option<BooleanBuffer> {
     (unfit.count_set_bits() > 0).then_some(unfit)
 }
 

@@ -7,17 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_schema::SchemaRef;
 
-use super::columns::Table;
 use super::encode::{Form, Shared as Encoding, TableEncode};
-use super::merge::merge;
+use super::merge::{merge, rehearse};
 use super::publish::publish;
 use super::said::Why;
 use super::session::{Session, Shared};
 use super::target::{Doing, prepare, widen};
 use super::tokens::Tokens;
-use super::{Backend, Counts, Shape, Stopped, TableMark, check, connect};
+use super::{Backend, Counts, Relation, Shape, Stopped, TableMark, check, connect};
 use crate::batch::{Reason, Reject};
-use crate::config::database::{DatabaseSink, Dialect, WriteMethod};
+use crate::config::database::{DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::crash;
 use crate::error::{Error, Fault, Result};
 use crate::report::TableReport;
@@ -63,7 +62,7 @@ impl TableSink {
     /// What is to be seen now.
     fn shown(&self, session: &mut Session, rows: u64) -> Committed {
         let Counts { inserted, updated, deleted } = session.token.counts;
-        let table = TableReport { table: self.config.table_title(), inserted, updated, deleted };
+        let table = TableReport { table: self.config.table_title(), inserted, updated, deleted, left_out: 0 };
         let merged = std::mem::take(&mut session.merged);
         // Done once more where the process died in between: who publishes twice has published.
         let published = publish(session.backend.as_mut(), &self.config);
@@ -120,10 +119,9 @@ impl Sink for TableSink {
         let shape = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Load)?;
         let backend = session.transaction()?;
         if from.is_none() && shape.method == WriteMethod::TruncateAndLoad && !backend.columns(&shape.table).unwrap_or_default().is_empty() {
-            empty(backend, &shape.table)?;
+            empty(backend, &shape)?;
         }
-        let merges = !matches!(shape.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad);
-        let form = if dialect == Dialect::Postgres { Form::Copy { numbered: merges } } else { Form::Values };
+        let form = if dialect == Dialect::Postgres { Form::Copy { numbered: shape.is_staged() } } else { Form::Values };
         let encode = Arc::new(TableEncode { fit: shape.fit.clone(), form });
         let (widened, narrow) = Default::default();
         Ok(Box::new(TableLoad { split, schema, session: self.session.clone(), encode, shape, widened, narrow }))
@@ -229,15 +227,15 @@ impl TableLoad {
         session.rollback().map_err(|said| said.error("cannot undo what is not written yet"))?;
         let widened = widen(session.backend.as_mut(), table, fitting)?;
         if *method == WriteMethod::TruncateAndLoad && session.token.rows == 0 {
-            empty(session.transaction()?, table)?;
+            empty(session.transaction()?, &self.shape)?;
         }
         Ok(widened)
     }
 }
 
 /// Takes all rows out of a table.
-fn empty(backend: &mut dyn Backend, table: &Table) -> Result<()> {
-    let empty = if table.dialect == Dialect::Postgres { "TRUNCATE" } else { "DELETE FROM" };
+fn empty(backend: &mut dyn Backend, Shape { table, relation, .. }: &Shape) -> Result<()> {
+    let empty = if table.dialect == Dialect::Postgres && *relation != Relation::View { "TRUNCATE" } else { "DELETE FROM" };
     backend
         .execute(&format!("{empty} {}", table.sql()))
         .map(drop)
@@ -329,7 +327,12 @@ impl Sink for Rehearsal {
     }
 
     fn begin(&self, split: usize, schema: SchemaRef, _from: Option<&Flushed>) -> Result<Box<dyn Load>> {
-        let Shape { fit, .. } = prepare(self.session.lock().backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        let mut session = self.session.lock();
+        let Shape { fit, columns, mut left_out, .. } = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        // Those that the load would add.
+        let added = if fit.policy == SchemaEvolution::Evolve { fit.lacking.as_slice() } else { &[] };
+        left_out.extend(columns.iter().chain(added).cloned());
+        rehearse(session.backend.as_mut(), &self.config, &left_out)?;
         Ok(Box::new(Rehearsed { split, rows: 0, schema, told: BTreeSet::new(), encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
     }
 

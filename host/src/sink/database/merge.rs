@@ -2,6 +2,7 @@
 
 use super::Backend;
 use super::columns::{Column, Holds, Table, quote, quoted};
+use super::said::Said;
 use crate::config::database::{DatabaseSink, Dialect};
 use crate::config::merge::{Merge, MergeRule};
 use crate::error::{Error, PhaseName, Result, did_you_mean};
@@ -15,37 +16,77 @@ pub(super) fn merge(backend: &mut dyn Backend, sink: &DatabaseSink) -> Result<Ve
     sink.merge.iter().map(|merge| one(backend, sink, merge).map_err(|error| error.in_phase(PhaseName::Merge))).collect()
 }
 
+/// Looks for the tables and columns that `merge` names, for a run that writes nothing; `staged` names the columns that the load's table would have.
+///
+/// # Errors
+/// Config, where one is not there.
+pub(super) fn rehearse(backend: &mut dyn Backend, sink: &DatabaseSink, staged: &[String]) -> Result<()> {
+    sink.merge
+        .iter()
+        .try_for_each(|merge| Tables::find(backend, sink, merge, Some(staged)).map(drop).map_err(|error| error.in_phase(PhaseName::Merge)))
+}
+
+/// What one merge is about.
+struct Tables {
+    into: Table,
+    from: Table,
+    canonical: Vec<Column>,
+    /// The columns of the canonical table that are written, each with the SQL of its value.
+    values: Vec<(String, String)>,
+}
+
+impl Tables {
+    /// Looks for them; `staged` names the columns of the load's table where it is still to be made.
+    fn find(backend: &mut dyn Backend, sink: &DatabaseSink, merge: &Merge, staged: Option<&[String]>) -> Result<Self> {
+        let dialect = sink.connection_string.dialect;
+        let table = |name: &str| Table::new(dialect, sink.schema_name.as_deref().filter(|_| !name.contains('.')), name);
+        let (into, from) = (table(&merge.into), table(merge.from.as_deref().unwrap_or(&sink.table)));
+        let mut look = |table: &Table| match backend.columns(table) {
+            Ok(columns) if columns.is_empty() => {
+                Err(Error::config(format!("`merge` names the table `{}`, which is not there", table.shown()))
+                    .hint("create it, or correct the name"))
+            }
+            columns => columns.map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown()))),
+        };
+        let canonical = look(&into)?;
+        let staged = match staged.filter(|_| from == table(&sink.table)) {
+            Some(staged) => staged.to_vec(),
+            None => look(&from)?.into_iter().filter(|column| !column.generated).map(|column| column.name).collect(),
+        };
+        let values = values(merge, &into, &canonical, &staged)?;
+        Ok(Self { into, from, canonical, values })
+    }
+}
+
 /// The statements of one merge.
 #[derive(Debug, PartialEq)]
 struct Statements {
+    /// Counts the rows of which nobody can tell whether they are there.
+    keyless: String,
     update: Option<String>,
     insert: String,
 }
 
 fn one(backend: &mut dyn Backend, sink: &DatabaseSink, merge: &Merge) -> Result<TableReport> {
-    let dialect = sink.connection_string.dialect;
-    let table = |name: &str| Table::new(dialect, sink.schema_name.as_deref().filter(|_| !name.contains('.')), name);
-    let (into, from) = (table(&merge.into), table(merge.from.as_deref().unwrap_or(&sink.table)));
-    let mut look = |table: &Table| match backend.columns(table) {
-        Ok(columns) if columns.is_empty() => Err(Error::config(format!("`merge` names the table `{}`, which is not there", table.shown()))
-            .hint("create it, or correct the name")),
-        columns => columns.map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown()))),
-    };
-    let (canonical, staged) = (look(&into)?, look(&from)?);
-    let values = values(merge, &into, &canonical, &staged)?;
+    let Tables { into, from, canonical, values } = Tables::find(backend, sink, merge, None)?;
     let unordered = canonical.iter().filter(|column| matches!(column.holds, Holds::Json | Holds::Array | Holds::Other));
     let unordered: Vec<&str> = unordered.map(|column| column.name.as_str()).collect();
-    let Statements { update, insert } = statements(merge, &into, &from, &values, &unordered);
-    let mut run =
-        |sql: &str| backend.execute(sql).map_err(|said| said.error(format!("cannot merge `{}` into `{}`", from.shown(), into.shown())));
+    let Statements { keyless, update, insert } = statements(merge, &into, &from, &values, &unordered);
+    let failed = |said: Said| said.error(format!("cannot merge `{}` into `{}`", from.shown(), into.shown()));
+    let counted = backend.texts(&keyless).map_err(failed)?;
+    let left_out = counted.first().and_then(|row| row[0].as_ref()?.trim().parse().ok()).unwrap_or(0);
+    if left_out > 0 {
+        tracing::warn!(table = into.shown(), rows = left_out, "staged rows were left out of the merge, since a part of their key is null");
+    }
+    let mut run = |sql: &str| backend.execute(sql).map_err(failed);
     let updated = update.as_deref().map_or(Ok(0), &mut run)?;
-    Ok(TableReport { table: into.shown(), inserted: run(&insert)?, updated, deleted: 0 })
+    Ok(TableReport { table: into.shown(), inserted: run(&insert)?, updated, deleted: 0, left_out })
 }
 
 /// The columns of the canonical table that are written, each with the SQL of its value.
-fn values(merge: &Merge, into: &Table, canonical: &[Column], staged: &[Column]) -> Result<Vec<(String, String)>> {
+fn values(merge: &Merge, into: &Table, canonical: &[Column], staged: &[String]) -> Result<Vec<(String, String)>> {
     let dialect = into.dialect;
-    let has = |columns: &[Column], name: &str| columns.iter().any(|column| column.name == name && !column.generated);
+    let takes = |name: &String| canonical.iter().any(|column| column.name == *name && !column.generated);
     let missing = |name: &String| {
         let names: Vec<&str> = canonical.iter().map(|column| column.name.as_str()).collect();
         let error = Error::config(format!("`merge` names the column `{name}` of `{}`, which has {}", into.shown(), names.join(", ")));
@@ -56,11 +97,11 @@ fn values(merge: &Merge, into: &Table, canonical: &[Column], staged: &[Column]) 
     };
     let mut values: Vec<(String, String)> = Vec::new();
     for name in merge.key.iter().chain(merge.columns.keys()) {
-        if !has(canonical, name) {
+        if !takes(name) {
             return Err(missing(name));
         }
         let given = merge.columns.get(name).cloned();
-        if given.is_none() && !has(staged, name) {
+        if given.is_none() && !staged.contains(name) {
             return Err(Error::config(format!("`merge` finds no value for the key `{name}` of `{}`", into.shown()))
                 .hint(format!("say under `columns` how it is made: `{name}: a_staged_column`")));
         }
@@ -69,7 +110,8 @@ fn values(merge: &Merge, into: &Table, canonical: &[Column], staged: &[Column]) 
         }
     }
     if merge.columns.is_empty() {
-        let both = canonical.iter().filter(|column| has(staged, &column.name) && !merge.key.contains(&column.name) && !column.generated);
+        let both =
+            canonical.iter().filter(|column| staged.contains(&column.name) && !merge.key.contains(&column.name) && !column.generated);
         values.extend(both.map(|column| (column.name.clone(), quote(dialect, &column.name))));
     }
     Ok(values)
@@ -94,10 +136,12 @@ fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, Stri
         }));
     let order = order.collect::<Vec<_>>().join(", ");
     let known = merge.key.iter().map(|key| format!("{} IS NOT NULL", name(key))).collect::<Vec<_>>().join(" AND ");
+    let from = from.sql();
+    let text = if dialect == Dialect::Mysql { "CHAR" } else { "TEXT" };
+    let keyless = format!("SELECT CAST(count(*) AS {text}) FROM (SELECT {made} FROM {from}{within}) AS made WHERE NOT ({known})");
     let rows = format!(
         "(SELECT {all} FROM (SELECT made.*, row_number() OVER (PARTITION BY {keys} ORDER BY {order}) AS etl_host_rank \
-         FROM (SELECT {made}{latest} FROM {}{within}) AS made) AS ranked WHERE etl_host_rank = 1 AND {known})",
-        from.sql()
+         FROM (SELECT {made}{latest} FROM {from}{within}) AS made) AS ranked WHERE etl_host_rank = 1 AND {known})"
     );
     let same = merge.key.iter().map(|key| format!("t.{0} = s.{0}", name(key))).collect::<Vec<_>>().join(" AND ");
     let others: Vec<&String> = columns.iter().filter(|column| !merge.key.contains(column)).collect();
@@ -123,5 +167,5 @@ fn statements(merge: &Merge, into: &Table, from: &Table, values: &[(String, Stri
     });
     let insert =
         format!("INSERT INTO {target} ({all}) SELECT {all} FROM {rows} AS s WHERE NOT EXISTS (SELECT 1 FROM {target} AS t WHERE {same})");
-    Statements { update, insert }
+    Statements { keyless, update, insert }
 }

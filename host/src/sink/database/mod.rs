@@ -6,6 +6,7 @@
 //! A row that the database refuses is found and answered; the others load.
 
 mod columns;
+mod drops;
 mod encode;
 mod fit;
 mod load;
@@ -45,6 +46,11 @@ trait Backend: Send {
     /// The columns of a table in their order; none where there is no such table.
     fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said>;
 
+    /// What kind of relation a table is.
+    fn relation(&mut self, _table: &Table) -> Result<Relation, Said> {
+        Ok(Relation::Table)
+    }
+
     /// The columns of each unique index that settles conflicts.
     fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said>;
 
@@ -61,10 +67,22 @@ trait Backend: Send {
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said>;
 }
 
+/// What goes by the name of a table, where that matters for how rows get into it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Relation {
+    #[default]
+    Table,
+    /// One of PostgreSQL, whose rows tell nobody which of them are new.
+    Partitioned,
+    /// One of PostgreSQL, which rows cannot be copied into.
+    View,
+}
+
 /// What is written, and how.
 #[derive(Clone, Debug)]
 struct Shape {
     table: Table,
+    relation: Relation,
     /// Names of the columns that are written, in the order in which rows have them.
     columns: Vec<String>,
     /// Names of the table's other columns.
@@ -82,6 +100,16 @@ struct Shape {
 impl Shape {
     fn columns_sql(&self) -> String {
         quoted(self.table.dialect, &self.columns)
+    }
+
+    /// Whether rows are added, whatever rows are there.
+    fn adds(&self) -> bool {
+        matches!(self.method, WriteMethod::Insert | WriteMethod::TruncateAndLoad)
+    }
+
+    /// Whether PostgreSQL gets rows by way of a temporary table.
+    fn is_staged(&self) -> bool {
+        !self.adds() || self.relation == Relation::View
     }
 }
 

@@ -7,9 +7,10 @@ use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlDatabaseError, MySqlRow}
 use sqlx::{Arguments, AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
+use super::drops::Drops;
 use super::encode::Chunk;
 use super::narrow::{narrow, once_more};
-use super::said::{Said, Why, by_sqlstate};
+use super::said::{Said, Why, by_sqlstate, is_of_users};
 use super::values::{Value, Values};
 use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
@@ -159,16 +160,18 @@ impl Backend for Mysql {
         }
         let rows = self.texts(&format!(
             "SELECT CAST(column_name AS CHAR), CAST(data_type AS CHAR), CAST(column_type AS CHAR), CAST(numeric_scale AS CHAR), \
-             CAST(is_nullable AS CHAR), CAST(column_default IS NOT NULL AND column_default <> 'NULL' AS CHAR), CAST(extra AS CHAR) \
-             FROM information_schema.columns WHERE {place} ORDER BY ordinal_position"
+             CAST(is_nullable AS CHAR), CAST(column_default IS NOT NULL AND column_default <> 'NULL' AS CHAR), CAST(extra AS CHAR), \
+             CAST(datetime_precision AS CHAR), CAST(character_maximum_length AS CHAR) FROM information_schema.columns WHERE {place} ORDER BY ordinal_position"
         ))?;
         let column = |row: Vec<Option<String>>| {
             let text = |index: usize| row[index].clone().unwrap_or_default();
             let counts_up = text(6).to_ascii_lowercase().contains("auto_increment");
-            let declared = text(2);
+            let (kind, declared) = (text(1).to_ascii_lowercase(), text(2));
             Column {
                 name: text(0),
-                holds: Holds::of_mysql(&text(1).to_ascii_lowercase(), &declared.to_ascii_lowercase(), text(3).parse().ok()),
+                holds: Holds::of_mysql(&kind, &declared.to_ascii_lowercase(), text(3).parse().ok()),
+                drops: Drops::of_mysql(&kind, text(7).parse().ok(), text(8).parse().ok()),
+                domain: false,
                 nullable: text(4).eq_ignore_ascii_case("yes") || counts_up,
                 filled: text(5) == "1" || counts_up,
                 generated: ["virtual generated", "stored generated", "persistent", "virtual"]
@@ -277,7 +280,11 @@ fn said(error: &sqlx::Error) -> Said {
         1205 | 1213 | 3024 | 1317 | 1969 => Why::Busy,
         1044 | 1045 | 1142 | 1143 | 1227 | 1370 => Why::Denied,
         1053 | 1927 | 2006 | 2013 | 4031 => Why::Lost,
-        _ => by_sqlstate(told.code().unwrap_or_default()),
+        1526 | 1748 => Why::Row("no_partition"),
+        _ => match told.code().unwrap_or_default() {
+            state if is_of_users(state) => Why::Row("raised_by_trigger"),
+            state => by_sqlstate(state),
+        },
     };
     let message = told.message().to_owned();
     // `Data too long for column 'note' at row 3`.

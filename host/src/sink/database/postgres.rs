@@ -7,10 +7,11 @@ use sqlx::postgres::{PgConnection, PgDatabaseError};
 use sqlx::{AssertSqlSafe, Executor, Row, raw_sql};
 
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
+use super::drops::Drops;
 use super::encode::Chunk;
 use super::narrow::{narrow, once_more};
-use super::said::{Said, Why, by_sqlstate};
-use super::{Backend, Counts, Shape, Stopped, Written, stopped_waiting};
+use super::said::{Said, Why, by_sqlstate, is_of_users};
+use super::{Backend, Counts, Relation, Shape, Stopped, Written, stopped_waiting};
 use crate::config::database::{Connection, Dialect, SshTunnel, WriteMethod};
 use crate::error::Result;
 use crate::remote::Tunnel;
@@ -145,7 +146,7 @@ impl Postgres {
         };
         let later = narrow(chunk.rows, &mut attempt)?;
         // Behind a later row with its key an earlier one would win.
-        refused.extend(if chunk.repeats { later } else { once_more(later, &mut attempt)? });
+        refused.extend(if chunk.repeats && !shape.adds() { later } else { once_more(later, &mut attempt)? });
         refused.sort_by_key(|(row, _)| *row);
         Ok(Written { counts, refused })
     }
@@ -155,7 +156,7 @@ impl Postgres {
         let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
         let keys = quoted(Dialect::Postgres, &shape.key);
         // Of a join that finds two rows for one, any may win: keys that differ as texts may be equal to the database.
-        if !repeats && shape.method != WriteMethod::Update {
+        if shape.adds() || !repeats && shape.method != WriteMethod::Update {
             return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
         }
         // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
@@ -193,6 +194,15 @@ impl Postgres {
                 let set = update.iter().map(|name| format!("{0} = EXCLUDED.{0}", quote(pg, name))).collect::<Vec<_>>().join(", ");
                 let then = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {set}") };
                 let upsert = format!("{insert} ON CONFLICT ({keys}) DO {then}");
+                if shape.relation == Relation::Partitioned {
+                    let known =
+                        self.texts(&format!("SELECT count(*) FROM {from} WHERE EXISTS (SELECT 1 FROM {target} AS t WHERE {same})"))?;
+                    let known = known.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
+                    let merged = self.execute(&upsert)?;
+                    counts.updated = if set.is_empty() { 0 } else { merged.min(known) };
+                    counts.inserted = merged - counts.updated;
+                    return Ok(counts);
+                }
                 // A row that was there before has a deleted version, whose deleter this one names.
                 let counted = self.texts(&format!(
                     "WITH merged AS ({upsert} RETURNING xmax = 0 AS fresh) SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM merged"
@@ -222,18 +232,24 @@ const REPEATED: Why = Why::Row("key_repeats");
 impl Backend for Postgres {
     fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said> {
         let rows = self.texts(&format!(
-            "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), a.atttypmod::text, a.attnotnull::text, \
-             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text, (a.attidentity = 'a')::text \
-             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-             WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-            literal(Dialect::Postgres, &table.sql())
+            "WITH RECURSIVE base AS (SELECT attnum, atttypid AS kind, atttypmod AS modifier FROM pg_attribute \
+             WHERE attrelid = to_regclass({table}) AND attnum > 0 AND NOT attisdropped \
+             UNION ALL SELECT attnum, typbasetype, typtypmod FROM base JOIN pg_type ON oid = kind WHERE typtype = 'd') \
+             SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod), base.modifier::text, a.attnotnull::text, \
+             (a.atthasdef OR a.attidentity <> '')::text, (a.attgenerated <> '')::text, (a.attidentity = 'a')::text, (t.oid <> a.atttypid)::text \
+             FROM pg_attribute a JOIN base USING (attnum) JOIN pg_type t ON t.oid = base.kind \
+             WHERE a.attrelid = to_regclass({table}) AND t.typtype <> 'd' ORDER BY a.attnum",
+            table = literal(Dialect::Postgres, &table.sql())
         ))?;
         let column = |row: Vec<Option<String>>| {
             let text = |index: usize| row[index].clone().unwrap_or_default();
+            let modifier = text(3).parse().unwrap_or(-1);
             Column {
                 name: text(0),
                 declared: text(2),
-                holds: Holds::of_postgres(&text(1), text(3).parse().unwrap_or(-1)),
+                holds: Holds::of_postgres(&text(1), modifier),
+                drops: Drops::of_postgres(&text(1), modifier),
+                domain: text(8) == "true",
                 nullable: text(4) != "true",
                 filled: text(5) == "true",
                 generated: text(6) == "true",
@@ -241,6 +257,16 @@ impl Backend for Postgres {
             }
         };
         Ok(rows.into_iter().map(column).collect())
+    }
+
+    fn relation(&mut self, table: &Table) -> Result<Relation, Said> {
+        let kind = self
+            .texts(&format!("SELECT relkind::text FROM pg_class WHERE oid = to_regclass({})", literal(Dialect::Postgres, &table.sql())))?;
+        Ok(match kind.first().and_then(|row| row[0].as_deref()) {
+            Some("p") => Relation::Partitioned,
+            Some("v") => Relation::View,
+            _ => Relation::Table,
+        })
     }
 
     fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said> {
@@ -278,10 +304,7 @@ impl Backend for Postgres {
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
-        let written = match shape.method {
-            WriteMethod::Insert | WriteMethod::TruncateAndLoad => self.insert(shape, chunk),
-            _ => self.merge(shape, chunk),
-        };
+        let written = if shape.is_staged() { self.merge(shape, chunk) } else { self.insert(shape, chunk) };
         let savepoint = std::mem::replace(&mut self.savepoint, Savepoint::Absent);
         if written.is_ok() && savepoint != Savepoint::Absent {
             self.execute("RELEASE SAVEPOINT etl_host")?;
@@ -296,7 +319,11 @@ fn said(error: &sqlx::Error) -> Said {
         let why = if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) { Why::Lost } else { Why::Other };
         return Said::new(why, error.to_string());
     };
-    let why = if told.code() == "21000" { REPEATED } else { by_sqlstate(told.code()) };
+    let why = match told.code() {
+        "21000" => REPEATED,
+        state if is_of_users(state) => Why::Row("raised_by_trigger"),
+        state => by_sqlstate(state),
+    };
     // What it says of a row is not the row: that stands in the letter beside it.
     let detail = told.detail().filter(|detail| !detail.starts_with("Failing row contains"));
     let message = match detail {

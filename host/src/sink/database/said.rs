@@ -81,7 +81,9 @@ pub(super) fn by_sqlstate(state: &str) -> Why {
         "22P02" | "22P03" => "invalid_text_representation",
         "22007" | "22008" | "22009" => "invalid_datetime",
         "22021" | "22P05" => "invalid_byte_sequence",
-        "P0001" => "raised_by_trigger",
+        // `RAISE`, `ASSERT` and `INTO STRICT` of a trigger, and what the standard has for conditions of one's own.
+        "P0001" | "P0002" | "P0003" | "P0004" => "raised_by_trigger",
+        state if state.starts_with("45") => "raised_by_trigger",
         "44000" => "with_check_option_violation",
         // A page takes no row of that length, or an index no value.
         "54000" => "row_too_long",
@@ -91,9 +93,31 @@ pub(super) fn by_sqlstate(state: &str) -> Why {
         state if state.starts_with("08") => return Why::Lost,
         "55P03" | "40P01" | "40001" | "57014" => return Why::Busy,
         "42501" => return Why::Denied,
-        // Too many columns, and what this table or this version cannot do.
-        "54011" | "0A000" => return Why::Asked,
+        // Too many columns, a view that takes no rows, and what this table or this version cannot do.
+        "54011" | "55000" | "0A000" => return Why::Asked,
         state if state.starts_with("42") => return Why::Asked,
         _ => return Why::Other,
     })
+}
+
+/// Whether a SQLSTATE is of a class that the standard leaves to others and that neither PostgreSQL nor MySQL took: whoever wrote a trigger did.
+pub(super) fn is_of_users(state: &str) -> bool {
+    let taken = ["53", "54", "55", "57", "58", "70", "72", "P0", "XA", "XX"];
+    state.starts_with(|first: char| matches!(first, '5'..='9' | 'I'..='Z')) && !taken.iter().any(|class| state.starts_with(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_of_users_are_told_from_those_of_the_server() {
+        for state in ["UE001", "77777", "I0000", "ZZZZZ", "59000"] {
+            assert!(is_of_users(state), "{state}");
+        }
+        for state in ["53100", "57P01", "XX000", "XA100", "HV000", "F0000", "42P01", "HY000", "00000", ""] {
+            assert!(!is_of_users(state), "{state}");
+        }
+        assert_eq!(by_sqlstate("45000"), Why::Row("raised_by_trigger"));
+    }
 }

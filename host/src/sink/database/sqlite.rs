@@ -161,6 +161,8 @@ impl Backend for File {
                 filled: text(3) == "1" || is_row_id,
                 generated: matches!(text(5).as_str(), "2" | "3"),
                 fixed: false,
+                drops: None,
+                domain: false,
                 declared,
             }
         };

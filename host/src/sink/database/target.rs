@@ -5,7 +5,7 @@ use arrow_schema::{Schema, SchemaRef};
 use super::columns::{Column, Holds, Table, literal, quote, quoted};
 use super::fit::{Fit, Fitting, never_fits};
 use super::said::{Said, Why};
-use super::{Backend, Shape};
+use super::{Backend, Relation, Shape};
 use crate::config::database::{CreateTable, DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::error::{Error, Result, did_you_mean};
 
@@ -54,7 +54,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
             Some(to) => {
                 // MySQL forgets of a column that is changed what is not said once more.
                 let keeps = dialect != Dialect::Mysql || !to.filled;
-                let wider = to.holds.widened(dialect, field.data_type()).filter(|_| policy == SchemaEvolution::Evolve && keeps);
+                let wider = to.widened(dialect, field.data_type()).filter(|_| policy == SchemaEvolution::Evolve && keeps);
                 fittings.push(Fitting { from: field.name().clone(), to: to.clone(), key: key.contains(field.name()), wider });
             }
             None if policy == SchemaEvolution::DiscardValue => {}
@@ -80,6 +80,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
         columns: written,
         method: sink.method(),
         others_unique: false,
+        relation: if columns.is_empty() { Relation::Table } else { relation(backend, &table)? },
         table,
         fit: Fit { dialect, columns: fittings, lacking, policy },
     };
@@ -139,6 +140,10 @@ fn check_filled(shape: &Shape, columns: &[Column]) -> Result<()> {
 
 fn look(backend: &mut dyn Backend, table: &Table) -> Result<Vec<Column>> {
     backend.columns(table).map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown())))
+}
+
+fn relation(backend: &mut dyn Backend, table: &Table) -> Result<Relation> {
+    backend.relation(table).map_err(|said| said.error(format!("cannot look at the table `{}`", table.shown())))
 }
 
 /// Finds a column by its name: as it is, else without regard to case, as SQL without quotes does.
@@ -242,6 +247,8 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         name: field.name().clone(),
         declared: declared(field),
         holds: Holds::Other,
+        drops: None,
+        domain: false,
         nullable: !sink.primary_key.0.contains(field.name()),
         filled: false,
         generated: false,
@@ -309,7 +316,7 @@ fn evolve(
             None => {}
             Some(column) => {
                 // It is widened once a value needs it.
-                let widens = policy == SchemaEvolution::Evolve && column.holds.widened(dialect, kind).is_some();
+                let widens = policy == SchemaEvolution::Evolve && column.widened(dialect, kind).is_some();
                 if !widens && never_fits(kind, column.holds, dialect) && matches!(policy, SchemaEvolution::Evolve | SchemaEvolution::Freeze)
                 {
                     return Err(Error::data(format!(

@@ -143,6 +143,7 @@ impl Database {
         let places = layout.columns.iter().map(|column| index_of(&columns, &column.name, "the layout has"));
         let places = places.collect::<Result<Vec<usize>>>()?;
         let key = key(source, &surroundings.since, &columns)?;
+        check_order(&surroundings.since, reading, &layout, &columns).map_err(|error| error.at(place.clone()))?;
         let since = since(&surroundings.since, &layout, &columns, &mut sql)?;
         if dialect == Dialect::Mssql && (key.is_some() || since.is_some()) && sql.starts_with_with() {
             let message = "the query starts with `WITH`, which SQL Server does not take within the query that orders its rows";
@@ -183,6 +184,7 @@ fn index_of(columns: &[Described], name: &str, who: &str) -> Result<usize> {
 /// Lets `schema` say what is read where the database can make it without loss.
 fn pin(dialect: Dialect, columns: &mut [Described], reading: &Reading) {
     for column in columns {
+        column.has_own_order |= column.kind.as_ref().is_some_and(|kind| kind.data_type().is_numeric() || kind == &Kind::Bool);
         match (reading.schema.get(&column.name), dialect) {
             (Some(Type::Decimal { precision, scale }), _) if column.is_numeric => {
                 column.kind = Some(Kind::Decimal(*precision, *scale));
@@ -267,6 +269,26 @@ fn key(source: &DatabaseSource, since: &Option<Since<'_>>, columns: &[Described]
             Err(Error::config(message).at(source.place.clone()).hint(hint))
         }
         None => Ok(None),
+    }
+}
+
+/// Refuses to follow texts of what is none: rows with 10 would be left out behind a 9.
+fn check_order(since: &Option<Since<'_>>, reading: &Reading, layout: &Layout, columns: &[Described]) -> Result<()> {
+    let Some(Since { incremental, .. }) = since else { return Ok(()) };
+    let name = &incremental.cursor_field;
+    let is_text = layout.schema.field_with_name(name).is_ok_and(|field| field.data_type() == &DataType::Utf8);
+    match columns.iter().find(|column| is_text && column.name == *name && column.has_own_order) {
+        None => Ok(()),
+        Some(column) => Err(Error::config(format!(
+            "`incremental.cursor_field` is `{name}`, which is no text but is read as one, so that its values would be compared letter by letter"
+        ))
+        .hint(if column.is_numeric {
+            format!("pin how many digits it has: `schema: {{{name}: \"decimal(38,9)\"}}`")
+        } else if reading.schema.contains_key(name) {
+            format!("leave `{name}` out of `schema`, which makes a text of it")
+        } else {
+            "let the query make a number, a day, a time or a text of it".into()
+        })),
     }
 }
 

@@ -42,7 +42,10 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         "DOUBLE" => Kind::Float64,
         "DECIMAL" => match declared(connection, column).await? {
             Some((precision, scale)) => Kind::Decimal(precision, scale),
-            None => return Ok(Described { name, kind: Some(Kind::Text), cast: None, is_numeric: true, is_text: false, declared: None }),
+            None => {
+                let kind = Some(Kind::Text);
+                return Ok(Described { name, kind, cast: None, is_numeric: true, is_text: false, has_own_order: true, declared: None });
+            }
         },
         "DATE" => Kind::Date,
         "TIME" => Kind::Time,
@@ -57,7 +60,8 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         _ => Kind::Text,
     };
     let is_numeric = matches!(kind, Kind::Decimal(..));
-    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true, declared: None })
+    let has_own_order = matches!(column.type_info().name(), "ENUM" | "SET" | "JSON");
+    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true, has_own_order, declared: None })
 }
 
 /// Precision and scale of a column of a table, where we hold as much.

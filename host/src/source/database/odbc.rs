@@ -79,7 +79,8 @@ fn described(statement: &mut impl ResultSetMetadata, number: u16) -> std::result
     let kind = kind_of(description.data_type, unsigned, &declared);
     let is_numeric = matches!(description.data_type, DataType::Numeric { .. } | DataType::Decimal { .. });
     let name = description.name_to_string().unwrap_or_else(|_| format!("column{number}"));
-    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: false, declared: Some(declared) })
+    let has_own_order = is_numeric && kind == Kind::Text;
+    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: false, has_own_order, declared: Some(declared) })
 }
 
 /// What a type is here.

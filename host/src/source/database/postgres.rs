@@ -77,7 +77,10 @@ async fn described(connection: &mut PgConnection, column: &PgColumn) -> sqlx::Re
     // Others have an order of their own: `char(n)` without its blanks, an enum by its list.
     let is_text = matches!(column.type_info().name(), "TEXT" | "VARCHAR");
     let is_numeric = base.name() == "NUMERIC";
-    Ok(Described { name: column.name().to_owned(), kind: Some(kind), cast: cast.map(Into::into), is_numeric, is_text, declared: None })
+    let texts = ["TEXT", "VARCHAR", "CHAR", "\"CHAR\"", "NAME", "CITEXT", "UNKNOWN"];
+    let has_own_order = kind == Kind::Text && !texts.iter().any(|text| column.type_info().name().eq_ignore_ascii_case(text));
+    let (name, kind, cast) = (column.name().to_owned(), Some(kind), cast.map(Into::into));
+    Ok(Described { name, kind, cast, is_numeric, is_text, has_own_order, declared: None })
 }
 
 /// What a type is here, and what the server is to make of it first where its own binary values are read by nobody.

@@ -42,7 +42,15 @@ pub(super) async fn describe(connection: &mut SqliteConnection, sql: &Sql, asked
         };
         let kind = declared.as_deref().and_then(kind_of);
         let is_numeric = matches!(kind, Some(Kind::Decimal(..)));
-        columns.push(Described { name: column.name().to_owned(), kind, cast: None, is_numeric, is_text: true, declared: None });
+        columns.push(Described {
+            name: column.name().to_owned(),
+            kind,
+            cast: None,
+            is_numeric,
+            is_text: true,
+            has_own_order: false,
+            declared: None,
+        });
     }
     Ok(columns)
 }

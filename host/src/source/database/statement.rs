@@ -22,6 +22,8 @@ pub(super) struct Described {
     pub(super) is_numeric: bool,
     /// Whether the database compares texts of it by their bytes, where it is told to.
     pub(super) is_text: bool,
+    /// Whether it is no text and has an order of its own, so that where it is read as text its values stand in another: 10 before 9.
+    pub(super) has_own_order: bool,
     /// Its type in the database's own words, where those matter later.
     pub(super) declared: Option<String>,
 }

@@ -192,5 +192,6 @@ fn of(column: TableColumn, speech: Speech) -> Column {
         }
         _ => type_name,
     };
-    Column { name, declared, holds, nullable, filled: has_default || counts_up || is_version, generated: is_version, fixed: counts_up }
+    let filled = has_default || counts_up || is_version;
+    Column { name, declared, holds, drops: None, domain: false, nullable, filled, generated: is_version, fixed: counts_up }
 }
