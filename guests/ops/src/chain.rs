@@ -289,7 +289,9 @@ impl Builder<'_> {
             Ok(data_type) => data_type,
             Err((message, hint)) => return self.problem(format!("{at}.convert.{name}"), "convert_type", (message, Some(hint.into()))),
         };
-        if convert::is_done(&from_type, target, &data_type) {
+        // Who asks for texts gets texts, though as values they would be others.
+        let as_texts = *target == Type::String && self.scope.is_json_text(from);
+        if convert::is_done(&from_type, target, &data_type) && !as_texts {
             return;
         }
         let may_fail = convert::may_fail(&from_type, target);

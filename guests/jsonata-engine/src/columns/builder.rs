@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, StringArray, StructArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Fields};
+use arrow_schema::{ArrowError, Field};
 
 use crate::Value;
+use crate::marks::{JSON_TEXT, marked};
 use crate::value::{number, quoted, write_json};
 
 /// Members of a nested object above which it is a map rather than a record, and is kept as JSON text.
@@ -75,7 +76,8 @@ impl Members {
         for (name, value) in members {
             let place = self.place(name, guess, length);
             guess = place + 1;
-            if matches!(value, Value::Null) {
+            // A number that is not finite is written as null.
+            if matches!(value, Value::Null) || matches!(value, Value::Number(number) if !number.is_finite()) {
                 self.nulls[place].push(length);
             }
             self.builders[place].append(value);
@@ -90,8 +92,20 @@ impl Members {
         self.builders.iter_mut().for_each(Builder::append_null);
     }
 
-    pub(super) fn into_parts(self) -> (Vec<String>, Vec<Builder>) {
-        (self.names, self.builders)
+    /// Each member: its name, its values, and whether a null among these only says that there is none.
+    pub(super) fn into_parts(self) -> impl ExactSizeIterator<Item = (String, Builder, bool)> {
+        let Self { names, by_name: _, builders, nulls } = self;
+        names.into_iter().zip(builders).zip(nulls).map(|((name, builder), nulls)| (name, builder, nulls.is_empty()))
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Fields that each has in a schema, its own one included.
+    pub(super) fn fields(&self) -> impl Iterator<Item = usize> {
+        self.builders.iter().map(Builder::fields)
     }
 
     fn write_json(&self, index: usize, out: &mut Vec<u8>) {
@@ -342,11 +356,19 @@ impl Builder {
         }
     }
 
-    /// The column; as JSON text where asked for, or where it is nested too deep or too wide.
-    pub(super) fn finish(self, depth: usize, as_text: bool) -> Result<ArrayRef, ArrowError> {
-        if as_text || self.is_too_much(depth) {
-            return Ok(self.texts(|index, out| self.write_json(index, out)).finish());
-        }
+    /// The column and its field; as JSON text where asked for, or where it is nested too deep or too wide.
+    pub(super) fn finish(self, name: &str, depth: usize, as_text: bool) -> Result<(Field, ArrayRef), ArrowError> {
+        let builder = match as_text || self.is_too_much(depth) {
+            true => Self::Json(self.texts(|index, out| self.write_json(index, out))),
+            false => self,
+        };
+        let is_json = matches!(builder, Self::Json(_));
+        let array = builder.into_array(depth)?;
+        let field = Field::new(name, array.data_type().clone(), true);
+        Ok((if is_json { marked(field, JSON_TEXT) } else { field }, array))
+    }
+
+    fn into_array(self, depth: usize) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Self::Null(length) => Arc::new(NullArray::new(length)),
             Self::Bool(values, mut nulls) => Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls.finish())),
@@ -354,17 +376,15 @@ impl Builder {
             Self::Float(values, mut nulls) => Arc::new(Float64Array::new(values.into(), nulls.finish())),
             Self::Text(texts) | Self::Json(texts) => texts.finish(),
             Self::List(offsets, mut nulls, items) => {
-                let items = items.finish(depth + 1, false)?;
-                let field = Arc::new(Field::new("item", items.data_type().clone(), true));
-                Arc::new(ListArray::try_new(field, OffsetBuffer::new(ScalarBuffer::from(offsets)), items, nulls.finish())?)
+                let (field, items) = items.finish("item", depth + 1, false)?;
+                Arc::new(ListArray::try_new(Arc::new(field), OffsetBuffer::new(ScalarBuffer::from(offsets)), items, nulls.finish())?)
             }
             Self::Object(members, mut nulls) => {
                 let (length, nulls): (usize, Option<NullBuffer>) = (nulls.len(), nulls.finish());
-                let (names, builders) = members.into_parts();
-                let columns = builders.into_iter().map(|builder| builder.finish(depth + 1, false)).collect::<Result<Vec<_>, _>>()?;
-                let field = |(name, column): (String, &ArrayRef)| Field::new(name, DataType::clone(column.data_type()), true);
-                let fields: Fields = names.into_iter().zip(&columns).map(field).collect();
-                Arc::new(StructArray::try_new_with_length(fields, columns, nulls, length)?)
+                // Of a member that is null nobody asks whether it is there.
+                let members = members.into_parts().map(|(name, builder, _)| builder.finish(&name, depth + 1, false));
+                let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = members.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+                Arc::new(StructArray::try_new_with_length(fields.into(), columns, nulls, length)?)
             }
         })
     }
