@@ -9,6 +9,7 @@ use arrow_schema::{ArrowError, Field};
 
 use crate::Value;
 use crate::marks::{JSON_TEXT, marked};
+use crate::surrogate::settled;
 use crate::value::{number, quoted, write_json};
 
 /// Members of a nested object above which it is a map rather than a record, and is kept as JSON text.
@@ -74,8 +75,12 @@ impl Members {
         let mut guess = 0;
         let mut there = 0;
         for (name, value) in members {
-            let place = self.place(name, guess, length);
+            let place = self.place(&settled(name), guess, length);
             guess = place + 1;
+            // Names that differ in lone surrogates are one.
+            if self.builders[place].len() > length {
+                continue;
+            }
             // A number that is not finite is written as null.
             if matches!(value, Value::Null) || matches!(value, Value::Number(number) if !number.is_finite()) {
                 self.nulls[place].push(length);
@@ -166,6 +171,17 @@ impl Texts {
     }
 }
 
+/// Writes a value as JSON for the outside.
+fn write_settled(value: &Value, out: &mut Vec<u8>) {
+    let start = out.len();
+    write_json(value, out);
+    // All characters that are not of the outside begin with this byte.
+    if out[start..].contains(&0xf4) {
+        let text = String::from_utf8(out.split_off(start)).expect("only texts were written");
+        out.extend_from_slice(settled(&text).as_bytes());
+    }
+}
+
 /// Whether a number is an integer of 64 bits.
 #[inline]
 fn as_int(number: f64) -> Option<i64> {
@@ -199,7 +215,7 @@ impl Builder {
     /// Adds a value, widening the column where it does not fit.
     pub(super) fn append(&mut self, value: &Value) {
         match (&mut *self, value) {
-            (Self::Text(texts), Value::String(text)) => texts.push(text.as_bytes()),
+            (Self::Text(texts), Value::String(text)) => texts.push(settled(text).as_bytes()),
             (Self::Int(values, nulls), Value::Number(number)) if let Some(int) = as_int(*number) => {
                 values.push(int);
                 nulls.append_non_null();
@@ -223,7 +239,7 @@ impl Builder {
             }
             (_, Value::Number(value)) if !value.is_finite() => self.append_null(),
             (Self::Json(texts), Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
-                texts.push_with(|out| write_json(value, out));
+                texts.push_with(|out| write_settled(value, out));
             }
             (Self::Text(texts), Value::Bool(value)) => texts.push(if *value { b"true" } else { b"false" }),
             (Self::Text(texts), Value::Number(value)) => texts.push_with(|out| number(*value, out)),

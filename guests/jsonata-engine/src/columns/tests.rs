@@ -67,6 +67,22 @@ fn what_a_row_lacks_is_told_from_null_where_no_row_has_a_null_there() {
 }
 
 #[test]
+fn no_stand_in_for_half_a_character_gets_into_a_column() {
+    // As text, in a list, beside a list, as a name; and names that are one then.
+    let row = r#"{"t":"\ud83d","l":["a\ude00\ud83d"],"j":"\ud83d","\ud83d":1,"\ude00":2}"#;
+    let (_, rows) = made(&[row, r#"{"j":["\ude00"]}"#]);
+    let expected = "{\"t\":\"\u{fffd}\",\"l\":[\"a\u{fffd}\u{fffd}\"],\"j\":\"\u{fffd}\",\"\u{fffd}\":1}";
+    assert_eq!(rows, [expected, "{\"j\":[\"\u{fffd}\"]}"]);
+    // Halves that an expression put together are the character that they are halves of.
+    let mut row = crate::value::Members::with_capacity(1);
+    row.insert("t".into(), Value::string("\u{10d83d}\u{10de00}"));
+    let mut columns = Columns::new();
+    columns.append(&row.into_value()).expect("it is an object");
+    let batch = columns.finish().expect("the columns fit");
+    assert_eq!(Rows::new(&batch).row(0).to_json_string(), "{\"t\":\"😀\"}");
+}
+
+#[test]
 fn what_is_too_deep_or_too_wide_for_columns_is_json_text() {
     let deep = format!("{}1{}", "[".repeat(20), "]".repeat(20));
     let (data_type, _) = column(&[&deep]);
