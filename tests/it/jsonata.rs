@@ -116,7 +116,7 @@ fn values_of_any_kind_stay_what_they_are_in_json() {
         {"rename": {"new": "old"}},
         {"select": ["id", "old", "m", "l", "mix"]},
     ]);
-    let nested = "\"m\":{\"e\":{},\"f\":1},\"l\":[{}],\"mix\":[\"1\",\"x\",{\"y\":[]}]}";
+    let nested = "\"m\":{\"e\":{},\"f\":1},\"l\":[{}],\"mix\":[1,\"x\",{\"y\":[]}]}";
     let expected = [("7", "\"t\""), ("8", "[1]"), ("9", "\"t\"")].map(|(id, old)| format!("{{\"id\":{id},\"old\":{old},{nested}"));
     assert_eq!(lines(&numbers(9), &transform.to_string()), expected);
     // As a source reads them, and as a step behind sees them.

@@ -41,6 +41,8 @@ pub(super) struct Texts {
     bytes: Vec<u8>,
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
+    /// Of a column that is text since some values are: those that are none, whose text is their JSON.
+    bare: Vec<usize>,
 }
 
 /// The members of an object, or the columns of a batch.
@@ -133,7 +135,7 @@ impl Members {
 
 impl Texts {
     fn new() -> Self {
-        Self { bytes: Vec::new(), offsets: vec![0], nulls: NullBufferBuilder::new(0) }
+        Self { bytes: Vec::new(), offsets: vec![0], nulls: NullBufferBuilder::new(0), bare: Vec::new() }
     }
 
     #[inline]
@@ -241,8 +243,10 @@ impl Builder {
             (Self::Json(texts), Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
                 texts.push_with(|out| write_settled(value, out));
             }
-            (Self::Text(texts), Value::Bool(value)) => texts.push(if *value { b"true" } else { b"false" }),
-            (Self::Text(texts), Value::Number(value)) => texts.push_with(|out| number(*value, out)),
+            (Self::Text(texts), Value::Bool(_) | Value::Number(_)) => {
+                texts.bare.push(texts.offsets.len() - 1);
+                texts.push_with(|out| write_json(value, out));
+            }
             (_, Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
                 self.widen(value);
                 self.append(value);
@@ -286,7 +290,8 @@ impl Builder {
             (Self::Null(length), value) => Self::starting(length, value),
             (Self::Int(values, nulls), Value::Number(_)) => Self::Float(values.into_iter().map(|int| int as f64).collect(), nulls),
             (before @ (Self::Bool(..) | Self::Int(..) | Self::Float(..)), Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-                Self::Text(before.texts(|index, out| before.write_bare(index, out)))
+                let bare = (0..before.len()).filter(|index| !before.is_null(*index)).collect();
+                Self::Text(Texts { bare, ..before.texts(|index, out| before.write_json(index, out)) })
             }
             (before, _) => Self::Json(before.texts(|index, out| before.write_json(index, out))),
         };
@@ -302,7 +307,7 @@ impl Builder {
             Value::Number(_) => Self::Float(vec![0.0; length], nulls),
             Value::Array(_) => Self::List(vec![0; length + 1], nulls, Box::new(Self::Null(0))),
             Value::Object(_) => Self::Object(Members::default(), nulls),
-            _ => Self::Text(Texts { bytes: Vec::new(), offsets: vec![0; length + 1], nulls }),
+            _ => Self::Text(Texts { offsets: vec![0; length + 1], nulls, ..Texts::new() }),
         }
     }
 
@@ -319,14 +324,6 @@ impl Builder {
         texts
     }
 
-    /// Writes a value that is not null as text.
-    fn write_bare(&self, index: usize, out: &mut Vec<u8>) {
-        match self {
-            Self::Text(texts) => out.extend_from_slice(texts.get(index)),
-            _ => self.write_json(index, out),
-        }
-    }
-
     fn write_json(&self, index: usize, out: &mut Vec<u8>) {
         if self.is_null(index) {
             return out.extend_from_slice(b"null");
@@ -336,8 +333,10 @@ impl Builder {
             Self::Bool(values, _) => out.extend_from_slice(if values[index] { b"true" } else { b"false" }),
             Self::Int(values, _) => number(values[index] as f64, out),
             Self::Float(values, _) => number(values[index], out),
-            Self::Text(texts) => quoted(std::str::from_utf8(texts.get(index)).unwrap_or_default(), out),
-            Self::Json(texts) => out.extend_from_slice(texts.get(index)),
+            Self::Text(texts) if texts.bare.binary_search(&index).is_err() => {
+                quoted(std::str::from_utf8(texts.get(index)).unwrap_or_default(), out);
+            }
+            Self::Text(texts) | Self::Json(texts) => out.extend_from_slice(texts.get(index)),
             Self::List(offsets, _, items) => {
                 let range = offsets[index] as usize..offsets[index + 1] as usize;
                 out.push(b'[');
