@@ -69,6 +69,7 @@ impl Chain {
             scope: Scope::new(input),
             // An empty source has no columns, and is no mistake.
             knows_columns: !input.fields().is_empty(),
+            late: options.late,
             env: &options.env,
             uuids: 0,
             instructions: Vec::new(),
@@ -172,6 +173,7 @@ struct Builder<'a> {
     scope: Scope,
     /// Whether the source has columns, so that one which is not among them is a mistake.
     knows_columns: bool,
+    late: bool,
     env: &'a [(String, String)],
     uuids: u64,
     instructions: Vec<Instruction>,
@@ -403,7 +405,13 @@ impl Builder<'_> {
     }
 
     fn unnest(&mut self, at: &str, name: &str) {
-        let Some(from) = self.scope.find_or_miss(name) else { return };
+        let Some(from) = self.scope.find_or_miss(name) else {
+            // Of rows without the list there is nothing to unnest; a name that no row can have is a slip.
+            if self.knows_columns && !self.late {
+                self.unknown(format!("{at}.unnest"), name);
+            }
+            return;
+        };
         match self.scope.data_type(from).clone() {
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
                 let to = self.scope.add(item.data_type().clone());
