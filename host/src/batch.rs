@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::FieldRef;
+use arrow_schema::{DataType, Field, FieldRef};
 use serde::{Deserialize, Serialize};
 
 /// Rows of one split, with the place in the input that each came from.
@@ -32,6 +32,23 @@ pub fn with_absent(field: &FieldRef) -> FieldRef {
 /// Whether a null of the field stands for a name that the row does not have.
 pub fn is_absent(field: &FieldRef) -> bool {
     field.metadata().get(NULL_MEANS.0).is_some_and(|means| means == NULL_MEANS.1)
+}
+
+/// Metadata of a field of texts that says what these are, and its only value: each the text of a JSON value.
+///
+/// JSON outputs, JSONata and functions by record take them for the values; for all else they are texts.
+const TEXTS_ARE: (&str, &str) = ("etl:text", "json");
+
+/// The field, of texts that are each that of a JSON value.
+pub fn with_json_text(field: Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(TEXTS_ARE.0.into(), TEXTS_ARE.1.into());
+    field.with_metadata(metadata)
+}
+
+/// Whether the field is of texts that are each that of a JSON value.
+pub fn is_json_text(field: &Field) -> bool {
+    field.data_type() == &DataType::Utf8 && field.metadata().get(TEXTS_ARE.0).is_some_and(|are| are == TEXTS_ARE.1)
 }
 
 /// Where the rows of a batch came from.

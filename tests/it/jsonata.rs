@@ -82,6 +82,65 @@ fn a_dead_letter_has_the_keys_that_the_row_had() {
 }
 
 #[test]
+fn a_step_does_not_see_what_the_step_before_gave_no_value_for() {
+    let rows: String = (1..=10).map(|id| format!("{{\"id\":{id},\"x\":{}}}\n", id * 10)).collect();
+    let transform = |first: &str| {
+        json!([
+            {"jsonata": {"mode": "record", "expression": first}},
+            {"rename": {"late": "later"}},
+            {"jsonata": {"scope": "dataset", "expression": "{'n': $count($), 's': $sum(later), 'keys': $join($keys($[0]), ',')}"}},
+        ])
+        .to_string()
+    };
+    for batch_size in [3, 100] {
+        let of = |first: &str| {
+            Pipeline::of(("in.jsonl", &rows), &transform(first), "out.jsonl")
+                .with("extract.yaml", format!("path: in.jsonl\nbatch_size: {batch_size}\n"))
+        };
+        let pipeline = of("{'id': id, 'late': id > 5 ? x}");
+        pipeline.run(0);
+        assert_eq!(pipeline.read("out.jsonl"), "{\"n\":10,\"s\":400,\"keys\":\"id\"}\n");
+        // A null that it gave is one.
+        let answer = of("{'id': id, 'late': id > 5 ? x : null}").answer(&["run"]);
+        let told = "finishing stage `jsonata_2`: `$sum`: argument 1 must be an array of numbers (T0412)";
+        assert!(answer.code == 1 && answer.stderr.contains(told), "{answer:?}");
+    }
+}
+
+#[test]
+fn values_of_any_kind_stay_what_they_are_in_json() {
+    let expression = "{'id': n, 'new': n = 8 ? [1] : 't', 'm': {'e': {}, 'f': 1}, 'l': [{}], 'mix': [1, 'x', {'y': []}]}";
+    let transform = json!([
+        {"jsonata": {"mode": "record", "expression": expression}},
+        {"filter": {"field": "id", "operator": "gte", "value": 7}},
+        {"rename": {"new": "old"}},
+        {"select": ["id", "old", "m", "l", "mix"]},
+    ]);
+    let nested = "\"m\":{\"e\":{},\"f\":1},\"l\":[{}],\"mix\":[1,\"x\",{\"y\":[]}]}";
+    let expected = [("7", "\"t\""), ("8", "[1]"), ("9", "\"t\"")].map(|(id, old)| format!("{{\"id\":{id},\"old\":{old},{nested}"));
+    assert_eq!(lines(&numbers(9), &transform.to_string()), expected);
+    // As a source reads them, and as a step behind sees them.
+    assert_eq!(lines(&expected.join("\n"), ""), expected);
+    let after = step("record", "{'kind': $type(old), 'keys': $count($keys(m)), 'y': $type(mix[2].y)}");
+    let seen = |kind: &str| format!("{{\"kind\":\"{kind}\",\"keys\":2,\"y\":\"array\"}}");
+    assert_eq!(lines(&expected.join("\n"), &after), [seen("string"), seen("array"), seen("string")]);
+    // Everywhere else, and once the values are changed, they are texts.
+    let transform = json!([{"jsonata": {"mode": "record", "expression": "{'v': n = 1 ? [1] : 't'}"}}, {"convert": {"v": "str"}}]);
+    assert_eq!(lines(&numbers(2), &transform.to_string()), ["{\"v\":\"[1]\"}", "{\"v\":\"\\\"t\\\"\"}"]);
+    let pipeline = Pipeline::of(("in.jsonl", &expected.join("\n")), "select: [id, old]", "out.csv");
+    pipeline.run(0);
+    assert_eq!(pipeline.read("out.csv"), "id,old\n7,\"\"\"t\"\"\"\n8,[1]\n9,\"\"\"t\"\"\"\n");
+    let pipeline = Pipeline::of(
+        ("in.jsonl", &numbers(600)),
+        &step("dataset", "{'by': ${'k' & n: 1}}").replace("\"mode\":\"dataset\"", "\"scope\":\"dataset\""),
+        "out.json",
+    );
+    pipeline.run(0);
+    let made: Value = serde_json::from_str(&pipeline.read("out.json")).unwrap();
+    assert_eq!(made[0]["by"].as_object().map(serde_json::Map::len), Some(600));
+}
+
+#[test]
 fn an_error_costs_the_row_it_is_about_and_names_the_code_of_the_language() {
     let pipeline = Pipeline::of(("in.jsonl", &numbers(20)), &step("record", "{'n': n = 17 ? n & 'x' - 1 : n}"), "out.jsonl");
     let report = pipeline.run(0);

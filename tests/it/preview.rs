@@ -239,10 +239,10 @@ fn an_empty_source_and_no_stages() {
     exit code 0
     --- stdout
     source  in.jsonl · 1 row
-       row │ a                    │ c
-           │ list of string       │ {d: float}
-      ─────┼──────────────────────┼────────────
-         1 │ ["1","{\"b\":null}"] │ {"d":1.5}
+       row │ a              │ c
+           │ list of string │ {d: float}
+      ─────┼────────────────┼────────────
+         1 │ [1,{"b":null}] │ {"d":1.5}
 
     orders: 1 read = 1 to load + 0 left out + 0 refused; nothing was written
     "#);

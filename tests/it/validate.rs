@@ -72,6 +72,57 @@ fn warn_keeps_the_row_skip_leaves_it_out_and_fail_ends_the_run() {
 }
 
 #[test]
+fn rules_on_a_column_that_is_not_there_are_a_mistake_where_the_columns_are_known() {
+    for (rules, at, column) in
+        [("rules: {id: {type: integer}, mail: {pattern: '^a$'}}", "1:47", "mail"), ("unique: [[id], [id, emial]]", "1:27", "emial")]
+    {
+        let pipeline = orders(&format!("validate: {{{rules}}}\n"));
+        for command in ["plan", "run"] {
+            let answer = pipeline.answer(&[command]);
+            assert_eq!(answer.code, 2, "{answer:?}");
+            let hint = "did you mean `email`? columns here are `id`, `price`, `email`";
+            assert!(answer.stderr.contains(&format!("transform.yaml:{at}")) && answer.stderr.contains(hint), "{answer:?}");
+            assert!(answer.stderr.contains(&format!("stage `validate`: there is no column `{column}`")), "{answer:?}");
+        }
+    }
+    // Each row without it breaks the rule that it must be there.
+    let report = orders("validate: {rules: {mail: {required: true, pattern: '^a$'}}, on_error: warn}\n").run(0);
+    assert_eq!(step(&report)["warned"], 5);
+    // What JSONata gives is known when it comes.
+    let steps = "- jsonata: {mode: record, expression: '{\"id\": id, \"b\": id = 9 ? 1}'}\n- validate: {rules: {b: {min: 0}, mail: {pattern: '^a$'}}}\n";
+    let pipeline = orders(steps);
+    let report = pipeline.run(0);
+    assert_eq!((&report["quality"]["verdict"], &step(&report)["score"]), (&json!("PASS_WITH_WARNINGS"), &json!(100.0)));
+    assert_eq!(step(&report)["never_came"], json!(["mail"]));
+    let answer = pipeline.answer(&["run"]);
+    assert!(answer.stderr.contains("WARNING  no row had `mail`, so that its rules judged nothing"), "{answer:?}");
+}
+
+#[test]
+fn a_check_that_cannot_be_worked_out_is_told_from_one_that_does_not_hold() {
+    let checks =
+        "checks: [{name: c1, expression: 'email > 0'}, {name: c2, expression: '$number(email) > price or id < 3'}], on_error: warn";
+    let pipeline = orders(&format!("validate: {{{checks}}}\n"));
+    let report = pipeline.run(0);
+    let why = "T2009: a number and a text cannot be compared by `>`";
+    let rules = &step(&report)["rules"];
+    assert_eq!((&rules[0]["broken"], &rules[0]["undecided"]), (&json!(1), &json!(4)), "{rules}");
+    assert_eq!(rules[0]["why"], why);
+    // Values of rows do not tell reasons apart.
+    assert_eq!(
+        (&rules[1]["undecided"], &rules[1]["why"]),
+        (&json!(4), &json!("D3030: unable to cast value to a number: \"…\"")),
+        "{rules}"
+    );
+    let answer = pipeline.answer(&["run"]);
+    assert!(answer.stderr.contains(&format!("could not be worked out in 4 rows: {why}")), "{answer:?}");
+    let shown = pipeline.answer(&["preview"]);
+    assert!(shown.stdout.contains(&format!("`c1` could not be worked out in 4 rows: {why}")), "{shown:?}");
+    let shown: Value = serde_json::from_str(&pipeline.answer(&["preview", "--json"]).stdout).unwrap();
+    assert_eq!(shown["steps"][1]["quality"]["rules"], *rules);
+}
+
+#[test]
 fn data_that_passes_a_threshold_is_not_shown_and_its_letters_are_kept() {
     let rules = "rules: {email: {format: email}}, thresholds: {error_rate: 0.1, quality: 90, completeness: {email: 0.9, gone: 0.5}}";
     let pipeline = orders(&format!("validate: {{{rules}}}\n")).with("out.jsonl", "old\n");

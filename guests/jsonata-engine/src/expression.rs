@@ -170,6 +170,18 @@ mod tests {
     }
 
     #[test]
+    fn arguments_that_do_not_fit_are_those_of_a_function_with_a_name() {
+        let message = |text: &str| {
+            let expression = Expression::compile(text).expect("it is an expression");
+            expression.evaluate(None, &[], &Run::default(), &Limits::default()).expect_err("it is wrong").message
+        };
+        assert_eq!(message("$sum([1, null])"), "`$sum`: argument 1 must be an array of numbers");
+        assert_eq!(message("$map([['a'], ['b']], $sum)"), "`$sum`: argument 1 must be an array of numbers");
+        assert_eq!(message("$uppercase(1)"), "`$uppercase`: argument 1 does not match the function's signature");
+        assert_eq!(message("$error('argument 1 is mine')"), "argument 1 is mine");
+    }
+
+    #[test]
     fn variables_of_the_outside_hide_functions_of_the_language() {
         let expression = Expression::compile("$sum & $max").expect("it is an expression");
         let bindings = [("sum".to_owned(), Value::from("x")), ("max".to_owned(), Value::Number(1.0))];

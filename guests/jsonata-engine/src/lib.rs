@@ -19,6 +19,7 @@ mod expression;
 mod failure;
 mod library;
 mod limits;
+mod marks;
 mod random;
 mod reading;
 mod rows;

@@ -1,7 +1,7 @@
 //! Lone surrogates, which JSON text may hold as `\ud800` and no Rust string can.
 //!
 //! Within the engine each stands as a character of the last private plane, U+10D800 to U+10DFFF, so that it counts as one character and
-//! survives. Text of the outside that holds those characters themselves is not told apart from them.
+//! survives. Text of the outside that holds those characters themselves is not told apart from them. What goes into a column holds none.
 
 use std::borrow::Cow;
 
@@ -33,6 +33,14 @@ pub fn shelter(text: &str) -> Cow<'_, str> {
     }
     sheltered.push_str(rest);
     Cow::Owned(sheltered)
+}
+
+/// A text for the outside, which has no lone surrogates: two that meet are their character, one that is alone is U+FFFD.
+pub(crate) fn settled(text: &str) -> Cow<'_, str> {
+    if !has_lone(text) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(joined(text.to_owned()).replace(is_stand_in, "\u{fffd}"))
 }
 
 /// Writes the stand-ins of a JSON text as escapes again.

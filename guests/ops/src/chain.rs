@@ -69,6 +69,7 @@ impl Chain {
             scope: Scope::new(input),
             // An empty source has no columns, and is no mistake.
             knows_columns: !input.fields().is_empty(),
+            late: options.late,
             env: &options.env,
             uuids: 0,
             instructions: Vec::new(),
@@ -172,6 +173,7 @@ struct Builder<'a> {
     scope: Scope,
     /// Whether the source has columns, so that one which is not among them is a mistake.
     knows_columns: bool,
+    late: bool,
     env: &'a [(String, String)],
     uuids: u64,
     instructions: Vec<Instruction>,
@@ -289,7 +291,9 @@ impl Builder<'_> {
             Ok(data_type) => data_type,
             Err((message, hint)) => return self.problem(format!("{at}.convert.{name}"), "convert_type", (message, Some(hint.into()))),
         };
-        if convert::is_done(&from_type, target, &data_type) {
+        // Who asks for texts gets texts, though as values they would be others.
+        let as_texts = *target == Type::String && self.scope.is_json_text(from);
+        if convert::is_done(&from_type, target, &data_type) && !as_texts {
             return;
         }
         let may_fail = convert::may_fail(&from_type, target);
@@ -401,7 +405,13 @@ impl Builder<'_> {
     }
 
     fn unnest(&mut self, at: &str, name: &str) {
-        let Some(from) = self.scope.find_or_miss(name) else { return };
+        let Some(from) = self.scope.find_or_miss(name) else {
+            // Of rows without the list there is nothing to unnest; a name that no row can have is a slip.
+            if self.knows_columns && !self.late {
+                self.unknown(format!("{at}.unnest"), name);
+            }
+            return;
+        };
         match self.scope.data_type(from).clone() {
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
                 let to = self.scope.add(item.data_type().clone());

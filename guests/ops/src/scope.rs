@@ -2,6 +2,9 @@
 
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
+/// Metadata of a field that says what its texts are.
+const TEXTS_ARE: &str = "etl:text";
+
 /// A value column in `process`: the input's columns come first, what is computed after them.
 pub(crate) type Register = usize;
 
@@ -77,11 +80,18 @@ impl Scope {
         self.registers.len() - 1
     }
 
-    /// Makes a register for what another one becomes: its nulls mean what they meant.
+    /// Makes a register for what another one becomes: its nulls mean what they meant, its texts do not.
     pub(crate) fn add_like(&mut self, from: Register, data_type: DataType) -> Register {
-        let field = Field::new("", data_type, true).with_metadata(self.registers[from].metadata().clone());
+        let mut metadata = self.registers[from].metadata().clone();
+        metadata.remove(TEXTS_ARE);
+        let field = Field::new("", data_type, true).with_metadata(metadata);
         self.registers.push(field.into());
         self.registers.len() - 1
+    }
+
+    /// Whether a register is of texts that are each that of a JSON value.
+    pub(crate) fn is_json_text(&self, register: Register) -> bool {
+        self.registers[register].metadata().contains_key(TEXTS_ARE)
     }
 
     /// Counts the registers.

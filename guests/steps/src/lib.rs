@@ -27,6 +27,9 @@ pub struct Options {
     /// Values that `env(NAME)` may see: only those granted, read by the host.
     #[serde(default)]
     pub env: Vec<(String, String)>,
+    /// Whether the columns are no more than those of the rows at hand, so that others may come later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// One simple operation. Lists of pairs keep the order in which the user wrote them.

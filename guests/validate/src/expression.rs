@@ -1,6 +1,6 @@
 //! Checks over several columns, in JSONata.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -15,7 +15,16 @@ pub(crate) struct Expression {
     seed: u64,
     /// Rows of the last batch that could not be worked out, with the reason.
     failures: Vec<(usize, String)>,
+    text: String,
+    /// Reasons that were told of.
+    told: BTreeSet<String>,
 }
+
+/// Reasons that are told apart: a report has room for some.
+const REASONS: usize = 8;
+
+/// Bytes of a reason, behind the rule's index.
+const MAX_REASON: usize = 230;
 
 impl Expression {
     /// Compiles an expression for a schema. Answers the columns that it reads as well.
@@ -36,13 +45,13 @@ impl Expression {
         }
         let run = Run { now_ms: etl_sdk::now_ms(), seed: etl_sdk::seed() };
         let prepared = compiled.prepare(&[], &run, &Limits::default());
-        Ok((Self { prepared, seed: run.seed, failures: Vec::new() }, columns))
+        Ok((Self { prepared, seed: run.seed, failures: Vec::new(), text: text.to_owned(), told: BTreeSet::new() }, columns))
     }
 
     /// The rows for which it is not true, or cannot be worked out. A null is an absent key.
     pub(crate) fn broken(&mut self, rows: &RecordBatch, first: u64) -> BooleanBuffer {
         self.failures.clear();
-        let Self { prepared, seed, failures } = self;
+        let Self { prepared, seed, failures, .. } = self;
         let mut present = Present::new(rows);
         BooleanBuffer::collect_bool(rows.num_rows(), |row| {
             // As the number of the row, not of the batch: a copy or a second try gives the same.
@@ -57,10 +66,43 @@ impl Expression {
         })
     }
 
+    /// Why rows of the last batch could not be worked out, and in how many: without the values of single rows, so that the reasons are few.
+    pub(crate) fn reasons(&mut self) -> BTreeMap<String, u64> {
+        let mut reasons = BTreeMap::new();
+        for (_, message) in &self.failures {
+            let mut reason = general(message, &self.text);
+            if self.told.len() >= REASONS && !self.told.contains(&reason) {
+                reason = "for another reason".into();
+            } else {
+                self.told.insert(reason.clone());
+            }
+            *reasons.entry(reason).or_default() += 1;
+        }
+        reasons
+    }
+
     /// Why a row of the last batch could not be worked out.
     pub(crate) fn why(&self, row: usize) -> Option<String> {
         self.failures.binary_search_by_key(&row, |(row, _)| *row).ok().map(|found| self.failures[found].1.clone())
     }
+}
+
+/// A message with `…` for what it quotes that the expression does not have: values of a row.
+fn general(message: &str, expression: &str) -> String {
+    let part = |(index, part): (usize, &str)| match index % 2 == 1 && !expression.contains(part) {
+        true => "…".to_owned(),
+        false => part.to_owned(),
+    };
+    let mut general = message.to_owned();
+    for quote in ["`", "\""] {
+        general = general.split(quote).enumerate().map(part).collect::<Vec<_>>().join(quote);
+    }
+    if general.len() > MAX_REASON {
+        let end = (0..=MAX_REASON).rev().find(|end| general.is_char_boundary(*end)).unwrap_or_default();
+        general.truncate(end);
+        general.push('…');
+    }
+    general
 }
 
 /// Rows without the columns that are null in them: the rows in which the same columns are there share what is made ready for them.

@@ -3,7 +3,8 @@
 //! Two functions with the same options: `rules` sees each row alone, so that its copies run in parallel; `unique` also knows the keys that
 //! were there before, and so sees all batches in order. Only the columns that rules speak of come over, and no byte of a row that stays moves.
 //!
-//! - Every rule is counted, as `rule.<index>` over the rows that broke it, and rows that broke any as `rows_broken`.
+//! - Every rule is counted, as `rule.<index>` over the rows that broke it, as `undecided.<index>:<reason>` over those in which it could not be
+//!   worked out, and rows that either is true of as `rows_broken`.
 //! - A row that broke rules of several severities ends the run if one of them says so, else goes to the dead letters if one says so, else is
 //!   left out if one says so. It is refused for the first rule of that severity; the message names the others.
 //! - A row that is refused claims no key: the next row with it is the first.
@@ -73,9 +74,15 @@ impl Step {
         let keep = (judged.kept.count_set_bits() < input.num_rows()).then_some(&judged.kept);
         output.derive(input, keep, &self.columns, None)?;
         for (index, broken) in judged.broken.iter().enumerate() {
-            match broken.count_set_bits() {
-                0 => {}
-                rows => etl_sdk::count(&format!("rule.{index}"), rows as u64),
+            let mut rows = broken.count_set_bits() as u64;
+            if rows > 0 {
+                for (reason, undecided) in self.rules.undecided(index) {
+                    etl_sdk::count(&format!("undecided.{index}:{reason}"), undecided);
+                    rows -= undecided;
+                }
+            }
+            if rows > 0 {
+                etl_sdk::count(&format!("rule.{index}"), rows);
             }
         }
         match judged.any.count_set_bits() {

@@ -1,5 +1,7 @@
 //! The rules of a step, compiled for a schema, and what they say of a batch.
 
+use std::collections::BTreeMap;
+
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
@@ -186,6 +188,14 @@ impl Rules {
         let quarantined = self.with(&broken, |on_error| on_error == OnInvalid::Quarantine, count);
         let failed = self.with(&broken, |on_error| on_error == OnInvalid::Fail, count).set_indices().next();
         Judged { broken, any, kept: !&refused, quarantined, failed }
+    }
+
+    /// Of the last batch, the rows in which a rule could not be worked out, by the reason.
+    pub(crate) fn undecided(&mut self, index: usize) -> BTreeMap<String, u64> {
+        match &mut self.tests[index] {
+            Held::Expression(_, expression) => expression.reasons(),
+            _ => BTreeMap::new(),
+        }
     }
 
     /// Says why a row is refused: the first rule of a severity that it broke, and the names of the others.

@@ -193,6 +193,12 @@ fn as_text(before: Option<&Step>, step: &Step, width: usize) -> String {
     if more > 0 {
         text.push_str(&format!("  … {} more rows refused\n", grouped(more as u64)));
     }
+    for rule in look.quality.iter().flat_map(|quality| &quality.rules) {
+        if let Some(why) = &rule.why {
+            let rows = format!("{} row{}", grouped(rule.undecided), if rule.undecided == 1 { "" } else { "s" });
+            text.push_str(&printable(&wrap("  ", &format!("`{}` could not be worked out in {rows}: {why}", rule.rule), width)));
+        }
+    }
     text
 }
 
@@ -340,7 +346,7 @@ fn as_json(before: Option<&Step>, step: &Step) -> Value {
             json!({ "row": (shown.number > 0).then_some(shown.number), "values": shown.json, "changed": changed })
         })
         .collect();
-    json!({
+    let mut json = json!({
         "stage": look.stage,
         "step": look.step.0,
         "steps": look.step.1,
@@ -354,5 +360,9 @@ fn as_json(before: Option<&Step>, step: &Step) -> Value {
         "refused": look.rejects.iter().map(Letter::of).collect::<Vec<_>>(),
         "skipped": look.skipped,
         "expanded": look.expanded,
-    })
+    });
+    if let Some(quality) = &look.quality {
+        json["quality"] = json!(quality);
+    }
+    json
 }

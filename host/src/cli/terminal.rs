@@ -418,7 +418,9 @@ fn quality(quality: &Quality) -> Vec<String> {
             if *crashed > 0 { format!(", {} crashed", grouped(*crashed)) } else { String::new() },
         ));
         lines.extend(breaches.iter().map(|breach| format!("      FAIL     {}", breach.sentence(step))));
-        let broken: Vec<_> = step.rules.iter().filter(|rule| rule.broken > 0).collect();
+        lines
+            .extend(step.never_came.iter().map(|column| format!("      WARNING  no row had `{column}`, so that its rules judged nothing")));
+        let broken: Vec<_> = step.rules.iter().filter(|rule| rule.broken + rule.undecided > 0).collect();
         let width = broken.iter().map(|rule| rule.rule.chars().count()).max().unwrap_or_default();
         for rule in &broken {
             lines.push(format!(
@@ -428,6 +430,10 @@ fn quality(quality: &Quality) -> Vec<String> {
                 plural(rule.broken),
                 action(rule.on_error)
             ));
+            if let Some(why) = &rule.why {
+                let rows = format!("{} row{}", grouped(rule.undecided), plural(rule.undecided));
+                lines.push(format!("      {:<width$}  could not be worked out in {rows}: {why}", ""));
+            }
         }
         let kept = step.rules.len() - broken.len();
         if kept > 0 {

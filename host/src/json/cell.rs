@@ -8,10 +8,11 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, BooleanArray, GenericStringArray, OffsetSizeTrait, StringArray, StringViewArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 
 use super::Style;
 use super::scalar::{self, Zone};
+use crate::batch::is_json_text;
 
 /// One column, ready to write any of its values.
 ///
@@ -43,6 +44,8 @@ enum Values {
     Number(StringArray, bool),
     /// `plain`: no text of the column needs an escape.
     Text(StringArray, bool),
+    /// Texts of JSON values.
+    Json(StringArray),
     LargeText(GenericStringArray<i64>, bool),
     TextView(StringViewArray),
     Bytes(ArrayRef),
@@ -64,6 +67,15 @@ impl Cell {
     pub fn new(array: &ArrayRef, style: Style) -> Self {
         let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         Self { nulls, values: Values::new(array, style), style }
+    }
+
+    /// As [`Cell::new`]; where the field says that its texts are JSON, they are written as the values that they spell.
+    pub fn of(field: &Field, array: &ArrayRef, style: Style) -> Self {
+        let mut cell = Self::new(array, style);
+        if is_json_text(field) {
+            cell.values = Values::Json(array.as_string().clone());
+        }
+        cell
     }
 
     /// Tells whether the value is null.
@@ -144,6 +156,12 @@ impl Cell {
             }
             Values::Number(texts, quoted) => quote::<BARE>(*quoted, out, |out| out.extend_from_slice(texts.value(index).as_bytes())),
             Values::Text(texts, plain) => self.write_string::<BARE>(texts.value(index), *plain, out),
+            Values::Json(texts) => {
+                // Whoever wrote the mark may be wrong: then it is a text.
+                if BARE || !scalar::json(texts.value(index), self.style.ascii, out) {
+                    self.write_string::<BARE>(texts.value(index), false, out);
+                }
+            }
             Values::LargeText(texts, plain) => self.write_string::<BARE>(texts.value(index), *plain, out),
             Values::TextView(texts) => self.write_string::<BARE>(texts.value(index), false, out),
             Values::Bytes(array) => quote::<BARE>(true, out, |out| scalar::base64(bytes_at(array, index), out)),
@@ -248,26 +266,28 @@ impl Values {
                 Self::Time64(array.as_primitive::<Time64MicrosecondType>().values().clone(), TimeUnit::Microsecond)
             }
             T::Time64(unit) => Self::Time64(array.as_primitive::<Time64NanosecondType>().values().clone(), *unit),
-            T::List(_) => {
+            T::List(item) => {
                 let list = array.as_list::<i32>();
-                Self::List(list.offsets().clone(), Box::new(Cell::new(list.values(), style)))
+                Self::List(list.offsets().clone(), Box::new(Cell::of(item, list.values(), style)))
             }
-            T::LargeList(_) => {
+            T::LargeList(item) => {
                 let list = array.as_list::<i64>();
-                Self::LargeList(list.offsets().clone(), Box::new(Cell::new(list.values(), style)))
+                Self::LargeList(list.offsets().clone(), Box::new(Cell::of(item, list.values(), style)))
             }
-            T::FixedSizeList(_, size) => {
+            T::FixedSizeList(item, size) => {
                 let list = array.as_fixed_size_list();
-                Self::FixedList(*size as usize, Box::new(Cell::new(list.values(), style)))
+                Self::FixedList(*size as usize, Box::new(Cell::of(item, list.values(), style)))
             }
             T::Struct(fields) => {
                 let columns = array.as_struct().columns();
-                let cell = |(field, column): (&arrow_schema::FieldRef, _)| (super::key(field.name(), style), Cell::new(column, style));
+                let cell =
+                    |(field, column): (&arrow_schema::FieldRef, _)| (super::key(field.name(), style), Cell::of(field, column, style));
                 Self::Struct(fields.iter().zip(columns).map(cell).collect())
             }
             T::Map(..) => {
                 let map = array.as_map();
-                Self::Map(map.offsets().clone(), Box::new(Cell::new(map.keys(), style)), Box::new(Cell::new(map.values(), style)))
+                let values = Cell::of(map.entries_fields().1, map.values(), style);
+                Self::Map(map.offsets().clone(), Box::new(Cell::new(map.keys(), style)), Box::new(values))
             }
             T::Dictionary(_, values) => Self::unpacked(array, values, style),
             T::RunEndEncoded(_, values) => Self::unpacked(array, values.data_type(), style),

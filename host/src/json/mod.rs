@@ -9,6 +9,7 @@
 //! | timestamp | `"2024-06-19T01:58:32Z"`; the offset of its zone, nothing without a zone; 3, 6 or 9 digits of fraction where there is one |
 //! | bytes | base64 |
 //! | list, struct, map | array, object, object |
+//! | text whose field says that it is JSON | the value that it spells |
 
 mod cell;
 mod scalar;
@@ -78,7 +79,7 @@ impl JsonRows {
         let column = |(index, field): (usize, &arrow_schema::FieldRef)| {
             let mut before = vec![if index == 0 { b'{' } else { b',' }];
             before.extend(key(field.name(), style));
-            (before, Cell::new(rows.column(index), style))
+            (before, Cell::of(field, rows.column(index), style))
         };
         let fields = rows.schema_ref().fields();
         let absent: Vec<bool> = fields.iter().map(|field| style.sparse && is_absent(field)).collect();
@@ -217,7 +218,7 @@ mod tests {
     use arrow_schema::{DataType, Field};
 
     use super::*;
-    use crate::batch::with_absent;
+    use crate::batch::{with_absent, with_json_text};
 
     fn every_type() -> RecordBatch {
         let mut lists = ListBuilder::new(Int64Builder::new());
@@ -298,6 +299,28 @@ mod tests {
         write_records(&rows, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"b\":null,\"c\":{\"y\":1}}\n{\"b\":2,\"c\":{}}\n");
         assert_eq!(row_json(&rows, 1).as_object().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_text_that_is_marked_as_json_is_written_as_the_value_that_it_spells() {
+        let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
+        let texts = ["{\"a\": [1, \"x \\\" ü\"],\n \"b\": 1.50}", "\"t\"", "no json", "\"\\ud800\"", "1e999", &deep];
+        let marked = |name: &str| with_json_text(Field::new(name, DataType::Utf8, true));
+        let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let nested = StructArray::from(vec![(Arc::new(marked("j")), column.clone())]);
+        let fields = vec![marked("top"), Field::new("in", nested.data_type().clone(), true)];
+        let rows = RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), vec![column, Arc::new(nested)]).unwrap();
+        let shown = |value: &str| format!("{{\"top\":{value},\"in\":{{\"j\":{value}}}}}");
+        let text = |text: &str| shown(&serde_json::to_string(text).unwrap());
+        let mut out = Vec::new();
+        write_lines(&rows, &mut out);
+        let expected =
+            [shown("{\"a\":[1,\"x \\\" ü\"],\"b\":1.50}"), shown("\"t\""), text("no json"), text(texts[3]), text("1e999"), text(&deep)];
+        assert_eq!(String::from_utf8(out).unwrap().lines().collect::<Vec<_>>(), expected);
+        assert_eq!((row_json(&rows, 0)["in"]["j"]["a"][0].clone(), row_json(&rows, 5)["top"].clone()), (Value::from(1), Value::from(deep)));
+        let mut ascii = Vec::new();
+        JsonRows::new(&rows, Style { ascii: true, ..Style::default() }).write(0, &mut ascii);
+        assert!(ascii.is_ascii() && String::from_utf8(ascii).unwrap().contains("\"x \\\" \\u00fc\""));
     }
 
     #[test]

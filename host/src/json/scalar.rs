@@ -15,6 +15,9 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// Levels of nesting that JSON text may have to be a part of a row.
+const MAX_DEPTH: usize = 64;
+
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// Whether a byte stands for itself within a JSON string.
@@ -72,6 +75,35 @@ pub(super) fn escape(text: &str, ascii: bool, out: &mut Vec<u8>) {
         rest = &rest[index + special.len_utf8()..];
     }
     out.extend_from_slice(rest.as_bytes());
+}
+
+/// Writes JSON text as JSON without blanks; answers false, and writes nothing, where it is none or nested too deep.
+pub(super) fn json(text: &str, ascii: bool, out: &mut Vec<u8>) -> bool {
+    // Read as whoever reads the row reads it, so that one such value cannot spoil the row.
+    if serde_json::from_str::<serde_json::Value>(text).is_err() {
+        return false;
+    }
+    let start = out.len();
+    let (mut within, mut escaped, mut depth) = (false, false, 0);
+    for character in text.chars() {
+        match character {
+            '"' if !escaped => within = !within,
+            '{' | '[' if !within && depth == MAX_DEPTH => {
+                out.truncate(start);
+                return false;
+            }
+            '{' | '[' if !within => depth += 1,
+            '}' | ']' if !within => depth -= 1,
+            ' ' | '\n' | '\r' | '\t' if !within => continue,
+            _ => {}
+        }
+        escaped = within && character == '\\' && !escaped;
+        match character.is_ascii() {
+            true => out.push(character as u8),
+            false => escape(character.encode_utf8(&mut [0; 4]), ascii, out),
+        }
+    }
+    true
 }
 
 /// Writes an integer.

@@ -121,6 +121,8 @@ pub struct StagePlan {
 pub struct Validation {
     /// The rules in the order in which the guest counts them.
     pub rules: Vec<Rule>,
+    /// The columns that rules of the step itself name, and where: those are to be there.
+    pub columns: Vec<(String, Place)>,
     /// What the data must come to as a whole.
     pub thresholds: Thresholds,
     /// Where rows go that it refuses; `None` = where those of the pipeline go.

@@ -79,7 +79,7 @@ pub(super) fn stages(
         match step {
             Step::Simple(step) => {
                 let (options, stage) = fused.get_or_insert_with(|| {
-                    let options = etl_steps::Options { steps: Vec::new(), env: Vec::new() };
+                    let options = etl_steps::Options::default();
                     let stage = StagePlan {
                         name: "ops".into(),
                         component: ComponentName::Ops,

@@ -28,7 +28,7 @@ pub(super) fn stage(
     root: &Path,
     errors: &mut Vec<Error>,
 ) -> Option<StagePlan> {
-    let validate::Validation { rules, on_error: _, thresholds, limits: own, dead_letters, unread, place } = validation;
+    let validate::Validation { rules, columns, on_error: _, thresholds, limits: own, dead_letters, unread, place } = validation;
     if let Some(path) = unread {
         errors.push(Error::config(format!("the rules in {path} were not read")).at(place.clone()));
         return None;
@@ -64,7 +64,12 @@ pub(super) fn stage(
         on_error: OnError::DeadLetter,
         on_trap: OnTrap::Bisect,
         max_error_ratio: pipeline.settings.max_error_ratio,
-        validation: Some(Arc::new(Validation { rules: rules.clone(), thresholds: thresholds.clone(), dead_letters })),
+        validation: Some(Arc::new(Validation {
+            rules: rules.clone(),
+            columns: columns.clone(),
+            thresholds: thresholds.clone(),
+            dead_letters,
+        })),
         steps: vec![describe(rules)],
         places: vec![place.clone()],
         place: place.clone(),

@@ -4,7 +4,11 @@
 //! - **quality score** = 100 × rows that broke no rule / rows, from 0 to 100. A row that only warns broke a rule. 100 where no row came.
 //! - **error rate** = rows refused (skipped, quarantined, or lost to a crash) / rows, from 0 to 1. A row that only warns is not refused.
 //! - **completeness** of a column = values that are not null / rows, from 0 to 1; a batch without the column has none. 1 where no row came.
-//! - **verdict** = `FAIL` where a threshold is passed, else `PASS_WITH_WARNINGS` where any row broke any rule, else `PASS`.
+//! - **verdict** = `FAIL` where a threshold is passed, else `PASS_WITH_WARNINGS` where any row broke any rule or a column that rules name never
+//!   came, else `PASS`.
+//!
+//! A row in which a check cannot be worked out is treated as one that broke it, but counted apart: it tells of the check, or of a column's
+//! type, more often than of the row.
 //!
 //! The run's score is the lowest of its steps', its verdict the worst. All of it is counted, never sampled, and does not depend on the number
 //! of workers: rows are counted by the host as they come, broken rules by the guest in the one try of a batch whose output is used.
@@ -17,6 +21,9 @@ use serde::{Deserialize, Serialize};
 
 /// What a guest calls the counter of a rule, before its index.
 const RULE: &str = "rule.";
+
+/// What a guest calls the counter of rows in which a rule could not be worked out, before its index and, behind a colon, the reason.
+const UNDECIDED: &str = "undecided.";
 
 /// What a guest calls the counter of rows that broke a rule.
 const BROKEN: &str = "rows_broken";
@@ -37,6 +44,9 @@ pub struct Tally {
     pub crashed: u64,
     /// Rows that broke each rule, by its index.
     rules: BTreeMap<usize, u64>,
+    /// Rows in which each rule could not be worked out, by its index and the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    undecided: BTreeMap<usize, BTreeMap<String, u64>>,
     /// Column, and its values that are not null; in the order in which they were first seen.
     filled: Vec<(String, u64)>,
 }
@@ -53,18 +63,21 @@ impl Tally {
     /// Takes over what the guest counted of rules.
     pub fn take_counters(&mut self, counters: &mut BTreeMap<String, u64>) {
         self.broken += counters.remove(BROKEN).unwrap_or_default();
-        counters.retain(|name, by| match name.strip_prefix(RULE).and_then(|index| index.parse().ok()) {
-            Some(index) => {
+        counters.retain(|name, by| {
+            if let Some(index) = name.strip_prefix(RULE).and_then(|index| index.parse().ok()) {
                 *self.rules.entry(index).or_default() += *by;
-                false
+                return false;
             }
-            None => true,
+            let undecided = name.strip_prefix(UNDECIDED).and_then(|name| name.split_once(':'));
+            let Some((Ok(index), why)) = undecided.map(|(index, why)| (index.parse(), why)) else { return true };
+            *self.undecided.entry(index).or_default().entry(why.to_owned()).or_default() += *by;
+            false
         });
     }
 
     /// Adds what was counted elsewhere.
     pub fn add(&mut self, other: Self) {
-        let Self { rows, broken, skipped, quarantined, crashed, rules, filled } = other;
+        let Self { rows, broken, skipped, quarantined, crashed, rules, undecided, filled } = other;
         self.rows += rows;
         self.broken += broken;
         self.skipped += skipped;
@@ -72,6 +85,10 @@ impl Tally {
         self.crashed += crashed;
         for (index, by) in rules {
             *self.rules.entry(index).or_default() += by;
+        }
+        for (index, reasons) in undecided {
+            let known = self.undecided.entry(index).or_default();
+            reasons.into_iter().for_each(|(why, by)| *known.entry(why).or_default() += by);
         }
         for (index, (name, by)) in filled.into_iter().enumerate() {
             self.fill(index, &name, by);
@@ -150,6 +167,9 @@ pub struct StepQuality {
     pub crashed: u64,
     /// Thresholds that were passed.
     pub breaches: Vec<Breach>,
+    /// Columns that rules name and that no row had: those rules judged nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never_came: Vec<String>,
     /// Each rule, in order.
     pub rules: Vec<RuleQuality>,
     /// Each column, in order.
@@ -168,6 +188,18 @@ pub struct RuleQuality {
     pub on_error: OnInvalid,
     /// Rows that broke it.
     pub broken: u64,
+    /// Rows in which it could not be worked out.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub undecided: u64,
+    /// Why, in most of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Whether there are no such rows.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde asks")]
+fn is_none(rows: &u64) -> bool {
+    *rows == 0
 }
 
 /// How full a column is.
@@ -240,9 +272,9 @@ impl Quality {
 }
 
 impl StepQuality {
-    /// Works out what was found.
-    pub fn of(name: &str, rules: &[Rule], thresholds: &Thresholds, tally: &Tally) -> Self {
-        let Tally { rows, broken, skipped, quarantined, crashed, rules: counts, filled } = tally;
+    /// Works out what was found; `named` are the columns that rules of the step itself name.
+    pub fn of(name: &str, rules: &[Rule], named: &[&str], thresholds: &Thresholds, tally: &Tally) -> Self {
+        let Tally { rows, broken, skipped, quarantined, crashed, rules: counts, undecided, filled } = tally;
         let (rows, refused) = (*rows, skipped + quarantined + crashed);
         let share = |part: u64, of_none: f64| if rows == 0 { of_none } else { part as f64 / rows as f64 };
         let broken = broken + crashed;
@@ -267,16 +299,29 @@ impl StepQuality {
             let found = completeness.iter().find(|known| known.column == *column).map_or(share(0, 1.0), |known| known.share);
             hold(format!("completeness.{column}"), *limit, found, found < *limit);
         }
-        let verdict = match (breaches.is_empty(), broken) {
+        let mut never_came: Vec<String> = Vec::new();
+        for column in named.iter().filter(|_| rows > 0) {
+            if !filled.iter().any(|(known, _)| known == column) && !never_came.iter().any(|known| known == column) {
+                never_came.push((*column).to_owned());
+            }
+        }
+        let verdict = match (breaches.is_empty(), broken == 0 && never_came.is_empty()) {
             (false, _) => Verdict::Fail,
-            (true, 0) => Verdict::Pass,
-            (true, _) => Verdict::PassWithWarnings,
+            (true, true) => Verdict::Pass,
+            (true, false) => Verdict::PassWithWarnings,
         };
-        let rules = rules.iter().enumerate().map(|(index, rule)| RuleQuality {
-            rule: rule.name.clone(),
-            column: rule.column.clone(),
-            on_error: rule.on_error,
-            broken: counts.get(&index).copied().unwrap_or_default(),
+        let rules = rules.iter().enumerate().map(|(index, rule)| {
+            let reasons = undecided.get(&index);
+            // Of as many rows the first by name, whatever order they came in.
+            let why = reasons.and_then(|reasons| reasons.iter().rev().max_by_key(|(_, rows)| **rows));
+            RuleQuality {
+                rule: rule.name.clone(),
+                column: rule.column.clone(),
+                on_error: rule.on_error,
+                broken: counts.get(&index).copied().unwrap_or_default(),
+                undecided: reasons.map_or(0, |reasons| reasons.values().sum()),
+                why: why.map(|(why, _)| why.clone()),
+            }
         });
         Self {
             name: name.to_owned(),
@@ -290,6 +335,7 @@ impl StepQuality {
             quarantined: *quarantined,
             crashed: *crashed,
             breaches,
+            never_came,
             rules: rules.collect(),
             completeness,
         }
@@ -298,7 +344,8 @@ impl StepQuality {
 
 /// Names that a stage of so many rules counts under.
 pub fn counters_of(rules: &[Rule]) -> usize {
-    // A rule each, broken rows, and for each column that is missing its own.
+    // A rule each, broken rows, for each column that is missing its own, and for each check the reasons for which it could not be worked out.
     let columns = rules.iter().filter(|rule| !matches!(rule.test, Test::Schema { .. })).count();
-    rules.len() + columns + 16
+    let checks = rules.iter().filter(|rule| matches!(rule.test, Test::Expression(_))).count();
+    rules.len() + columns + 64 * checks + 16
 }

@@ -334,7 +334,8 @@ fn report(plan: &Plan, options: &RunOptions, done: Done, workers: usize, session
 fn judge(plan: &Plan, reports: &[StageReport]) -> Option<Quality> {
     let steps = plan.stages.iter().zip(reports).filter_map(|(stage, report)| {
         let rules = stage.validation.as_ref()?;
-        Some(StepQuality::of(&stage.name, &rules.rules, &rules.thresholds, &report.tally))
+        let named: Vec<&str> = rules.columns.iter().map(|(name, _)| name.as_str()).collect();
+        Some(StepQuality::of(&stage.name, &rules.rules, &named, &rules.thresholds, &report.tally))
     });
     Quality::of(steps.collect())
 }

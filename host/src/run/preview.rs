@@ -11,7 +11,7 @@ use super::stages::Components;
 use crate::batch::{Batch, Reject};
 use crate::error::{Error, Result};
 use crate::plan::{ComponentName, Plan, StagePlan};
-use crate::report::Rows;
+use crate::report::{Rows, StepQuality};
 use crate::sandbox::Sandbox;
 use crate::source::{self, Decoded, Newer, ReadOptions, Source};
 use crate::stage::{Output, Stage};
@@ -55,6 +55,8 @@ pub struct Look {
     pub expanded: u64,
     /// Rows that a policy `skip` left out here.
     pub skipped: u64,
+    /// What its rules found, where it has some.
+    pub quality: Option<StepQuality>,
 }
 
 impl Look {
@@ -122,6 +124,12 @@ pub fn preview(plan: &Plan, options: &RunOptions, sandbox: &Sandbox, show: usize
         let (before, rest) = looks.split_at_mut(index);
         if rest[0].step.0 > 1 {
             rest[0].without(&before[index - 1]);
+        }
+    }
+    let reports = apply.usage();
+    for found in super::judge(&plan, &reports).into_iter().flat_map(|quality| quality.steps) {
+        if let Some(look) = looks.iter_mut().find(|look| look.stage.as_ref() == Some(&found.name)) {
+            look.quality = Some(found);
         }
     }
     Ok(Preview { looks, rows, error })

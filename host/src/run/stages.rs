@@ -10,7 +10,7 @@ use super::RunOptions;
 use super::chain::Chain;
 use crate::artifact::{self, Library, Lock, Origin, Pinned};
 use crate::config::component::Digest;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, did_you_mean};
 use crate::plan::{ComponentName, Plan, StagePlan};
 use crate::report::StageReport;
 use crate::sandbox::{Component, Recipe, Sandbox, Scope, imports};
@@ -96,7 +96,7 @@ impl Components {
             let recipe = Recipe {
                 component: component.clone(),
                 function: function.clone(),
-                options: options_of(stage).to_string(),
+                options: options_of(stage, schema.is_none()).to_string(),
                 limits: stage.limits,
                 access: sandbox.access(&stage.grants).map_err(|error| error.at(stage.place.clone()))?,
                 stage: Arc::from(stage.name.as_str()),
@@ -112,6 +112,7 @@ impl Components {
             };
             let (input, scope) = (schema.take(), *scope);
             if let Some(input) = &input {
+                check_columns(stage, input)?;
                 let opened = ComponentStage::open(recipe.clone(), policy, scope, read_lines, input);
                 schema = opened.map_err(|error| at_step(stage, &recipe, input, error))?.1.output;
             }
@@ -147,6 +148,19 @@ fn load(stage: &StagePlan, root: &Path, lock: &Lock, library: &Library, sandbox:
     Ok(Loaded { component, function: name, scope, located })
 }
 
+/// Checks that the columns which rules speak of are there; a column that is not breaks no rule, so that a slip would pass every row.
+fn check_columns(stage: &StagePlan, input: &SchemaRef) -> Result<()> {
+    // An empty source has no columns, and is no mistake.
+    let Some(validation) = stage.validation.as_ref().filter(|_| !input.fields().is_empty()) else { return Ok(()) };
+    let Some((column, place)) = validation.columns.iter().find(|(name, _)| input.index_of(name).is_err()) else { return Ok(()) };
+    let names: Vec<&str> = input.fields().iter().map(|field| field.name().as_str()).collect();
+    let near = did_you_mean(column, names.iter().copied()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let there: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Err(Error::config(format!("stage `{}`: there is no column `{column}`", stage.name))
+        .hint(format!("{near}columns here are {}; `required: true` lets each row without it break a rule", there.join(", ")))
+        .at(place.clone()))
+}
+
 /// Says of an error where in the user's text it is: with the step, where the guest names one of several by its number.
 fn at_step(stage: &StagePlan, recipe: &Recipe, input: &SchemaRef, error: Error) -> Error {
     /// The place of the step that an option is about, and the option within it.
@@ -172,9 +186,14 @@ fn at_step(stage: &StagePlan, recipe: &Recipe, input: &SchemaRef, error: Error) 
 }
 
 /// The options as the guest gets them. The simple operations read variables from there; in a plan, which is shown, no value of one stands.
-fn options_of(stage: &StagePlan) -> Value {
+///
+/// `late` says that the columns before the stage are known once rows have come.
+fn options_of(stage: &StagePlan, late: bool) -> Value {
     let mut options = stage.options.clone();
     if stage.component == ComponentName::Ops && options.get("steps").is_some() {
+        if late {
+            options["late"] = true.into();
+        }
         options["env"] = stage.grants.env.iter().map(|(name, value)| json!([name, value.0])).collect();
     }
     options

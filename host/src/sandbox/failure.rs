@@ -116,7 +116,10 @@ impl Failure {
 
     /// The failure as an error of the run.
     pub fn into_error(self, what: impl std::fmt::Display) -> Error {
-        let text = format!("{what}: {}", self.full_message());
+        let mut text = format!("{what}: {}", self.full_message());
+        if is_of_a_language(&self.code) {
+            text.push_str(&format!(" ({})", self.code));
+        }
         let mut error = match self.kind {
             FailureKind::Options => Error::config(text),
             FailureKind::Data | FailureKind::Unsupported => Error::data(text),
@@ -227,6 +230,11 @@ impl Failure {
         self.help = Some(help.into());
         self
     }
+}
+
+/// Whether a code is none of ours but a language's own such as JSONata's `T0412`, by which its users find what it means.
+fn is_of_a_language(code: &str) -> bool {
+    matches!(code.as_bytes(), [letter, digits @ ..] if letter.is_ascii_uppercase() && digits.len() == 4 && digits.iter().all(u8::is_ascii_digit))
 }
 
 /// A number as a person says it: `869 M`.

@@ -12,7 +12,7 @@ use super::conform::{Conform, refuse};
 use super::csv::{Csv, CsvColumn};
 use super::xml::{self, Xml, XmlRows};
 use super::{Encode, Encoded, Encoder, Payload};
-use crate::batch::{Batch, Reason, Reject};
+use crate::batch::{Batch, Reason, Reject, is_json_text};
 use crate::config::extract::{CsvOptions, Format, JsonOptions};
 use crate::config::load::XmlTags;
 use crate::encoding::{self, Charset};
@@ -209,7 +209,7 @@ impl TextFormat {
             return;
         }
         kinds.last = Some(schema.clone());
-        for field in schema.fields().iter().filter(|field| field.data_type() != &DataType::Null) {
+        for field in schema.fields().iter().filter(|field| field.data_type() != &DataType::Null && !is_json_text(field)) {
             let (text, other) = kinds.columns.entry(field.name().clone()).or_default();
             *(if field.data_type() == &DataType::Utf8 { text } else { other }) = true;
         }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use etl_steps::Type;
 use tracing::warn;
 
@@ -29,7 +29,7 @@ pub(super) struct Column {
     /// Whether it may become text where a value does not fit.
     pub(super) converted: bool,
     /// Whether a null stands for a name that the row does not have.
-    absent: bool,
+    pub(super) absent: bool,
 }
 
 impl Column {
@@ -238,9 +238,9 @@ fn ask_for(columns: &mut [Column], as_text: &[String], converted: &[String]) {
     }
 }
 
-fn schema_of(columns: &[Column]) -> SchemaRef {
+pub(super) fn schema_of(columns: &[Column]) -> SchemaRef {
     let field = |column: &Column| {
-        let field = Arc::new(Field::new(&column.name, column.target.data_type(), true));
+        let field = Arc::new(column.target.field(&column.name));
         if column.absent { with_absent(&field) } else { field }
     };
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))

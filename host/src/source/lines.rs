@@ -1,11 +1,9 @@
 //! JSON lines in memory: what a transform of the records world emits.
 
-use std::sync::Arc;
-
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Field, Fields, Schema};
+use arrow_schema::{DataType, Fields};
 
-use super::layout::{Column, Layout, object};
+use super::layout::{Column, Layout, object, schema_of};
 use super::nested::Columns;
 use super::tape::{Node, Tape, parse_json};
 use super::target::{Kind, Members};
@@ -39,7 +37,7 @@ pub fn read_lines(lines: &[u8]) -> Result<RecordBatch> {
         tape.infer(0, &mut kind);
         tapes.push(tape);
     }
-    let layout = layout(object(kind), tapes.len());
+    let layout = layout(object(kind).with_optional(), tapes.len());
     if let Some(column) = layout.columns.iter().find(|column| column.name.len() > MAX_NAME) {
         return Err(Error::guest(format!("they have a column whose name is {} bytes long, the limit is {MAX_NAME}", column.name.len())));
     }
@@ -78,10 +76,11 @@ fn within(data_type: &DataType) -> usize {
 
 /// The columns of just these rows.
 fn layout(members: Members, rows: usize) -> Layout {
-    let columns: Vec<Column> = members.into_iter().map(|(name, kind)| Column::of(name, kind.target(), false)).collect();
-    let fields: Vec<Field> = columns.iter().map(|column| Field::new(&column.name, column.target.data_type(), true)).collect();
+    let lacking = members.lacking();
+    let mut columns: Vec<Column> = members.into_iter().map(|(name, kind)| Column::of(name, kind.target(), false)).collect();
+    columns.iter_mut().for_each(|column| column.absent = lacking(&column.name));
     Layout {
-        schema: Arc::new(Schema::new(fields)),
+        schema: schema_of(&columns),
         columns,
         unused: Default::default(),
         chosen: false,
@@ -110,6 +109,14 @@ mod tests {
                 "{\"a\":2.5,\"b\":null,\"d\":null}\n"
             )
         );
+    }
+
+    #[test]
+    fn a_row_lacks_what_it_lacked_and_has_values_of_any_kind_as_they_were() {
+        let lines = "{\"a\":1,\"b\":null,\"m\":\"t\"}\n{\"b\":2,\"m\":[{}]}\n{\"a\":3,\"b\":4,\"n\":{\"e\":{},\"l\":[\"x\",[1]]}}\n";
+        let mut out = Vec::new();
+        crate::json::write_records(&read_lines(lines.as_bytes()).unwrap(), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), lines);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use etl_steps::Type;
 use serde::{Deserialize, Serialize};
 
 use super::scalar;
+use crate::batch::with_json_text;
 
 /// Members of a nested object above which it is a map rather than a record, and is kept as JSON text.
 const MAX_MEMBERS: usize = 512;
@@ -279,14 +280,20 @@ impl Target {
         }
     }
 
+    /// The field of a column or member.
+    pub(super) fn field(&self, name: &str) -> Field {
+        let field = Field::new(name, self.data_type(), true);
+        if matches!(self, Self::Json) { with_json_text(field) } else { field }
+    }
+
     /// The field of a list's items.
     pub(super) fn item_field(&self) -> Arc<Field> {
-        Arc::new(Field::new("item", self.data_type(), true))
+        Arc::new(self.field("item"))
     }
 
     /// The fields of an object's members.
     pub(super) fn member_fields(members: &[(String, Target)]) -> Fields {
-        members.iter().map(|(name, target)| Field::new(name, target.data_type(), true)).collect()
+        members.iter().map(|(name, target)| target.field(name)).collect()
     }
 
     /// What a value should have been, for a message.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, StringArray, StructArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Fields};
+use arrow_schema::{ArrowError, Field};
 
 use crate::Value;
+use crate::marks::{JSON_TEXT, marked};
+use crate::surrogate::settled;
 use crate::value::{number, quoted, write_json};
 
 /// Members of a nested object above which it is a map rather than a record, and is kept as JSON text.
@@ -39,6 +41,8 @@ pub(super) struct Texts {
     bytes: Vec<u8>,
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
+    /// Of a column that is text since some values are: those that are none, whose text is their JSON.
+    bare: Vec<usize>,
 }
 
 /// The members of an object, or the columns of a batch.
@@ -73,9 +77,14 @@ impl Members {
         let mut guess = 0;
         let mut there = 0;
         for (name, value) in members {
-            let place = self.place(name, guess, length);
+            let place = self.place(&settled(name), guess, length);
             guess = place + 1;
-            if matches!(value, Value::Null) {
+            // Names that differ in lone surrogates are one.
+            if self.builders[place].len() > length {
+                continue;
+            }
+            // A number that is not finite is written as null.
+            if matches!(value, Value::Null) || matches!(value, Value::Number(number) if !number.is_finite()) {
                 self.nulls[place].push(length);
             }
             self.builders[place].append(value);
@@ -90,8 +99,20 @@ impl Members {
         self.builders.iter_mut().for_each(Builder::append_null);
     }
 
-    pub(super) fn into_parts(self) -> (Vec<String>, Vec<Builder>) {
-        (self.names, self.builders)
+    /// Each member: its name, its values, and whether a null among these only says that there is none.
+    pub(super) fn into_parts(self) -> impl ExactSizeIterator<Item = (String, Builder, bool)> {
+        let Self { names, by_name: _, builders, nulls } = self;
+        names.into_iter().zip(builders).zip(nulls).map(|((name, builder), nulls)| (name, builder, nulls.is_empty()))
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Fields that each has in a schema, its own one included.
+    pub(super) fn fields(&self) -> impl Iterator<Item = usize> {
+        self.builders.iter().map(Builder::fields)
     }
 
     fn write_json(&self, index: usize, out: &mut Vec<u8>) {
@@ -114,7 +135,7 @@ impl Members {
 
 impl Texts {
     fn new() -> Self {
-        Self { bytes: Vec::new(), offsets: vec![0], nulls: NullBufferBuilder::new(0) }
+        Self { bytes: Vec::new(), offsets: vec![0], nulls: NullBufferBuilder::new(0), bare: Vec::new() }
     }
 
     #[inline]
@@ -152,6 +173,17 @@ impl Texts {
     }
 }
 
+/// Writes a value as JSON for the outside.
+fn write_settled(value: &Value, out: &mut Vec<u8>) {
+    let start = out.len();
+    write_json(value, out);
+    // All characters that are not of the outside begin with this byte.
+    if out[start..].contains(&0xf4) {
+        let text = String::from_utf8(out.split_off(start)).expect("only texts were written");
+        out.extend_from_slice(settled(&text).as_bytes());
+    }
+}
+
 /// Whether a number is an integer of 64 bits.
 #[inline]
 fn as_int(number: f64) -> Option<i64> {
@@ -185,7 +217,7 @@ impl Builder {
     /// Adds a value, widening the column where it does not fit.
     pub(super) fn append(&mut self, value: &Value) {
         match (&mut *self, value) {
-            (Self::Text(texts), Value::String(text)) => texts.push(text.as_bytes()),
+            (Self::Text(texts), Value::String(text)) => texts.push(settled(text).as_bytes()),
             (Self::Int(values, nulls), Value::Number(number)) if let Some(int) = as_int(*number) => {
                 values.push(int);
                 nulls.append_non_null();
@@ -209,10 +241,12 @@ impl Builder {
             }
             (_, Value::Number(value)) if !value.is_finite() => self.append_null(),
             (Self::Json(texts), Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
+                texts.push_with(|out| write_settled(value, out));
+            }
+            (Self::Text(texts), Value::Bool(_) | Value::Number(_)) => {
+                texts.bare.push(texts.offsets.len() - 1);
                 texts.push_with(|out| write_json(value, out));
             }
-            (Self::Text(texts), Value::Bool(value)) => texts.push(if *value { b"true" } else { b"false" }),
-            (Self::Text(texts), Value::Number(value)) => texts.push_with(|out| number(*value, out)),
             (_, Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
                 self.widen(value);
                 self.append(value);
@@ -256,7 +290,8 @@ impl Builder {
             (Self::Null(length), value) => Self::starting(length, value),
             (Self::Int(values, nulls), Value::Number(_)) => Self::Float(values.into_iter().map(|int| int as f64).collect(), nulls),
             (before @ (Self::Bool(..) | Self::Int(..) | Self::Float(..)), Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-                Self::Text(before.texts(|index, out| before.write_bare(index, out)))
+                let bare = (0..before.len()).filter(|index| !before.is_null(*index)).collect();
+                Self::Text(Texts { bare, ..before.texts(|index, out| before.write_json(index, out)) })
             }
             (before, _) => Self::Json(before.texts(|index, out| before.write_json(index, out))),
         };
@@ -272,7 +307,7 @@ impl Builder {
             Value::Number(_) => Self::Float(vec![0.0; length], nulls),
             Value::Array(_) => Self::List(vec![0; length + 1], nulls, Box::new(Self::Null(0))),
             Value::Object(_) => Self::Object(Members::default(), nulls),
-            _ => Self::Text(Texts { bytes: Vec::new(), offsets: vec![0; length + 1], nulls }),
+            _ => Self::Text(Texts { offsets: vec![0; length + 1], nulls, ..Texts::new() }),
         }
     }
 
@@ -289,14 +324,6 @@ impl Builder {
         texts
     }
 
-    /// Writes a value that is not null as text.
-    fn write_bare(&self, index: usize, out: &mut Vec<u8>) {
-        match self {
-            Self::Text(texts) => out.extend_from_slice(texts.get(index)),
-            _ => self.write_json(index, out),
-        }
-    }
-
     fn write_json(&self, index: usize, out: &mut Vec<u8>) {
         if self.is_null(index) {
             return out.extend_from_slice(b"null");
@@ -306,8 +333,10 @@ impl Builder {
             Self::Bool(values, _) => out.extend_from_slice(if values[index] { b"true" } else { b"false" }),
             Self::Int(values, _) => number(values[index] as f64, out),
             Self::Float(values, _) => number(values[index], out),
-            Self::Text(texts) => quoted(std::str::from_utf8(texts.get(index)).unwrap_or_default(), out),
-            Self::Json(texts) => out.extend_from_slice(texts.get(index)),
+            Self::Text(texts) if texts.bare.binary_search(&index).is_err() => {
+                quoted(std::str::from_utf8(texts.get(index)).unwrap_or_default(), out);
+            }
+            Self::Text(texts) | Self::Json(texts) => out.extend_from_slice(texts.get(index)),
             Self::List(offsets, _, items) => {
                 let range = offsets[index] as usize..offsets[index + 1] as usize;
                 out.push(b'[');
@@ -342,11 +371,19 @@ impl Builder {
         }
     }
 
-    /// The column; as JSON text where asked for, or where it is nested too deep or too wide.
-    pub(super) fn finish(self, depth: usize, as_text: bool) -> Result<ArrayRef, ArrowError> {
-        if as_text || self.is_too_much(depth) {
-            return Ok(self.texts(|index, out| self.write_json(index, out)).finish());
-        }
+    /// The column and its field; as JSON text where asked for, or where it is nested too deep or too wide.
+    pub(super) fn finish(self, name: &str, depth: usize, as_text: bool) -> Result<(Field, ArrayRef), ArrowError> {
+        let builder = match as_text || self.is_too_much(depth) {
+            true => Self::Json(self.texts(|index, out| self.write_json(index, out))),
+            false => self,
+        };
+        let is_json = matches!(builder, Self::Json(_));
+        let array = builder.into_array(depth)?;
+        let field = Field::new(name, array.data_type().clone(), true);
+        Ok((if is_json { marked(field, JSON_TEXT) } else { field }, array))
+    }
+
+    fn into_array(self, depth: usize) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Self::Null(length) => Arc::new(NullArray::new(length)),
             Self::Bool(values, mut nulls) => Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls.finish())),
@@ -354,17 +391,15 @@ impl Builder {
             Self::Float(values, mut nulls) => Arc::new(Float64Array::new(values.into(), nulls.finish())),
             Self::Text(texts) | Self::Json(texts) => texts.finish(),
             Self::List(offsets, mut nulls, items) => {
-                let items = items.finish(depth + 1, false)?;
-                let field = Arc::new(Field::new("item", items.data_type().clone(), true));
-                Arc::new(ListArray::try_new(field, OffsetBuffer::new(ScalarBuffer::from(offsets)), items, nulls.finish())?)
+                let (field, items) = items.finish("item", depth + 1, false)?;
+                Arc::new(ListArray::try_new(Arc::new(field), OffsetBuffer::new(ScalarBuffer::from(offsets)), items, nulls.finish())?)
             }
             Self::Object(members, mut nulls) => {
                 let (length, nulls): (usize, Option<NullBuffer>) = (nulls.len(), nulls.finish());
-                let (names, builders) = members.into_parts();
-                let columns = builders.into_iter().map(|builder| builder.finish(depth + 1, false)).collect::<Result<Vec<_>, _>>()?;
-                let field = |(name, column): (String, &ArrayRef)| Field::new(name, DataType::clone(column.data_type()), true);
-                let fields: Fields = names.into_iter().zip(&columns).map(field).collect();
-                Arc::new(StructArray::try_new_with_length(fields, columns, nulls, length)?)
+                // Of a member that is null nobody asks whether it is there.
+                let members = members.into_parts().map(|(name, builder, _)| builder.finish(&name, depth + 1, false));
+                let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = members.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+                Arc::new(StructArray::try_new_with_length(fields.into(), columns, nulls, length)?)
             }
         })
     }

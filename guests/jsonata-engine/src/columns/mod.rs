@@ -10,8 +10,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema};
 
-use builder::{Builder, Members};
+use builder::Members;
 
+use crate::marks::{ABSENT, marked};
 use crate::{Value, describe};
 
 /// Fields that a schema may have in all.
@@ -73,31 +74,33 @@ impl Columns {
         Ok(())
     }
 
-    /// The rows as a batch. Columns of nothing but null have no type.
+    /// The rows as a batch. Columns of nothing but null have no type; those without a null of their own say so.
     ///
     /// # Errors
     /// Where there are more columns than a batch may have.
     pub fn finish(self) -> Result<RecordBatch, ArrowError> {
         let Self { members, rows } = self;
-        let (names, builders) = members.into_parts();
-        let mut total: usize = builders.iter().map(Builder::fields).sum();
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(builders.len());
+        let count = members.len();
+        let mut total: usize = members.fields().sum();
+        let mut fields: Vec<Field> = Vec::with_capacity(count);
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(count);
         let mut left = total;
-        for builder in builders {
-            let fields = builder.fields();
+        for (name, builder, lacks) in members.into_parts() {
+            let within = builder.fields();
             // Objects of many members are kept as text from where the schema would grow too large.
-            let as_text = fields > 1 && total > MAX_FIELDS && left + names.len() > MAX_FIELDS;
-            left = left.saturating_sub(fields);
+            let as_text = within > 1 && total > MAX_FIELDS && left + count > MAX_FIELDS;
+            left = left.saturating_sub(within);
             if as_text {
-                total = total - fields + 1;
+                total = total - within + 1;
             }
-            arrays.push(builder.finish(0, as_text)?);
+            let (field, array) = builder.finish(&name, 0, as_text)?;
+            // Whether or not a row lacks it: batches that differ in that have one schema.
+            fields.push(if lacks { marked(field, ABSENT) } else { field });
+            arrays.push(array);
         }
         if total > MAX_FIELDS {
-            return Err(ArrowError::SchemaError(format!("{} columns came out, but a batch has at most {MAX_FIELDS}", names.len())));
+            return Err(ArrowError::SchemaError(format!("{count} columns came out, but a batch has at most {MAX_FIELDS}")));
         }
-        let fields: Vec<Field> =
-            names.into_iter().zip(&arrays).map(|(name, array)| Field::new(name, array.data_type().clone(), true)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::node::Call;
 use super::{Arguments, Closure, Environment, Evaluator, Frame, Function, Node, NodeKind, Outcome, checked};
-use crate::builtin::{self, Context};
+use crate::builtin::{self, Builtin, Context};
 use crate::value::Callable;
 use crate::{Failure, Value};
 
@@ -26,6 +26,7 @@ impl Evaluator {
             let context = Context { input, env };
             let value = builtin.signature().validate(&mut arguments, input).map_err(Box::new);
             let value = value.and_then(|()| (builtin.call)(self, &mut arguments, &context));
+            let value = value.map_err(|failure| of_builtin(failure, builtin));
             return value.and_then(|value| self.trampoline(value, input, env)).map_err(|failure| placed(failure, call));
         }
         let procedure = self.evaluate(&call.procedure, input, env)?;
@@ -109,8 +110,10 @@ impl Evaluator {
         let input = if callable.is_argument { &Value::Null } else { input };
         match &*callable.function {
             Function::Builtin(builtin) => {
-                builtin.signature().validate(arguments, input)?;
-                (builtin.call)(self, arguments, &Context { input, env })
+                let value = builtin.signature().validate(arguments, input).map_err(Box::new);
+                value
+                    .and_then(|()| (builtin.call)(self, arguments, &Context { input, env }))
+                    .map_err(|failure| of_builtin(failure, builtin))
             }
             Function::Closure(closure) => {
                 if let (Some(signature), None) = (&closure.lambda.signature, &closure.left) {
@@ -249,6 +252,14 @@ impl Evaluator {
         let value = self.apply_once(function, arguments, &Value::Null, env)?;
         checked(self.trampoline(value, &Value::Null, env)?)
     }
+}
+
+/// A failure of arguments with the name of the function that they are not for, where it has none.
+fn of_builtin(mut failure: Box<Failure>, builtin: &Builtin) -> Box<Failure> {
+    if failure.code.starts_with("T041") && !failure.message.starts_with('`') {
+        failure.message = format!("`${}`: {}", builtin.name, failure.message);
+    }
+    failure
 }
 
 /// A failure with the place of the call that it happened in, where it has none.

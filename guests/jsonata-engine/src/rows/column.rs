@@ -10,10 +10,11 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, BooleanArray, GenericStringArray, OffsetSizeTrait, StringViewArray};
 use arrow_buffer::{NullBuffer, ScalarBuffer};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, TimeUnit};
 
 use super::spell::{self, Zone};
 use crate::Value;
+use crate::marks::{JSON_TEXT, is_marked};
 use crate::value::{Members, Object, Shape, number_text};
 
 /// One column, ready to give any of its values; it shares the column's buffers.
@@ -31,6 +32,8 @@ enum Values {
     Float(ScalarBuffer<f64>),
     Decimal(Vec<i128>, i8),
     Text(GenericStringArray<i32>),
+    /// Texts of JSON values.
+    Json(GenericStringArray<i32>),
     LargeText(GenericStringArray<i64>),
     TextView(StringViewArray),
     Bytes(ArrayRef),
@@ -44,8 +47,12 @@ enum Values {
 }
 
 impl Column {
-    pub(super) fn new(array: &ArrayRef) -> Self {
-        Self { nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), values: Values::new(array) }
+    pub(super) fn new(field: &Field, array: &ArrayRef) -> Self {
+        let values = match array.data_type() {
+            DataType::Utf8 if is_marked(field, JSON_TEXT) => Values::Json(array.as_string().clone()),
+            _ => Values::new(array),
+        };
+        Self { nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0), values }
     }
 
     /// Whether any value is null.
@@ -75,6 +82,8 @@ impl Column {
             },
             Values::Decimal(values, scale) => spell::decimal(values[index], *scale),
             Values::Text(texts) => Value::string(texts.value(index)),
+            // Whoever wrote the mark may be wrong: then it is the text.
+            Values::Json(texts) => Value::from_json_str(texts.value(index)).unwrap_or_else(|_| Value::string(texts.value(index))),
             Values::LargeText(texts) => Value::string(texts.value(index)),
             Values::TextView(texts) => Value::string(texts.value(index)),
             Values::Bytes(array) => Value::string(spell::base64(bytes_at(array, index))),
@@ -167,26 +176,29 @@ impl Values {
                 let values = ScalarBuffer::new(array.to_data().buffers()[0].clone(), array.offset(), array.len());
                 Self::Timestamp(values, *unit, Zone::new(zone.as_deref()))
             }
-            T::List(_) => {
+            T::List(item) => {
                 let list = array.as_list::<i32>();
-                Self::List(bounds(list.offsets()), Box::new(Column::new(list.values())))
+                Self::List(bounds(list.offsets()), Box::new(Column::new(item, list.values())))
             }
-            T::LargeList(_) => {
+            T::LargeList(item) => {
                 let list = array.as_list::<i64>();
-                Self::List(bounds(list.offsets()), Box::new(Column::new(list.values())))
+                Self::List(bounds(list.offsets()), Box::new(Column::new(item, list.values())))
             }
-            T::FixedSizeList(_, size) => {
+            T::FixedSizeList(item, size) => {
                 let (list, size) = (array.as_fixed_size_list(), *size as usize);
                 let bounds = (0..list.len()).map(|index| (index * size, (index + 1) * size)).collect();
-                Self::List(bounds, Box::new(Column::new(list.values())))
+                Self::List(bounds, Box::new(Column::new(item, list.values())))
             }
             T::Struct(fields) => {
                 let names = fields.iter().map(|field| field.name().as_str().into()).collect();
-                Self::Object(array.as_struct().columns().iter().map(Column::new).collect(), Shape::new(names))
+                let members = fields.iter().zip(array.as_struct().columns());
+                Self::Object(members.map(|(field, array)| Column::new(field, array)).collect(), Shape::new(names))
             }
             T::Map(..) => {
                 let map = array.as_map();
-                Self::Map(bounds(map.offsets()), Box::new(Column::new(map.keys())), Box::new(Column::new(map.values())))
+                let (keys, values) = map.entries_fields();
+                let (keys, values) = (Column::new(keys, map.keys()), Column::new(values, map.values()));
+                Self::Map(bounds(map.offsets()), Box::new(keys), Box::new(values))
             }
             // `unreadable` refuses these before a row is read.
             _ => Self::Null,

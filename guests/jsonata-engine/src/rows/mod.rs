@@ -4,7 +4,7 @@
 //! a double does not hold exactly (an integer beyond 2^53, a decimal of more than 15 digits) is the text of its digits. A null of a
 //! column is null, unless the field's metadata says that the row does not have it (`etl:null` = `absent`, as JSON sources do); a
 //! member of a nested object that is null is absent, since Arrow cannot tell the two apart and most such nulls only stand for
-//! members that other objects have.
+//! members that other objects have. A text whose field says that it is JSON (`etl:text` = `json`) is the value that it spells.
 
 mod column;
 mod spell;
@@ -18,10 +18,8 @@ use column::Column;
 pub use column::unreadable;
 
 use crate::Value;
+use crate::marks::{ABSENT, is_marked};
 use crate::value::{Object, Shape};
-
-/// Metadata of a field whose nulls stand for a name that the row does not have.
-const ABSENT: (&str, &str) = ("etl:null", "absent");
 
 /// The rows of a batch, ready to be made into values in any order.
 pub struct Rows {
@@ -40,11 +38,8 @@ impl Rows {
     pub fn new(batch: &RecordBatch) -> Self {
         let fields = batch.schema_ref().fields();
         let shape = Shape::new(fields.iter().map(|field| field.name().as_str().into()).collect());
-        let columns: Vec<Column> = batch.columns().iter().map(Column::new).collect();
-        let is_optional = |&index: &usize| {
-            let means = fields[index].metadata().get(ABSENT.0);
-            columns[index].has_nulls() && means.is_some_and(|means| means == ABSENT.1)
-        };
+        let columns: Vec<Column> = fields.iter().zip(batch.columns()).map(|(field, array)| Column::new(field, array)).collect();
+        let is_optional = |&index: &usize| columns[index].has_nulls() && is_marked(&fields[index], ABSENT);
         let optional = (0..columns.len()).filter(is_optional).collect();
         Self { columns, last: RefCell::new((Vec::new(), shape.clone())), shape, optional, rows: batch.num_rows() }
     }

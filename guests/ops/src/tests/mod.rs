@@ -482,6 +482,13 @@ fn mistakes_are_told_all_at_once() {
         problems(json!([{"unnest": "b"}]), &abc()),
         ["steps[0].unnest not_a_list: column `b` is text | the column is text: let the reader parse it, or split it in a `jsonata` step"]
     );
+    assert_eq!(
+        problems(json!([{"unnest": "bb"}]), &abc()),
+        ["steps[0].unnest unknown_column: there is no column `bb` | did you mean `b`? columns here are `a`, `b`, `c`"]
+    );
+    // Behind a step that gives its columns with its rows, the list may come later.
+    let late: Options = serde_json::from_value(json!({"steps": [{"unnest": "bb"}], "late": true})).expect("options");
+    assert!(Chain::configure(&late, abc().schema_ref()).is_ok());
 }
 
 #[test]

@@ -178,6 +178,7 @@ pub(in crate::config) fn of_files(texts: &[Text], on_error: Option<OnInvalid>, f
     let place = Place { file: first.name.clone(), line: 1, column: 1, key: String::new() };
     Some(Validation {
         rules,
+        columns: Vec::new(),
         on_error,
         thresholds: Default::default(),
         limits: Default::default(),

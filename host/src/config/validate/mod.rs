@@ -21,6 +21,8 @@ pub(super) use contract::of_files;
 pub struct Validation {
     /// The rules in the order in which they are judged.
     pub rules: Vec<Rule>,
+    /// The columns that `rules` and `unique` of the step itself name, and where; those that must be there aside, whose rule says so itself.
+    pub columns: Vec<(String, Place)>,
     /// What becomes of a row that breaks a rule which does not say itself.
     pub on_error: OnInvalid,
     /// What the data must come to as a whole.
@@ -81,7 +83,7 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
     if let Some(queue) = node.given("dlq") {
         check_queue(queue, findings);
     }
-    let mut making = Making { rules: Vec::new(), on_error, unread: None, findings };
+    let mut making = Making { rules: Vec::new(), columns: Vec::new(), on_error, unread: None, findings };
     making.schema(node);
     let used = node.given("use_contract").and_then(|node| Some((node, typed::<bool>(node.clone(), making.findings)?)));
     match (node.given("contract"), used) {
@@ -93,7 +95,7 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
     making.columns(node);
     making.unique(node);
     making.checks(node);
-    let Making { mut rules, unread, .. } = making;
+    let Making { mut rules, columns, unread, .. } = making;
     // Keys last: a row that another rule refuses claims none.
     rules.sort_by_key(|rule| matches!(rule.test, Test::Unique(_)));
     tell_apart(&mut rules);
@@ -104,12 +106,13 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
             Some("write `rules: {column: {required: true}}` under it".into());
     }
     let place = findings.place(node);
-    Some(Validation { rules, on_error, thresholds, limits, dead_letters, unread, place })
+    Some(Validation { rules, columns, on_error, thresholds, limits, dead_letters, unread, place })
 }
 
 /// Rules in the making.
 struct Making<'a> {
     rules: Vec<Rule>,
+    columns: Vec<(String, Place)>,
     on_error: OnInvalid,
     unread: Option<String>,
     findings: &'a mut Findings,
@@ -171,6 +174,8 @@ impl Making<'_> {
         let (name, on_error, message) = written.map_or((None, None, None), |key| (key.name, key.on_error, key.message));
         let name = name.unwrap_or_else(|| format!("unique({})", columns.join(", ")));
         let column = (columns.len() == 1).then(|| columns[0].clone());
+        let place = self.findings.place(node);
+        self.columns.extend(columns.iter().map(|name| (name.clone(), place.clone())));
         self.rules.push(Rule { name, column, test: Test::Unique(columns), on_error: on_error.unwrap_or(self.on_error), message });
     }
 

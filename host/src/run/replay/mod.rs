@@ -222,9 +222,10 @@ fn part(plan: &Plan, entry: usize, pins: &BTreeMap<String, etl_steps::Type>, tra
         // Of rows that were refused once any share may be wrong.
         max_error_ratio: 1.0,
         validation: stage.validation.as_ref().map(|rules| {
-            let Validation { rules, thresholds: _, dead_letters: _ } = rules.as_ref().clone();
+            // Rows of a few letters need not have all columns.
+            let Validation { rules, columns: _, thresholds: _, dead_letters: _ } = rules.as_ref().clone();
             // What is refused again stays a letter, though of a first run such rows were only counted.
-            Arc::new(Validation { rules, thresholds: Thresholds::default(), dead_letters: None })
+            Arc::new(Validation { rules, columns: Vec::new(), thresholds: Thresholds::default(), dead_letters: None })
         }),
         ..stage.clone()
     });
