@@ -9,7 +9,7 @@ const HEAVY: [(&str, &[&str]); 14] = [
     ("wasmtime", &["sandbox/"]),
     ("wasmtime_wasi", &["sandbox/"]),
     ("wasmtime_wasi_http", &["sandbox/http/", "sandbox/state.rs"]),
-    ("reqwest", &["network/", "sandbox/http/", "artifact/registry/", "source/http"]),
+    ("reqwest", &["network/", "sandbox/http/", "artifact/registry/", "source/http", "remote/store/guarded"]),
     ("rustls", &["network/", "sandbox/http/", "artifact/registry/"]),
     ("sqlx", &["remote/", "source/database", "sink/database", "state/"]),
     ("odbc_api", &["remote/odbc/", "source/database/odbc.rs", "sink/database/odbc/"]),

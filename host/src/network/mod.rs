@@ -114,7 +114,8 @@ pub(crate) fn near_client(tune: impl Fn(ClientBuilder) -> ClientBuilder) -> reqw
 }
 
 /// What is wrong with a URL that has an address of the special ones in place of a name.
-pub(crate) fn prohibited(url: &reqwest::Url) -> Option<Prohibited> {
+pub(crate) fn prohibited(url: &str) -> Option<Prohibited> {
+    let url = reqwest::Url::parse(url).ok()?;
     let host = url.host_str()?;
     let address = host.trim_matches(['[', ']']).parse().ok()?;
     (reach(address) == Reach::Special).then(|| Prohibited { host: host.to_owned(), address })

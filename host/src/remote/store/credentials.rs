@@ -12,7 +12,6 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
-use reqwest::Url;
 
 use super::Client;
 use super::guarded::Guarded;
@@ -172,8 +171,7 @@ impl Given {
         const NAMING: [&str; 6] =
             ["endpoint", "base_url", "proxy_url", "service_account", "service_account_key", "application_credentials"];
         for key in ["endpoint", "base_url", "proxy_url"] {
-            let url = self.values.get(key).and_then(|url| Url::parse(url).ok());
-            if let Some(prohibited) = url.as_ref().and_then(prohibited) {
+            if let Some(prohibited) = self.values.get(key).and_then(|url| prohibited(url)) {
                 return Err(Error::config(format!("`credentials.{key}` names {}, at which no storage stands", prohibited.address))
                     .hint("link-local and reserved addresses are not reached: a cloud gives its machines' credentials there"));
             }

@@ -63,7 +63,7 @@ impl HttpService for Service {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let url: Url = parts.uri.to_string().parse().map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-            if let Some(prohibited) = prohibited(&url).filter(|_| !self.metadata) {
+            if let Some(prohibited) = prohibited(url.as_str()).filter(|_| !self.metadata) {
                 return Err(HttpError::new(HttpErrorKind::Unknown, prohibited));
             }
             let mut request = reqwest::Request::new(parts.method, url);
