@@ -328,10 +328,10 @@ impl Sink for Rehearsal {
 
     fn begin(&self, split: usize, schema: SchemaRef, _from: Option<&Flushed>) -> Result<Box<dyn Load>> {
         let mut session = self.session.lock();
-        let Shape { fit, columns, mut left_out, .. } = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
-        // Those that the load would add.
-        let added = if fit.policy == SchemaEvolution::Evolve { fit.lacking.as_slice() } else { &[] };
-        left_out.extend(columns.iter().chain(added).cloned());
+        let Shape { mut fit, columns, mut left_out, .. } = prepare(session.backend.as_mut(), &self.config, &schema, Doing::Rehearse)?;
+        // Those that the load would add refuse no row.
+        let added = if fit.policy == SchemaEvolution::Evolve { std::mem::take(&mut fit.lacking) } else { Vec::new() };
+        left_out.extend(columns.into_iter().chain(added));
         rehearse(session.backend.as_mut(), &self.config, &left_out)?;
         Ok(Box::new(Rehearsed { split, rows: 0, schema, told: BTreeSet::new(), encode: Arc::new(TableEncode { fit, form: Form::Values }) }))
     }
