@@ -80,9 +80,7 @@ impl Making<'_> {
         let on_error = on_error.unwrap_or(self.on_error);
         let at = |name: &str| node.get(name).unwrap_or(node);
         let mut tests = Vec::new();
-        if !required {
-            self.columns.push((column.to_owned(), self.findings.place(node)));
-        }
+        self.columns.push((column.to_owned(), self.findings.place(node)));
         tests.extend(required.then_some(Test::Required));
         tests.extend(kind.map(Test::Type));
         tests.extend(not_blank.then_some(Test::NotBlank));

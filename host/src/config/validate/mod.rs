@@ -95,7 +95,9 @@ pub(super) fn validation(node: &Node, spot: Spot, findings: &mut Findings) -> Op
     making.columns(node);
     making.unique(node);
     making.checks(node);
-    let Making { mut rules, columns, unread, .. } = making;
+    let Making { mut rules, mut columns, unread, .. } = making;
+    let must_be_there = |name: &str| rules.iter().any(|rule| rule.test == Test::Required && rule.column.as_deref() == Some(name));
+    columns.retain(|(name, _)| !must_be_there(name));
     // Keys last: a row that another rule refuses claims none.
     rules.sort_by_key(|rule| matches!(rule.test, Test::Unique(_)));
     tell_apart(&mut rules);
