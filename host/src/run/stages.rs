@@ -96,7 +96,7 @@ impl Components {
             let recipe = Recipe {
                 component: component.clone(),
                 function: function.clone(),
-                options: options_of(stage).to_string(),
+                options: options_of(stage, schema.is_none()).to_string(),
                 limits: stage.limits,
                 access: sandbox.access(&stage.grants).map_err(|error| error.at(stage.place.clone()))?,
                 stage: Arc::from(stage.name.as_str()),
@@ -109,6 +109,8 @@ impl Components {
                 on_trap: stage.on_trap,
                 max_error_ratio: stage.max_error_ratio,
                 judges: stage.validation.is_some(),
+                // The rows of `scope: dataset` are remembered as JSON, unique keys by their values.
+                any_columns: matches!(stage.component, ComponentName::Jsonata | ComponentName::Validate),
             };
             let (input, scope) = (schema.take(), *scope);
             if let Some(input) = &input {
@@ -171,11 +173,14 @@ fn at_step(stage: &StagePlan, recipe: &Recipe, input: &SchemaRef, error: Error) 
     if rest.is_empty() { error } else { error.because(anyhow::anyhow!("and {}", rest.join("; and "))) }
 }
 
-/// The options as the guest gets them. The simple operations read variables from there; in a plan, which is shown, no value of one stands.
-fn options_of(stage: &StagePlan) -> Value {
+/// The options as the guest gets them; `late` says that nobody knows yet which columns will reach it. The simple operations read variables from there; in a plan, which is shown, no value of one stands.
+fn options_of(stage: &StagePlan, late: bool) -> Value {
     let mut options = stage.options.clone();
     if stage.component == ComponentName::Ops && options.get("steps").is_some() {
         options["env"] = stage.grants.env.iter().map(|(name, value)| json!([name, value.0])).collect();
+    }
+    if stage.component == ComponentName::Aggregate && late {
+        options["late"] = true.into();
     }
     options
 }
