@@ -355,7 +355,7 @@ impl Figures {
                 let factor = scale_factor(&from.data_type, &to.data_type).ok_or_else(refused)?;
                 Self::Exact(exact.times(factor).ok_or_else(refused)?)
             }
-            (Self::Exact(exact), _) => Self::Float(exact.to_float(power_of_ten(scale(&from.data_type)))),
+            (Self::Exact(exact), _) => Self::Float(exact.into_float(power_of_ten(scale(&from.data_type)))),
             (Self::Float(sums), What::SumExact | What::AvgExact) if sums.is_empty() => {
                 let mut exact = Exact::default();
                 exact.grow(sums.counts.len());

@@ -60,7 +60,7 @@ impl Exact {
     }
 
     /// The same sums as floats, each with what it lost by that.
-    pub(crate) fn to_float(self, power: f64) -> Compensated {
+    pub(crate) fn into_float(self, power: f64) -> Compensated {
         let sums: Vec<f64> = self.sums.iter().map(|sum| *sum as f64 / power).collect();
         let lost = |(sum, float): (&i128, &f64)| if power == 1.0 { (sum - *float as i128) as f64 } else { 0.0 };
         let lost = self.sums.iter().zip(&sums).map(lost).collect();

@@ -89,8 +89,7 @@ fn a_storage_that_a_pipeline_names_leads_nowhere_else() {
     let there = elsewhere.url("");
     let api = Api::start(move |_| Reply::status("302 Found").with("location", &there));
     let read = |endpoint: &str| {
-        let credentials =
-            format!("{{endpoint: '{endpoint}', access_key_id: a, secret_access_key: b, region: us-east-1, allow_http: true}}");
+        let credentials = format!("{{endpoint: '{endpoint}', access_key_id: a, secret_access_key: b, region: us-east-1, allow_http: true}}");
         let storage = format!("{{provider: s3, bucket: rows, path: x.csv, credentials: {credentials}}}");
         let pipeline = Pipeline::new()
             .with("extract.yaml", format!("type: cloud_storage\nstorage: {storage}\n"))

@@ -166,8 +166,7 @@ impl Given {
     /// # Errors
     /// Config, where the address is one that nothing is to be asked of.
     pub(super) fn guarded(&self, provider: Provider) -> Result<Option<Guarded>> {
-        const NAMING: [&str; 6] =
-            ["endpoint", "base_url", "proxy_url", "service_account", "service_account_key", "application_credentials"];
+        const NAMING: [&str; 6] = ["endpoint", "base_url", "proxy_url", "service_account", "service_account_key", "application_credentials"];
         for key in ["endpoint", "base_url", "proxy_url"] {
             let url = self.values.get(key).and_then(|url| Url::parse(url).ok());
             if let Some(prohibited) = url.as_ref().and_then(prohibited) {
@@ -396,9 +395,7 @@ mod tests {
             let storage = Storage { provider: Provider::S3, bucket: "b".into(), path: None, prefix: None, pattern: None, credentials };
             Given::new(&storage, Path::new("/nowhere"))?.guarded(Provider::S3)
         };
-        for url in
-            ["http://169.254.169.254", "http://2852039166/", "https://[fe80::1]:9000", "http://[::ffff:169.254.169.254]", "http://0.0.0.0"]
-        {
+        for url in ["http://169.254.169.254", "http://2852039166/", "https://[fe80::1]:9000", "http://[::ffff:169.254.169.254]", "http://0.0.0.0"] {
             assert!(guarded(&[("endpoint", url)]).unwrap_err().to_string().contains("at which no storage stands"), "{url}");
         }
         assert!(guarded(&[("proxy_url", "http://169.254.169.254:80")]).is_err());
