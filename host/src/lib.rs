@@ -14,6 +14,7 @@ pub mod report;
 
 mod encoding;
 mod exact;
+mod join;
 mod moment;
 
 pub mod config;

@@ -1,5 +1,6 @@
 //! `aggregate`, `dedupe`, `sort` and `window`, from the front door.
 
+mod columns;
 mod snapshot;
 
 use serde_json::json;

@@ -1,7 +1,5 @@
 //! `aggregate`: rows of the same key become one row.
 
-use std::fmt::Write;
-
 use arrow_schema::SchemaRef;
 use etl_sdk::{Columns, Input, Output, Plan, StageError, State};
 use etl_steps::aggregate::Aggregate as Options;
@@ -9,6 +7,7 @@ use etl_steps::aggregate::Aggregate as Options;
 use crate::columns::Lookup;
 use crate::groups::{Groups, Layout, ROWS_OUT, batch, schema};
 use crate::memory::{Memory, thousands};
+use crate::remember::{self, Head, Remember};
 use crate::state::{Reader, Writer};
 
 /// Groups rows and measures each group.
@@ -17,8 +16,7 @@ pub struct Aggregate {
     groups: Groups,
     output: SchemaRef,
     memory: Memory,
-    /// What must be the same where a snapshot is read.
-    owner: String,
+    head: Head<Options>,
 }
 
 impl Columns for Aggregate {
@@ -28,16 +26,16 @@ impl Columns for Aggregate {
     type Options = Options;
 
     fn configure(options: Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        let Options { group_by, metrics, memory_bytes } = &options;
-        let mut lookup = Lookup::new(input);
+        let Options { group_by, metrics, memory_bytes, late } = &options;
+        let mut lookup = Lookup::new(input, *late);
         let layout = Layout::new(group_by, metrics, &mut lookup);
-        let Lookup { read, problems, .. } = lookup;
+        let Lookup { read, problems, missing, .. } = lookup;
         let Some(layout) = layout.filter(|_| problems.is_empty()) else { return Err(problems) };
         let output = schema(layout.fields());
         let groups = layout.groups();
-        let owner = owner(Self::NAME, &(group_by, metrics), input);
+        let head = Head::new(Self::NAME, &options, &(group_by, metrics), input, &read, missing);
         let plan = Plan::aggregate(output.clone()).reading(read);
-        Ok((Self { layout, groups, output, memory: Memory::new(*memory_bytes), owner }, plan))
+        Ok((Self { layout, groups, output, memory: Memory::new(*memory_bytes), head }, plan))
     }
 
     fn process(&mut self, input: &Input<'_>, _output: &mut Output<'_>) -> Result<(), StageError> {
@@ -54,6 +52,7 @@ impl Columns for Aggregate {
     }
 
     fn finish(&mut self, output: &mut Output<'_>) -> Result<(), StageError> {
+        self.head.complete()?;
         if self.layout.is_whole() {
             self.groups.ensure_whole();
         }
@@ -68,23 +67,35 @@ impl Columns for Aggregate {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, StageError> {
-        let mut writer = Writer::new(&self.owner, self.groups.held());
-        self.groups.save(&mut writer);
-        Ok(writer.finish())
+        remember::snapshot(self)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
-        let mut reader = Reader::new(&self.owner, state)?;
-        self.groups = Groups::load(&self.layout, &mut reader)?;
-        reader.finish()
+        remember::restore(self, state)
     }
 }
 
-/// What must be the same where a snapshot is read: the function, its options but for the limit of memory, and the columns.
-pub(crate) fn owner(name: &str, options: &dyn std::fmt::Debug, input: &SchemaRef) -> String {
-    let mut owner = format!("{name} {options:?}");
-    for field in input.fields() {
-        let _ = write!(owner, " {}: {}", field.name(), field.data_type());
+impl Remember for Aggregate {
+    fn head(&self) -> &Head<Options> {
+        &self.head
     }
-    owner
+
+    fn size(&self) -> usize {
+        self.groups.held()
+    }
+
+    fn save(&self, writer: &mut Writer) -> Result<(), StageError> {
+        self.groups.save(writer);
+        Ok(())
+    }
+
+    fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), StageError> {
+        self.groups = Groups::load(&self.layout, reader)?;
+        Ok(())
+    }
+
+    fn widen(&mut self, old: Self) -> Result<(), StageError> {
+        self.groups = old.groups.widen(&old.layout, &mut self.layout, 1)?;
+        Ok(())
+    }
 }

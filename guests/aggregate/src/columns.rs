@@ -13,12 +13,16 @@ pub(crate) struct Lookup<'a> {
     pub(crate) read: Vec<usize>,
     /// What is wrong.
     pub(crate) problems: Vec<StageError>,
+    /// Whether columns that are not there may come with later rows.
+    late: bool,
+    /// What is said of the first of those if it never comes.
+    pub(crate) missing: Option<StageError>,
 }
 
 /// A column that was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// Its place among those that are read; absent where the input has no columns at all, and so no values.
+    /// Its place among those that are read; absent where the input does not have it yet, and so no values.
     pub(crate) place: Option<usize>,
     /// Its name.
     pub(crate) name: String,
@@ -27,8 +31,9 @@ pub(crate) struct Found {
 }
 
 impl<'a> Lookup<'a> {
-    pub(crate) fn new(input: &'a Schema) -> Self {
-        Self { input, read: Vec::new(), problems: Vec::new() }
+    /// `late` says that columns may come with later rows.
+    pub(crate) fn new(input: &'a Schema, late: bool) -> Self {
+        Self { input, read: Vec::new(), problems: Vec::new(), late, missing: None }
     }
 
     /// Finds a column; `option` is where its name stands.
@@ -52,7 +57,12 @@ impl<'a> Lookup<'a> {
             .filter(|(distance, _)| *distance * 3 <= name.chars().count().max(3));
         let meant = near.map_or_else(String::new, |(_, other)| format!("did you mean `{other}`? "));
         let help = format!("{meant}columns here are {}", list(&names));
-        self.problem(StageError::options("no_column", format!("there is no column `{name}`")).field(option).help(help));
+        let problem = StageError::options("no_column", format!("there is no column `{name}`")).field(option).help(help);
+        if self.late {
+            self.missing.get_or_insert(problem);
+            return Some(Found { place: None, name: name.to_owned(), data_type: DataType::Null });
+        }
+        self.problem(problem);
         None
     }
 

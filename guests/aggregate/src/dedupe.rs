@@ -2,22 +2,23 @@
 
 use std::cmp::Ordering as Order;
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{SchemaRef, SortOptions};
 use arrow_select::take::take_record_batch;
 use etl_sdk::{ColumnOp, Columns, Input, Output, Plan, StageError, State};
 use etl_steps::aggregate::{Dedupe as Options, Keep};
 
-use crate::aggregate::owner;
 use crate::columns::{Found, Lookup};
 use crate::keys::{Encoder, Table};
 use crate::memory::{Memory, thousands};
+use crate::remember::{self, Head, Remember};
 use crate::slots::Spans;
 use crate::sort::{Ordering, read_all};
 use crate::state::{Reader, Writer, broken};
 use crate::store::Store;
 use crate::values::column;
+use crate::widen::{cannot, keeps_order, widen, widen_rows};
 
 /// Stored rows beyond twice those that are kept at which the others are thrown away.
 const SLACK: usize = 8192;
@@ -31,7 +32,7 @@ pub struct Dedupe {
     table: Table,
     columns: Vec<ColumnOp>,
     memory: Memory,
-    owner: String,
+    head: Head<Options>,
 }
 
 /// The columns of a key, set up for the input.
@@ -94,18 +95,18 @@ impl Columns for Dedupe {
     type Options = Options;
 
     fn configure(options: Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        let Options { key, keep, order_by, memory_bytes } = &options;
+        let Options { key, keep, order_by, memory_bytes, late } = &options;
         if *keep != Keep::First || !order_by.is_empty() {
             return Err(StageError::options("function", "rows are kept by order, which is the work of `dedupe_held`").into());
         }
-        let mut lookup = Lookup::new(input);
+        let mut lookup = Lookup::new(input, *late);
         let found = Key::new(key, input, &mut lookup);
-        let Lookup { read, problems, .. } = lookup;
+        let Lookup { read, problems, missing, .. } = lookup;
         let Some(found) = found.filter(|_| problems.is_empty()) else { return Err(problems) };
         let (output, columns) = ColumnOp::extend(input, &[]);
-        let owner = owner(Self::NAME, key, input);
+        let head = Head::new(Self::NAME, &options, key, input, &read, missing);
         let plan = Plan::filter(output).reading(read);
-        Ok((Self { key: found, table: Table::default(), columns, memory: Memory::new(*memory_bytes), owner }, plan))
+        Ok((Self { key: found, table: Table::default(), columns, memory: Memory::new(*memory_bytes), head }, plan))
     }
 
     fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Result<(), StageError> {
@@ -116,16 +117,48 @@ impl Columns for Dedupe {
         output.derive(input, Some(&BooleanBuffer::from(keep)), &self.columns, None)
     }
 
+    fn finish(&mut self, _output: &mut Output<'_>) -> Result<(), StageError> {
+        self.head.complete()
+    }
+
     fn snapshot(&self) -> Result<Vec<u8>, StageError> {
-        let mut writer = Writer::new(&self.owner, self.table.held());
-        self.table.save(&mut writer);
-        Ok(writer.finish())
+        remember::snapshot(self)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
-        let mut reader = Reader::new(&self.owner, state)?;
-        self.table = Table::load(&mut reader)?;
-        reader.finish()
+        remember::restore(self, state)
+    }
+}
+
+impl Remember for Dedupe {
+    fn head(&self) -> &Head<Options> {
+        &self.head
+    }
+
+    fn size(&self) -> usize {
+        self.table.held()
+    }
+
+    fn save(&self, writer: &mut Writer) -> Result<(), StageError> {
+        self.table.save(writer);
+        Ok(())
+    }
+
+    fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), StageError> {
+        self.table = Table::load(reader)?;
+        Ok(())
+    }
+
+    fn widen(&mut self, old: Self) -> Result<(), StageError> {
+        let Key { columns, encoder } = &mut self.key;
+        let before = &old.key.columns;
+        let widened = |found: &Found, values: &[ArrayRef], rows| match before.iter().position(|old| old.name == found.name) {
+            Some(place) => widen(&values[place], &found.data_type, &found.name),
+            None => Ok(new_null_array(&found.data_type, rows)),
+        };
+        let widened = |values: Vec<ArrayRef>, rows| columns.iter().map(|found| widened(found, &values, rows)).collect();
+        self.table = old.table.recode(0, old.key.encoder.as_ref(), encoder.as_mut(), widened)?;
+        Ok(())
     }
 }
 
@@ -141,7 +174,7 @@ pub struct DedupeHeld {
     ranks: Spans,
     store: Store,
     memory: Memory,
-    owner: String,
+    head: Head<Options>,
 }
 
 impl Columns for DedupeHeld {
@@ -151,12 +184,12 @@ impl Columns for DedupeHeld {
     type Options = Options;
 
     fn configure(options: Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        let Options { key, keep, order_by, memory_bytes } = &options;
-        let mut lookup = read_all(input);
+        let Options { key, keep, order_by, memory_bytes, late } = &options;
+        let mut lookup = read_all(input, *late);
         let found = Key::new(key, input, &mut lookup);
         let order = (!order_by.is_empty()).then(|| Ordering::new(order_by, "order_by", &mut lookup));
         let Some(found) = found.filter(|_| lookup.problems.is_empty()) else { return Err(lookup.problems) };
-        let owner = owner(Self::NAME, &(key, keep, order_by), input);
+        let head = Head::new(Self::NAME, &options, &(key, keep, order_by), input, &lookup.read, lookup.missing);
         let dedupe = Self {
             key: found,
             keep: *keep,
@@ -166,19 +199,89 @@ impl Columns for DedupeHeld {
             ranks: Spans::default(),
             store: Store::new(input.clone()),
             memory: Memory::new(*memory_bytes),
-            owner,
+            head,
         };
         Ok((dedupe, Plan::aggregate(input.clone())))
     }
 
     fn process(&mut self, input: &Input<'_>, _output: &mut Output<'_>) -> Result<(), StageError> {
-        let batch = input.read()?;
+        self.add(&input.read()?)?;
+        let held = self.table.held() + self.rows.capacity() * 4 + self.ranks.held() + self.store.held();
+        self.memory.check(held, || format!("{} keys with a row each", thousands(self.table.len())), LESS)
+    }
+
+    fn finish(&mut self, output: &mut Output<'_>) -> Result<(), StageError> {
+        self.head.complete()?;
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_unstable();
+        self.store.emit(&rows, output)
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>, StageError> {
+        remember::snapshot(self)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
+        remember::restore(self, state)
+    }
+}
+
+impl Remember for DedupeHeld {
+    fn head(&self) -> &Head<Options> {
+        &self.head
+    }
+
+    fn size(&self) -> usize {
+        self.table.held() + self.rows.len() * 4 + self.ranks.held() + self.store.held()
+    }
+
+    fn save(&self, writer: &mut Writer) -> Result<(), StageError> {
+        self.table.save(writer);
+        writer.numbers(&self.rows);
+        self.ranks.save(writer);
+        self.store.save(writer)
+    }
+
+    fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), StageError> {
+        self.table = Table::load(reader)?;
+        self.rows = reader.numbers()?;
+        self.ranks = Spans::load(reader)?;
+        self.store.load(reader)?;
+        let known = self.rows.iter().all(|row| (*row as usize) < self.store.rows());
+        if !known || self.rows.len() != self.table.len() || self.ranks.len() != self.table.len() {
+            return Err(broken("its rows are not those of its keys"));
+        }
+        Ok(())
+    }
+
+    fn widen(&mut self, old: Self) -> Result<(), StageError> {
+        if let (Some(before), Some(now)) = (&old.order, &self.order) {
+            // Rows that lost by the order of their ints are gone, and might win by that of their texts.
+            let changed = before.columns().iter().zip(now.columns()).find(|(old, new)| !keeps_order(&old.data_type, &new.data_type));
+            if let Some((old_column, new_column)) = changed.filter(|_| !old.rows.is_empty()) {
+                return Err(cannot(&new_column.name, &old_column.data_type, &new_column.data_type));
+            }
+        }
+        // One row of each key is left: they come again, in the order in which they came.
+        let mut rows = old.rows;
+        rows.sort_unstable();
+        let schema = self.store.schema().clone();
+        for chunk in rows.chunks(crate::groups::ROWS_OUT) {
+            self.add(&widen_rows(&old.store.take(chunk.iter().map(|row| *row as usize))?, &schema)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl DedupeHeld {
+    /// Works rows in.
+    fn add(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
         let Self { key, keep, order, table, rows, ranks, store, .. } = self;
         let count = batch.num_rows();
         let encoded = order.as_mut().map(|order| order.encode(batch.columns(), count)).transpose()?;
         let first = store.rows() as u32;
         let mut touched = Vec::new();
-        key.number(&batch, count, table, |row, number, is_new| {
+        key.number(batch, count, table, |row, number, is_new| {
             let number = number as usize;
             if is_new {
                 touched.push(number as u32);
@@ -203,42 +306,9 @@ impl Columns for DedupeHeld {
             }
         })?;
         ranks.tidy();
-        self.hold(&batch, first, touched)?;
-        let held = self.table.held() + self.rows.capacity() * 4 + self.ranks.held() + self.store.held();
-        self.memory.check(held, || format!("{} keys with a row each", thousands(self.table.len())), LESS)
+        self.hold(batch, first, touched)
     }
 
-    fn finish(&mut self, output: &mut Output<'_>) -> Result<(), StageError> {
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_unstable();
-        self.store.emit(&rows, output)
-    }
-
-    fn snapshot(&self) -> Result<Vec<u8>, StageError> {
-        let held = self.table.held() + self.rows.len() * 4 + self.ranks.held() + self.store.held();
-        let mut writer = Writer::new(&self.owner, held);
-        self.table.save(&mut writer);
-        writer.numbers(&self.rows);
-        self.ranks.save(&mut writer);
-        self.store.save(&mut writer)?;
-        Ok(writer.finish())
-    }
-
-    fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
-        let mut reader = Reader::new(&self.owner, state)?;
-        self.table = Table::load(&mut reader)?;
-        self.rows = reader.numbers()?;
-        self.ranks = Spans::load(&mut reader)?;
-        self.store.load(&mut reader)?;
-        let known = self.rows.iter().all(|row| (*row as usize) < self.store.rows());
-        if !known || self.rows.len() != self.table.len() || self.ranks.len() != self.table.len() {
-            return Err(broken("its rows are not those of its keys"));
-        }
-        reader.finish()
-    }
-}
-
-impl DedupeHeld {
     /// Stores those rows of a batch that are kept for now, by the keys that took one, and throws away what is not any more once it is much.
     fn hold(&mut self, batch: &RecordBatch, first: u32, mut touched: Vec<u32>) -> Result<(), StageError> {
         touched.sort_unstable();

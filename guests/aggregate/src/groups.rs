@@ -13,6 +13,7 @@ use crate::keys::{Encoder, Table};
 use crate::metric::{Column, Figures, Meter};
 use crate::state::{Reader, Writer, broken};
 use crate::values::column;
+use crate::widen::widen;
 
 /// Rows that come out at once.
 pub(crate) const ROWS_OUT: usize = 8192;
@@ -163,6 +164,21 @@ impl Groups {
             figures.load(reader, groups.count)?;
         }
         Ok(groups)
+    }
+}
+
+impl Groups {
+    /// The same groups with wider columns; times of rows are so many times what they were.
+    pub(crate) fn widen(self, old: &Layout, new: &mut Layout, times: i64) -> Result<Self, StageError> {
+        let Self { table, count, figures, numbers: _ } = self;
+        let Layout { keys, encoder, meters } = new;
+        let keys = |columns: Vec<ArrayRef>, _| {
+            keys.iter().zip(columns).map(|(found, column)| widen(&column, &found.data_type, &found.name)).collect()
+        };
+        let table = table.recode(0, old.encoder.as_ref(), encoder.as_mut(), keys)?;
+        let figures = figures.into_iter().zip(&old.meters).zip(meters);
+        let figures = figures.map(|((figures, old), new)| figures.widen(old, new, times)).collect::<Result<_, _>>()?;
+        Ok(Self { table, count, figures, numbers: Vec::new() })
     }
 }
 

@@ -114,6 +114,36 @@ impl Table {
         (number, true)
     }
 
+    /// Encodes all keys anew: `prefix` bytes of each stay as they are, the columns of the others go through `widen`. Numbers stay.
+    pub(crate) fn recode(
+        self,
+        prefix: usize,
+        old: Option<&Encoder>,
+        new: Option<&mut Encoder>,
+        widen: impl Fn(Vec<ArrayRef>, usize) -> Result<Vec<ArrayRef>, StageError>,
+    ) -> Result<Self, StageError> {
+        let Some(new) = new else { return Ok(self) };
+        let mut table = Self::default();
+        let mut bytes = Vec::new();
+        for start in (0..self.len()).step_by(crate::groups::ROWS_OUT) {
+            let numbers = start..(start + crate::groups::ROWS_OUT).min(self.len());
+            let columns = match old {
+                Some(old) => old.decode(numbers.clone().map(|number| &self.key(number)[prefix..]))?,
+                None => Vec::new(),
+            };
+            let rows = new.encode(&widen(columns, numbers.len())?)?;
+            for (row, number) in rows.iter().zip(numbers) {
+                bytes.clear();
+                bytes.extend_from_slice(&self.key(number)[..prefix]);
+                bytes.extend_from_slice(row.data());
+                if !table.number(&bytes).1 {
+                    return Err(StageError::internal("keys", "two keys have become one"));
+                }
+            }
+        }
+        Ok(table)
+    }
+
     pub(crate) fn save(&self, writer: &mut Writer) {
         let lengths: Vec<u32> = (0..self.len()).map(|number| self.key(number).len() as u32).collect();
         writer.numbers(&lengths);

@@ -16,6 +16,7 @@ use crate::slots::{Rule, Slots, Values, encoder};
 use crate::state::{Reader, Writer};
 use crate::sums::{Compensated, Exact, fits};
 use crate::values::{Kind, column, f64s, from_i128s, i64s, i128s, is_number, normal, power_of_ten, scale};
+use crate::widen::{cannot, scale_factor, widen};
 
 /// A metric, set up for the input.
 pub(crate) struct Meter {
@@ -338,6 +339,34 @@ impl Figures {
                 sizes.save(writer);
             }
         }
+    }
+
+    /// The same figures of wider columns; times of rows are so many times what they were.
+    pub(crate) fn widen(self, old: &Meter, new: &mut Meter, times: i64) -> Result<Self, StageError> {
+        let (Some(from), Some(to)) = (old.columns.first(), new.columns.first()) else { return Ok(self) };
+        let refused = || cannot(&to.name, &from.data_type, &to.data_type);
+        Ok(match (self, new.what) {
+            (Self::Distinct(table, counts), _) => {
+                // The bytes of the group's number stand before the value.
+                let value = |columns: Vec<ArrayRef>, _| columns.iter().map(|column| widen(column, &to.data_type, &to.name)).collect();
+                Self::Distinct(table.recode(4, old.encoder.as_ref(), new.encoder.as_mut(), value)?, counts)
+            }
+            (Self::Exact(exact), What::SumExact | What::AvgExact) => {
+                let factor = scale_factor(&from.data_type, &to.data_type).ok_or_else(refused)?;
+                Self::Exact(exact.times(factor).ok_or_else(refused)?)
+            }
+            (Self::Exact(exact), _) => Self::Float(exact.into_float(power_of_ten(scale(&from.data_type)))),
+            (Self::Float(sums), What::SumExact | What::AvgExact) if sums.is_empty() => {
+                let mut exact = Exact::default();
+                exact.grow(sums.counts.len());
+                Self::Exact(exact)
+            }
+            (Self::Float(_), What::SumExact | What::AvgExact) => return Err(refused()),
+            (Self::Slots(slots), _) => {
+                Self::Slots(slots.widen(&to.data_type, &to.name, old.encoder.as_ref(), new.encoder.as_mut(), times)?)
+            }
+            (figures, _) => figures,
+        })
     }
 
     pub(crate) fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), StageError> {

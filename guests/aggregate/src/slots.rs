@@ -11,6 +11,7 @@ use etl_sdk::StageError;
 use crate::keys::Encoder;
 use crate::state::{Reader, Writer, broken};
 use crate::values::{Kind, bytes, f64s, from_i64s, from_i128s, i64s, i128s, normal};
+use crate::widen::{cannot, keeps_order, widen};
 
 /// No row was taken yet.
 const UNSET: u8 = 0;
@@ -203,6 +204,41 @@ impl Slots {
                 Ok(arrow_select::take::take(&column, &arrow_array::UInt32Array::from(picks), None)?)
             }
         }
+    }
+
+    /// The same values as those of a wider type; times are so many times what they were.
+    pub(crate) fn widen(
+        self,
+        to: &DataType,
+        name: &str,
+        old: Option<&Encoder>,
+        new: Option<&mut Encoder>,
+        times: i64,
+    ) -> Result<Self, StageError> {
+        let refused = || cannot(name, &self.data_type, to);
+        let compares = matches!(self.rule, Rule::Min | Rule::Max);
+        // The least of the ints is not the least of their texts.
+        if compares && !keeps_order(&self.data_type, to) && self.marks.contains(&VALUE) {
+            return Err(refused());
+        }
+        let groups = self.marks.len();
+        let mut wider = Self::new(self.rule, to);
+        wider.grow(groups);
+        let values = Values::new(&widen(&self.column(0..groups, old)?, &normal(to), name)?, new)?;
+        for group in (0..groups).filter(|group| self.marks[*group] != UNSET) {
+            match (&mut wider.data, &values) {
+                (Data::I64(held), Values::I64(array)) => held[group] = array.value(group),
+                (Data::F64(held), Values::F64(array)) => held[group] = array.value(group),
+                (Data::I128(held), Values::I128(array)) => held[group] = array.value(group),
+                (Data::Bytes(held), Values::Bytes(array)) | (Data::Encoded(held), Values::Encoded(array, _)) => {
+                    held.set(group, array.value(group));
+                }
+                _ => return Err(StageError::internal("kind", "a column is of another kind than its slots")),
+            }
+        }
+        wider.times = self.times.iter().map(|time| time.checked_mul(times)).collect::<Option<_>>().ok_or_else(refused)?;
+        wider.marks = self.marks;
+        Ok(wider)
     }
 
     pub(crate) fn save(&self, writer: &mut Writer) {

@@ -1,14 +1,14 @@
 //! `sort`: all rows are held, and come out in order.
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{SchemaRef, SortOptions};
 use etl_sdk::{Columns, Input, Output, Plan, StageError, State};
 use etl_steps::aggregate::{Nulls, Order, Sort as Options, SortColumn};
 
-use crate::aggregate::owner;
 use crate::columns::{Found, Lookup};
 use crate::keys::Encoder;
 use crate::memory::{Memory, thousands};
+use crate::remember::{self, Head, Remember};
 use crate::state::{Reader, Writer, broken};
 use crate::store::Store;
 use crate::values::column;
@@ -22,7 +22,7 @@ pub struct Sort {
     ends: Vec<u32>,
     store: Store,
     memory: Memory,
-    owner: String,
+    head: Head<Options>,
 }
 
 /// Columns by which rows are ordered, set up for the input.
@@ -47,6 +47,10 @@ impl Ordering {
         }
     }
 
+    pub(crate) fn columns(&self) -> &[Found] {
+        &self.columns
+    }
+
     /// Encodes the rows of a batch that has the columns that were looked up.
     pub(crate) fn encode(&mut self, columns: &[ArrayRef], rows: usize) -> Result<&arrow_row::Rows, StageError> {
         let keys: Vec<ArrayRef> = self.columns.iter().map(|found| column(columns, found.place, &found.data_type, rows)).collect();
@@ -55,8 +59,8 @@ impl Ordering {
 }
 
 /// Makes a look-up read every column, in the order of the input.
-pub(crate) fn read_all<'a>(input: &'a SchemaRef) -> Lookup<'a> {
-    let mut lookup = Lookup::new(input);
+pub(crate) fn read_all<'a>(input: &'a SchemaRef, late: bool) -> Lookup<'a> {
+    let mut lookup = Lookup::new(input, late);
     lookup.read = (0..input.fields().len()).collect();
     lookup
 }
@@ -68,28 +72,24 @@ impl Columns for Sort {
     type Options = Options;
 
     fn configure(options: Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        let Options { by, memory_bytes } = &options;
-        let mut lookup = read_all(input);
+        let Options { by, memory_bytes, late } = &options;
+        let mut lookup = read_all(input, *late);
         let order = Ordering::new(by, "by", &mut lookup);
         let Some(order) = order.filter(|_| lookup.problems.is_empty()) else { return Err(lookup.problems) };
-        let owner = owner(Self::NAME, by, input);
+        let head = Head::new(Self::NAME, &options, by, input, &lookup.read, lookup.missing);
         let (store, memory) = (Store::new(input.clone()), Memory::new(*memory_bytes));
-        Ok((Self { order, keys: Vec::new(), ends: Vec::new(), store, memory, owner }, Plan::aggregate(input.clone())))
+        Ok((Self { order, keys: Vec::new(), ends: Vec::new(), store, memory, head }, Plan::aggregate(input.clone())))
     }
 
     fn process(&mut self, input: &Input<'_>, _output: &mut Output<'_>) -> Result<(), StageError> {
-        let batch = input.read()?;
-        for key in self.order.encode(batch.columns(), batch.num_rows())?.iter() {
-            self.keys.extend_from_slice(key.data());
-            self.ends.push(self.keys.len() as u32);
-        }
-        self.store.push(batch);
+        self.hold(input.read()?)?;
         // Putting them in order takes sixteen bytes a row.
         let held = self.store.held() + self.keys.capacity() + self.ends.capacity() * 4 + self.ends.len() * 16;
         self.memory.check(held, || format!("{} rows to sort", thousands(self.store.rows())), "leave rows or columns out before it")
     }
 
     fn finish(&mut self, output: &mut Output<'_>) -> Result<(), StageError> {
+        self.head.complete()?;
         let key = |row: u32| {
             let start = (row as usize).checked_sub(1).map_or(0, |before| self.ends[before] as usize);
             &self.keys[start..self.ends[row as usize] as usize]
@@ -106,23 +106,55 @@ impl Columns for Sort {
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, StageError> {
-        let mut writer = Writer::new(&self.owner, self.store.held() + self.keys.len() + self.ends.len() * 4);
-        writer.bytes(&self.keys);
-        writer.numbers(&self.ends);
-        self.store.save(&mut writer)?;
-        Ok(writer.finish())
+        remember::snapshot(self)
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
-        let mut reader = Reader::new(&self.owner, state)?;
+        remember::restore(self, state)
+    }
+}
+
+impl Sort {
+    /// Keeps rows, and their keys.
+    fn hold(&mut self, batch: RecordBatch) -> Result<(), StageError> {
+        for key in self.order.encode(batch.columns(), batch.num_rows())?.iter() {
+            self.keys.extend_from_slice(key.data());
+            self.ends.push(self.keys.len() as u32);
+        }
+        self.store.push(batch);
+        Ok(())
+    }
+}
+
+impl Remember for Sort {
+    fn head(&self) -> &Head<Options> {
+        &self.head
+    }
+
+    fn size(&self) -> usize {
+        self.store.held() + self.keys.len() + self.ends.len() * 4
+    }
+
+    fn save(&self, writer: &mut Writer) -> Result<(), StageError> {
+        writer.bytes(&self.keys);
+        writer.numbers(&self.ends);
+        self.store.save(writer)
+    }
+
+    fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), StageError> {
         self.keys = reader.bytes()?.to_vec();
         self.ends = reader.numbers()?;
-        self.store.load(&mut reader)?;
+        self.store.load(reader)?;
         let ascend = self.ends.is_sorted() && self.ends.last().copied().unwrap_or(0) as usize == self.keys.len();
         if !ascend || self.ends.len() != self.store.rows() {
             return Err(broken("its keys are not those of its rows"));
         }
-        reader.finish()
+        Ok(())
+    }
+
+    fn widen(&mut self, old: Self) -> Result<(), StageError> {
+        let schema = self.store.schema().clone();
+        old.store.widened(&schema).try_for_each(|batch| self.hold(batch?))
     }
 }
 

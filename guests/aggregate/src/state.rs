@@ -1,12 +1,17 @@
 //! What is remembered as bytes: little-endian, lengths before lists, a head that says whose it is and a sum at the end.
 
+use std::io::Cursor;
+
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::SchemaRef;
 use etl_sdk::StageError;
 
 /// The first bytes of a snapshot.
 const MAGIC: [u8; 4] = *b"ETLA";
 
 /// Version of the layout; it changes whenever a field does.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Mixes bytes into 64 bits: fast, the same on every machine, no defence against whoever picks the bytes.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
@@ -87,6 +92,16 @@ impl Writer {
         self.0.extend_from_slice(bytes);
     }
 
+    /// The columns that what follows is made of.
+    pub(crate) fn schema(&mut self, schema: &SchemaRef) -> Result<(), StageError> {
+        let mut stream = StreamWriter::try_new(Vec::new(), schema)?;
+        stream.finish()?;
+        let bytes = stream.into_inner()?;
+        self.number(hash(&bytes));
+        self.bytes(&bytes);
+        Ok(())
+    }
+
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let sum = hash(&self.0);
         self.number(sum);
@@ -112,7 +127,7 @@ impl<'a> Reader<'a> {
         }
         let mut reader = Self(&body[5..]);
         if reader.number::<u64>()? != hash(owner.as_bytes()) {
-            return Err(broken("it was taken with other options or columns"));
+            return Err(broken("it was taken with other options"));
         }
         Ok(reader)
     }
@@ -142,6 +157,16 @@ impl<'a> Reader<'a> {
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], StageError> {
         let count = self.count()?;
         self.take(count)
+    }
+
+    pub(crate) fn schema(&mut self) -> Result<SchemaRef, StageError> {
+        // Its sum stands beside it: a reader of made up bytes may panic.
+        let (sum, bytes) = (self.number::<u64>()?, self.bytes()?);
+        if sum != hash(bytes) {
+            return Err(broken("its columns are damaged"));
+        }
+        let stream = StreamReader::try_new(Cursor::new(bytes), None).map_err(|error| broken(&error.to_string()))?;
+        Ok(stream.schema())
     }
 
     pub(crate) fn finish(self) -> Result<(), StageError> {

@@ -11,6 +11,7 @@ use etl_sdk::{Output, StageError};
 
 use crate::groups::ROWS_OUT;
 use crate::state::{Reader, Writer, broken};
+use crate::widen::widen_rows;
 
 /// Rows in the order in which they came.
 pub(crate) struct Store {
@@ -25,6 +26,10 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(schema: SchemaRef) -> Self {
         Self { schema, batches: Vec::new(), starts: Vec::new(), rows: 0, bytes: 0 }
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -65,6 +70,11 @@ impl Store {
         rows.chunks(ROWS_OUT).try_for_each(|chunk| output.emit(&self.take(chunk.iter().map(|row| *row as usize))?, None))
     }
 
+    /// Gives its rows away, batch by batch, with wider columns.
+    pub(crate) fn widened(self, to: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch, StageError>> {
+        self.batches.into_iter().map(move |batch| widen_rows(&batch, to))
+    }
+
     /// Keeps only these rows, which ascend.
     pub(crate) fn retain(&mut self, rows: &[u32]) -> Result<(), StageError> {
         let mut kept = Self::new(self.schema.clone());
@@ -85,7 +95,9 @@ impl Store {
 
     pub(crate) fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), StageError> {
         let stream = StreamReader::try_new(Cursor::new(reader.bytes()?), None).map_err(|error| broken(&error.to_string()))?;
-        if stream.schema().fields() != self.schema.fields() {
+        let names =
+            |schema: &SchemaRef| schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect::<Vec<_>>();
+        if names(&stream.schema()) != names(&self.schema) {
             return Err(broken("its rows have other columns"));
         }
         for batch in stream {

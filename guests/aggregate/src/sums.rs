@@ -51,6 +51,22 @@ impl Exact {
         }
     }
 
+    /// The same sums with more digits behind the point; none where 128 bits do not hold one.
+    pub(crate) fn times(mut self, factor: i128) -> Option<Self> {
+        for sum in &mut self.sums {
+            *sum = sum.checked_mul(factor)?;
+        }
+        Some(self)
+    }
+
+    /// The same sums as floats, each with what it lost by that.
+    pub(crate) fn into_float(self, power: f64) -> Compensated {
+        let sums: Vec<f64> = self.sums.iter().map(|sum| *sum as f64 / power).collect();
+        let lost = |(sum, float): (&i128, &f64)| if power == 1.0 { (sum - *float as i128) as f64 } else { 0.0 };
+        let lost = self.sums.iter().zip(&sums).map(lost).collect();
+        Compensated { sums, lost, counts: self.counts }
+    }
+
     pub(crate) fn save(&self, writer: &mut Writer) {
         writer.numbers(&self.sums);
         writer.numbers(&self.counts);
@@ -100,6 +116,11 @@ impl Compensated {
                 self.add(group as usize, values[row]);
             }
         }
+    }
+
+    /// Whether no value was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
     }
 
     /// The sum; infinite and undefined ones have lost nothing that could be told.

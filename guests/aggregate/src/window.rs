@@ -8,12 +8,13 @@ use etl_sdk::{Columns, Input, Output, Plan, Refusal, StageError, State};
 use etl_steps::Duration;
 use etl_steps::aggregate::{WINDOW_END, WINDOW_START, Window as Options};
 
-use crate::aggregate::owner;
 use crate::columns::{Found, Lookup};
 use crate::groups::{Groups, Layout, ROWS_OUT, batch, schema};
 use crate::memory::{Memory, thousands};
+use crate::remember::{self, Head, Remember};
 use crate::state::{Reader, Writer, broken};
 use crate::values::{column, from_i64s, i64s};
+use crate::widen::{cannot, time_unit};
 
 /// Aggregates windows of time.
 pub struct Window {
@@ -27,7 +28,7 @@ pub struct Window {
     latest: Option<i64>,
     output: SchemaRef,
     memory: Memory,
-    owner: String,
+    head: Head<Options>,
 }
 
 /// Windows in the unit of the time's column.
@@ -61,24 +62,25 @@ impl Columns for Window {
     type Options = Options;
 
     fn configure(options: Options, input: &SchemaRef) -> Result<(Self, Plan), Vec<StageError>> {
-        let Options { time, size, lateness, offset, group_by, metrics, memory_bytes } = &options;
-        let mut lookup = Lookup::new(input);
+        let Options { time, size, lateness, offset, group_by, metrics, memory_bytes, late } = &options;
+        let mut lookup = Lookup::new(input, *late);
         let found = lookup.column_of(time, "time", "a timestamp or date", is_time);
         let span = found.as_ref().and_then(|found| span(&found.data_type, *size, *lateness, *offset, &mut lookup));
         let layout = Layout::new(group_by, metrics, &mut lookup);
-        let Lookup { read, problems, .. } = lookup;
+        let Lookup { read, problems, missing, .. } = lookup;
         let (Some(layout), Some(time), Some(span), true) = (layout, found, span, problems.is_empty()) else { return Err(problems) };
         let time = match time.place {
             Some(_) => time,
-            // An empty source has no columns; what comes out has a type all the same.
+            // There is no such column yet, or no rows at all; what comes out has a type all the same.
             None => Found { data_type: DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), ..time },
         };
         let own = [WINDOW_START, WINDOW_END].map(|name| Field::new(name, time.data_type.clone(), true));
         let output = schema(own.into_iter().chain(layout.fields()).collect());
-        let owner = owner(Self::NAME, &(&options.time, size, lateness, offset, group_by, metrics), input);
+        let same = (&options.time, size, lateness, offset, group_by, metrics);
+        let head = Head::new(Self::NAME, &options, &same, input, &read, missing);
         let plan = Plan::aggregate(output.clone()).reading(read);
         let memory = Memory::new(*memory_bytes);
-        Ok((Self { layout, time, span, lateness: *lateness, open: BTreeMap::new(), latest: None, output, memory, owner }, plan))
+        Ok((Self { layout, time, span, lateness: *lateness, open: BTreeMap::new(), latest: None, output, memory, head }, plan))
     }
 
     fn process(&mut self, input: &Input<'_>, output: &mut Output<'_>) -> Result<(), StageError> {
@@ -102,24 +104,40 @@ impl Columns for Window {
     }
 
     fn finish(&mut self, output: &mut Output<'_>) -> Result<(), StageError> {
+        self.head.complete()?;
         self.emit(output, true)
     }
 
     fn snapshot(&self) -> Result<Vec<u8>, StageError> {
-        let held = self.open.values().map(Groups::held).sum();
-        let mut writer = Writer::new(&self.owner, held);
+        remember::snapshot(self)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
+        remember::restore(self, state)
+    }
+}
+
+impl Remember for Window {
+    fn head(&self) -> &Head<Options> {
+        &self.head
+    }
+
+    fn size(&self) -> usize {
+        self.open.values().map(Groups::held).sum()
+    }
+
+    fn save(&self, writer: &mut Writer) -> Result<(), StageError> {
         writer.number(u8::from(self.latest.is_some()));
         writer.number(self.latest.unwrap_or_default());
         writer.number(self.open.len() as u64);
         for (start, groups) in &self.open {
             writer.number(*start);
-            groups.save(&mut writer);
+            groups.save(writer);
         }
-        Ok(writer.finish())
+        Ok(())
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), StageError> {
-        let mut reader = Reader::new(&self.owner, state)?;
+    fn load(&mut self, reader: &mut Reader<'_>) -> Result<(), StageError> {
         let (known, latest) = (reader.number::<u8>()?, reader.number::<i64>()?);
         self.latest = (known == 1).then_some(latest);
         for _ in 0..reader.count()? {
@@ -127,9 +145,24 @@ impl Columns for Window {
             if self.span.start(start, false) != Some(start) {
                 return Err(broken("a window starts where none can"));
             }
-            self.open.insert(start, Groups::load(&self.layout, &mut reader)?);
+            self.open.insert(start, Groups::load(&self.layout, reader)?);
         }
-        reader.finish()
+        Ok(())
+    }
+
+    fn widen(&mut self, old: Self) -> Result<(), StageError> {
+        let Some(latest) = old.latest else { return Ok(()) };
+        let refused = || cannot(&self.time.name, &old.time.data_type, &self.time.data_type);
+        let factor = match (time_unit(&old.time.data_type), time_unit(&self.time.data_type)) {
+            (Some(unit), Some(finer)) if unit % finer == 0 => unit / finer,
+            _ => return Err(refused()),
+        };
+        self.latest = Some(latest.checked_mul(factor).ok_or_else(refused)?);
+        for (start, groups) in old.open {
+            let start = start.checked_mul(factor).filter(|start| self.span.start(*start, false) == Some(*start)).ok_or_else(refused)?;
+            self.open.insert(start, groups.widen(&old.layout, &mut self.layout, factor)?);
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Aggregate {
     pub metrics: Vec<Metric>,
     /// Bytes that the stage may hold.
     pub memory_bytes: u64,
+    /// Whether columns may come with later rows: one that is not there is null until it comes, and an error once no more rows come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// One measured column.
@@ -121,6 +124,9 @@ pub struct Window {
     pub metrics: Vec<Metric>,
     /// Bytes that the stage may hold.
     pub memory_bytes: u64,
+    /// Whether columns may come with later rows: one that is not there is null until it comes, and an error once no more rows come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// The column with a window's start.
@@ -143,6 +149,9 @@ pub struct Dedupe {
     pub order_by: Vec<SortColumn>,
     /// Bytes that the stage may hold.
     pub memory_bytes: u64,
+    /// Whether columns may come with later rows: one that is not there is null until it comes, and an error once no more rows come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// Which row of a key is kept.
@@ -165,6 +174,9 @@ pub struct Sort {
     pub by: Vec<SortColumn>,
     /// Bytes that the stage may hold.
     pub memory_bytes: u64,
+    /// Whether columns may come with later rows: one that is not there is null until it comes, and an error once no more rows come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// A column by which rows are ordered. Text goes by bytes, false before true, NaN above all numbers, `-0.0` as `0.0`.

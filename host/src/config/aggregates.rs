@@ -193,7 +193,7 @@ impl Lowering<'_> {
             self.findings.wrong(node, "the key `metrics` is missing in `aggregate`").hint = Some(hint.into());
         }
         self.check_names(node, &group_by.0, &metrics);
-        self.gather(node, limits, Gather::Aggregate(Aggregate { group_by: group_by.0, metrics, memory_bytes: 0 }));
+        self.gather(node, limits, Gather::Aggregate(Aggregate { group_by: group_by.0, metrics, memory_bytes: 0, late: false }));
     }
 
     /// `window: {time: …, size: …, …}`
@@ -217,13 +217,13 @@ impl Lowering<'_> {
         }
         let taken: Vec<String> = [WINDOW_START, WINDOW_END].map(str::to_owned).into_iter().chain(group_by.0.clone()).collect();
         self.check_names(node, &taken, &metrics);
-        let window = Window { time, size, lateness, offset, group_by: group_by.0, metrics, memory_bytes: 0 };
+        let window = Window { time, size, lateness, offset, group_by: group_by.0, metrics, memory_bytes: 0, late: false };
         self.gather(node, limits, Gather::Window(window));
     }
 
     /// `dedupe: {key: …, keep: …, order_by: …}`, `dedupe: [columns]`, `dedupe: column` or `dedupe: true`.
     pub(super) fn dedupe(&mut self, node: &Node) {
-        let short = |key: Vec<String>| Dedupe { key, keep: Keep::First, order_by: Vec::new(), memory_bytes: 0 };
+        let short = |key: Vec<String>| Dedupe { key, keep: Keep::First, order_by: Vec::new(), memory_bytes: 0, late: false };
         let (dedupe, limits) = match &node.value {
             Value::Bool(false) => return,
             Value::Bool(true) => (short(Vec::new()), Limits::default()),
@@ -236,7 +236,7 @@ impl Lowering<'_> {
                 let Some(written) = self.rest::<WrittenDedupe>(node, &["order_by"]) else { return };
                 let WrittenDedupe { key, keep, order_by: Unread, limits } = written;
                 self.check_columns(node, "key", &key.0);
-                (Dedupe { key: key.0, keep, order_by, memory_bytes: 0 }, limits)
+                (Dedupe { key: key.0, keep, order_by, memory_bytes: 0, late: false }, limits)
             }
             _ => match node.text() {
                 Some(column) => (short(vec![column.to_owned()]), Limits::default()),
@@ -267,7 +267,7 @@ impl Lowering<'_> {
             }
             _ => (self.sort_columns("sort", node), Limits::default()),
         };
-        self.gather(node, limits, Gather::Sort(Sort { by, memory_bytes: 0 }));
+        self.gather(node, limits, Gather::Sort(Sort { by, memory_bytes: 0, late: false }));
     }
 
     /// Adds a step, unless something in it was wrong: then the run does not get as far.

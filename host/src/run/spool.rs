@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Origin, RowNumbers};
 use crate::error::{Context, Error, Result};
-use crate::sink;
+use crate::join::join;
 
 /// Rows in a file without a name, which is gone with the process, or in one that a checkpoint speaks of.
 pub(super) struct Spool {
@@ -131,7 +131,7 @@ impl Spool {
     pub(super) fn push(&mut self, batches: &[Batch]) -> Result<()> {
         for batch in batches {
             let schema = batch.rows.schema();
-            self.schema = Some(self.schema.take().map_or_else(|| schema.clone(), |all| sink::join(&all, &schema)));
+            self.schema = Some(self.schema.take().map_or_else(|| schema.clone(), |all| join(&all, &schema)));
             self.head(batch).map_err(|error| self.place.failed(error))?;
             let mut writer = StreamWriter::try_new(&mut self.file, &schema).bug(|| "rows cannot be spooled".into())?;
             let written = writer.write(&batch.rows).and_then(|()| writer.finish());

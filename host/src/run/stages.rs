@@ -109,6 +109,8 @@ impl Components {
                 on_trap: stage.on_trap,
                 max_error_ratio: stage.max_error_ratio,
                 judges: stage.validation.is_some(),
+                // The rows of `scope: dataset` are remembered as JSON, unique keys by their values.
+                any_columns: matches!(stage.component, ComponentName::Jsonata | ComponentName::Validate),
             };
             let (input, scope) = (schema.take(), *scope);
             if let Some(input) = &input {
@@ -190,10 +192,11 @@ fn at_step(stage: &StagePlan, recipe: &Recipe, input: &SchemaRef, error: Error) 
 /// `late` says that the columns before the stage are known once rows have come.
 fn options_of(stage: &StagePlan, late: bool) -> Value {
     let mut options = stage.options.clone();
-    if stage.component == ComponentName::Ops && options.get("steps").is_some() {
-        if late {
-            options["late"] = true.into();
-        }
+    let is_steps = stage.component == ComponentName::Ops && options.get("steps").is_some();
+    if late && (is_steps || stage.component == ComponentName::Aggregate) {
+        options["late"] = true.into();
+    }
+    if is_steps {
         options["env"] = stage.grants.env.iter().map(|(name, value)| json!([name, value.0])).collect();
     }
     options

@@ -224,9 +224,25 @@ impl Instance {
     /// # Errors
     /// Where the failure is fatal the instance is gone; nothing of the batch has come out in any case.
     pub fn process(&mut self, rows: &RecordBatch, lines: Option<Vec<u8>>, sequence: u64, first_row: u32) -> Result<Processed, Failure> {
+        self.process_as(rows, rows, lines, sequence, first_row)
+    }
+
+    /// As [`process`](Self::process) of rows that came with other columns: `came`, which is what goes on where the guest passes all columns on.
+    ///
+    /// # Errors
+    /// As `process`.
+    pub fn process_as(
+        &mut self,
+        rows: &RecordBatch,
+        came: &RecordBatch,
+        lines: Option<Vec<u8>>,
+        sequence: u64,
+        first_row: u32,
+    ) -> Result<Processed, Failure> {
         let input_bytes = ipc::held_bytes(rows);
         let read_left = input_bytes.max(1 << 20).saturating_mul(READS);
-        let input = Input { rows: rows.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines, read_left };
+        let input =
+            Input { rows: rows.clone(), came: came.clone(), sequence, first_row, columns: self.plan.columns.clone(), lines, read_left };
         let output = self.output(rows.num_rows(), input_bytes);
         self.store.data_mut().start_batch(sequence, first_row);
         self.rows_seen += rows.num_rows() as u64;

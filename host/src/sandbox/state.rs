@@ -32,6 +32,8 @@ const MAX_HANDLES: usize = 1_000;
 #[expect(unreachable_pub, reason = "the generated bindings name it as public")]
 pub struct Input {
     pub(super) rows: RecordBatch,
+    /// The same rows with the columns that they came with.
+    pub(super) came: RecordBatch,
     pub(super) sequence: u64,
     pub(super) first_row: u32,
     /// The columns that `configure` asked for.
@@ -252,12 +254,17 @@ impl data::HostOutput for State {
         columns: Vec<data::ColumnOp>,
         computed: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<(), types::StageError>> {
-        let base = self.table.get(&base)?.rows.clone();
+        let Input { rows: base, came, .. } = self.table.get(&base)?;
+        let (base, came) = (base.clone(), came.clone());
+        let passes = computed.is_none()
+            && columns.len() == base.num_columns()
+            && columns.iter().enumerate().all(|(place, op)| matches!(op, data::ColumnOp::Keep(index) if *index as usize == place));
         let output = self.table.get_mut(&this)?;
         let names: usize = columns.iter().map(op_bytes).sum();
         output.charge(computed.as_ref().map_or(0, Vec::len) + names + base.num_rows())?;
         let keep = keep.map(|bits| keep_mask(bits, base.num_rows())).transpose()?;
-        let rows = derive(&base, &columns, computed, output.schema.as_ref())?;
+        // What is passed on as it is needs no other columns than it came with.
+        let rows = if passes { came } else { derive(&base, &columns, computed, output.schema.as_ref())? };
         // Passing the input on once is free. What repeats it moves no byte here, and all of them on the way.
         let free = if output.emitted.is_empty() { ipc::held_bytes(&base) } else { 0 };
         output.charge(ipc::held_bytes(&rows).saturating_sub(free))?;

@@ -9,7 +9,6 @@ pub mod dead_letters;
 mod excel;
 mod file;
 mod flushed;
-mod join;
 mod letter;
 mod letters_file;
 mod log;
@@ -32,7 +31,6 @@ mod conformance;
 
 pub use database::{Chunk, TableMark};
 pub use flushed::Flushed;
-pub(crate) use join::join;
 pub use mark::{FileMark, Mark};
 
 use std::path::{Path, PathBuf};

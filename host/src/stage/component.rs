@@ -1,6 +1,7 @@
 //! A stage that is a guest: policies, retries, and the search for the guilty rows.
 
 mod guilty;
+mod widen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,11 +41,13 @@ pub struct Policy {
     /// Whether it holds rows to rules: then a row that it rejects goes to the dead letters as not valid, one that it leaves out counts as skipped,
     /// and one that it fails on ends the run, since each rule says for itself which it is.
     pub judges: bool,
+    /// Whether what it remembers is the same whatever columns rows have, so that it may go on with any.
+    pub any_columns: bool,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { on_error: OnError::DeadLetter, on_trap: OnTrap::Bisect, max_error_ratio: 0.1, judges: false }
+        Self { on_error: OnError::DeadLetter, on_trap: OnTrap::Bisect, max_error_ratio: 0.1, judges: false, any_columns: false }
     }
 }
 
@@ -107,7 +110,9 @@ impl ComponentStage {
 
     /// The instance for a schema; opened where there is none.
     fn instance(&mut self, schema: &SchemaRef) -> Result<&mut Instance> {
-        if let Some(index) = self.open.iter().position(|(open, _)| Arc::ptr_eq(open, schema) || open == schema) {
+        // One that keeps its columns was made to hold these before.
+        let same = |open: &SchemaRef| self.keeps_columns() || Arc::ptr_eq(open, schema) || open == schema;
+        if let Some(index) = self.open.iter().position(|(open, _)| same(open)) {
             let last = self.open.len() - 1;
             self.open.swap(index, last);
         } else {
@@ -171,6 +176,8 @@ impl ComponentStage {
 
     /// Brings a stage that remembers back to where it was before the batch.
     fn rewind(&mut self, schema: &SchemaRef) -> Result<()> {
+        // One that keeps its columns is opened for those of all rows so far.
+        let schema = &self.open.last().map_or_else(|| schema.clone(), |(open, _)| open.clone());
         self.discard();
         let snapshot = self.memory.snapshot.take();
         let fresh = self.open_fresh(schema, snapshot.as_deref());
@@ -178,8 +185,9 @@ impl ComponentStage {
         let mut instance = fresh?;
         for batch in &self.memory.since {
             let lines = lines_of(&instance, &batch.rows);
+            let rows = if lines.is_some() { batch.rows.clone() } else { self.fit(&batch.rows, schema)? };
             instance
-                .process(&batch.rows, lines, batch.sequence, 0)
+                .process_as(&rows, &batch.rows, lines, batch.sequence, 0)
                 .map_err(|failure| failure.into_error(format!("stage `{}` failed on rows that it had passed before", self.recipe.stage)))?;
         }
         self.open.push((schema.clone(), instance));
@@ -188,13 +196,15 @@ impl ComponentStage {
 
     /// One try of a batch, or of the part of it from `first_row` on.
     fn attempt(&mut self, rows: &RecordBatch, sequence: u64, first_row: usize) -> Result<Result<Processed, Failure>> {
-        let schema = rows.schema();
+        self.instance(&rows.schema())?;
+        let (schema, takes_lines) = self.open.last().map(|(open, instance)| (open.clone(), instance.takes_lines())).expect("it is open");
+        let fitted = if takes_lines { rows.clone() } else { self.fit(rows, &schema)? };
         let mut tries = 0;
         loop {
             let instance = self.instance(&schema)?;
             let held_bytes = instance.memory_bytes();
             let lines = lines_of(instance, rows);
-            let outcome = instance.process(rows, lines, sequence, first_row as u32).and_then(|mut processed| {
+            let outcome = instance.process_as(&fitted, rows, lines, sequence, first_row as u32).and_then(|mut processed| {
                 read_emitted(&mut processed, self.read_lines)?;
                 Ok(processed)
             });
@@ -360,6 +370,9 @@ impl Stage for ComponentStage {
     }
 
     fn process(&mut self, batch: Batch) -> Result<Output> {
+        if self.keeps_columns() {
+            self.widen(&batch)?;
+        }
         match self.attempt(&batch.rows, batch.sequence, 0)? {
             Ok(processed) => {
                 let output = self.output(&batch, processed)?;
@@ -382,7 +395,11 @@ impl Stage for ComponentStage {
                 read_emitted(&mut processed, self.read_lines)?;
                 Ok(processed)
             });
-            let processed = processed.map_err(|failure| failure.into_error(format!("finishing stage `{}`", self.recipe.stage)));
+            let processed = processed.map_err(|failure| match failure.kind {
+                // A column that never came.
+                FailureKind::Options => self.configure_error(vec![failure]),
+                _ => failure.into_error(format!("finishing stage `{}`", self.recipe.stage)),
+            });
             gather(&mut self.usage, &mut instance);
             add(&mut output, self.output(&nowhere(schema), processed?)?);
         }

@@ -4,6 +4,7 @@ mod aggregate;
 mod dedupe;
 mod snapshot;
 mod sort;
+mod widen;
 mod window;
 
 use std::sync::Arc;

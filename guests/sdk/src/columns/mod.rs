@@ -63,7 +63,8 @@ pub trait Columns: Sized + 'static {
         Ok(Vec::new())
     }
 
-    /// Goes on from a snapshot; called on a transform that was configured just now, with the same options and schema.
+    /// Goes on from a snapshot; called on a transform that was configured just now with the same options. Its schema is the one of the
+    /// snapshot; or, where rows came with other columns, one with all of those, of the same or wider types, and maybe more behind them.
     ///
     /// # Errors
     /// Where the snapshot does not read.

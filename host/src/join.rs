@@ -14,7 +14,11 @@ fn join_fields(all: &Fields, more: &Fields) -> Fields {
     let mut joined: Vec<Field> = all.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     for field in more {
         match joined.iter_mut().find(|there| there.name() == field.name()) {
-            Some(there) => *there = Field::new(field.name(), join_types(there.data_type(), field.data_type()), true),
+            Some(there) => {
+                let joined = Field::new(field.name(), join_types(there.data_type(), field.data_type()), true);
+                // What is noted of a column holds of both where both say so.
+                *there = if there.metadata() == field.metadata() { joined.with_metadata(field.metadata().clone()) } else { joined };
+            }
             None => joined.push(field.as_ref().clone().with_nullable(true)),
         }
     }
@@ -34,6 +38,8 @@ fn join_types(a: &DataType, b: &DataType) -> DataType {
         (a, b) if a.is_signed_integer() && b.is_signed_integer() => T::Int64,
         (a, b) if a.is_unsigned_integer() && b.is_unsigned_integer() => T::UInt64,
         (T::UInt64, b) | (b, T::UInt64) if b.is_integer() => T::Decimal128(20, 0),
+        (T::Decimal128(..), b) | (b, T::Decimal128(..)) if b.is_floating() => T::Float64,
+        (a, b) if matches!(a, T::Decimal128(..)) || matches!(b, T::Decimal128(..)) => decimal(a, b).unwrap_or(T::Utf8),
         (a, b) if a.is_integer() && b.is_integer() => T::Int64,
         (a, b) if (a.is_integer() || a.is_floating()) && (b.is_integer() || b.is_floating()) => T::Float64,
         (T::Date32 | T::Date64, T::Timestamp(unit, zone)) | (T::Timestamp(unit, zone), T::Date32 | T::Date64) => {
@@ -42,6 +48,19 @@ fn join_types(a: &DataType, b: &DataType) -> DataType {
         (T::Timestamp(a, zone), T::Timestamp(b, other)) if zone.is_some() == other.is_some() => T::Timestamp(finer(*a, *b), zone.clone()),
         _ => T::Utf8,
     }
+}
+
+/// The decimal with room for the digits of both; none where there are too many, or one is no number.
+fn decimal(a: &DataType, b: &DataType) -> Option<DataType> {
+    let digits = |data_type: &DataType| match data_type {
+        DataType::Decimal128(precision, scale) => Some((i16::from(*precision) - i16::from(*scale), *scale)),
+        DataType::UInt64 => Some((20, 0)),
+        other => other.is_integer().then_some((19, 0)),
+    };
+    let ((a_before, a_behind), (b_before, b_behind)) = (digits(a)?, digits(b)?);
+    let behind = a_behind.max(b_behind);
+    let precision = a_before.max(b_before) + i16::from(behind);
+    u8::try_from(precision).ok().filter(|precision| *precision <= 38).map(|precision| DataType::Decimal128(precision, behind))
 }
 
 fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
@@ -89,5 +108,12 @@ mod tests {
         ]);
         assert_eq!(join(&a, &b), expected);
         assert_eq!(join(&expected, &a), expected);
+        // Batch by batch it comes to the same: a third of the first kind changes nothing.
+        let (signed, unsigned) = (schema(&[("n", T::Int64)]), schema(&[("n", T::UInt64)]));
+        let both = join(&signed, &unsigned);
+        assert_eq!(both, schema(&[("n", T::Decimal128(20, 0))]));
+        assert_eq!(join(&both, &signed), both);
+        assert_eq!(join(&both, &schema(&[("n", T::Decimal128(5, 2))])), schema(&[("n", T::Decimal128(22, 2))]));
+        assert_eq!(join(&both, &schema(&[("n", T::Float64)])), schema(&[("n", T::Float64)]));
     }
 }
