@@ -102,7 +102,8 @@ impl Store {
         }
         for batch in stream {
             let batch = batch.map_err(|error| broken(&error.to_string()))?;
-            self.push(batch.with_schema(self.schema.clone())?);
+            // What only says of a column's nulls what they stand for may differ.
+            self.push(crate::groups::batch(&self.schema, batch.columns().to_vec(), batch.num_rows())?);
         }
         Ok(())
     }

@@ -123,7 +123,10 @@ impl Hash {
         };
         let seed = mix(self.seed, key.len() as u64);
         let hash = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-            (Some(first), Some(last)) if key.len() <= 16 => mix(mix(seed, u64::from_le_bytes(*first)), u64::from_le_bytes(*last)),
+            (Some(first), Some(last)) if key.len() <= 16 => {
+                // Turned, since the two words have bytes in common, whose differences would meet.
+                mix(mix(seed, u64::from_le_bytes(*first)), u64::from_le_bytes(*last).rotate_left(23))
+            }
             (Some(_), _) => return self.long.hash_one(key),
             (None, _) => match (key.first_chunk::<4>(), key.last_chunk::<4>()) {
                 (Some(first), Some(last)) => mix(seed, u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))),

@@ -419,7 +419,15 @@ fn expressions_compute_what_they_say() {
     for (expression, data_type, first, second) in cases {
         let steps = json!([{"add": [["v", expression]]}, {"select": ["v"]}]);
         assert_eq!(types(steps.clone(), &person()), format!("v {data_type}"), "{expression}");
-        assert_eq!(run(steps, &person()), [format!("{{\"v\":{first}}}"), format!("{{\"v\":{second}}}")], "{expression}");
+        let mut came = run(steps, &person());
+        // What a conversion could not read is counted; of what is the same for all rows once.
+        let counted = came.iter().position(|line| line.starts_with('#')).map(|at| came.split_off(at)).unwrap_or_default();
+        let unread = match expression.as_str() {
+            Some("int(${name})" | "float('x')") => vec!["#converted_to_null.v 1".to_owned()],
+            _ => Vec::new(),
+        };
+        assert_eq!(counted, unread, "{expression}");
+        assert_eq!(came, [format!("{{\"v\":{first}}}"), format!("{{\"v\":{second}}}")], "{expression}");
     }
     let missing = run(json!([{"add": [["v", "${gone} ${o.no}"], ["name", "${v}!"]]}, {"select": ["name", "v"]}]), &person());
     assert_eq!(missing, [r#"{"name":" !","v":" "}"#, r#"{"name":" !","v":" "}"#, "#missing_column.gone 2", "#missing_column.o.no 2"]);

@@ -92,17 +92,29 @@ fn filters_keep_the_rows_that_compare() {
 #[test]
 fn map_looks_values_up() {
     let input = batch(vec![("c", texts([Some("a"), Some("b"), Some("z"), None])), ("n", ints([Some(1), Some(2), Some(3), None]))]);
-    let map = |field: &str, mapping: Value, default: Value| json!([{"map": {"field": field, "mapping": mapping, "default": default}}, {"select": [field]}]);
+    let map = |field: &str, mapping: Value, default: Option<Value>| {
+        let mut map = json!({"field": field, "mapping": mapping});
+        // One that is null is one.
+        default.into_iter().for_each(|default| map["default"] = default);
+        json!([{"map": map}, {"select": [field]}])
+    };
     assert_eq!(
-        run(map("c", json!([["b", "Bee"], ["a", "Ay"]]), Value::Null), &input),
+        run(map("c", json!([["b", "Bee"], ["a", "Ay"]]), Some(Value::Null)), &input),
+        [r#"{"c":"Ay"}"#, r#"{"c":"Bee"}"#, r#"{"c":null}"#, r#"{"c":null}"#]
+    );
+    assert_eq!(
+        run(map("c", json!([["b", "Bee"], ["a", "Ay"]]), None), &input),
         [r#"{"c":"Ay"}"#, r#"{"c":"Bee"}"#, r#"{"c":"z"}"#, r#"{"c":null}"#]
     );
-    assert_eq!(run(map("c", json!([["a", 1], ["b", 2]]), json!(0)), &input), [r#"{"c":1}"#, r#"{"c":2}"#, r#"{"c":0}"#, r#"{"c":null}"#]);
     assert_eq!(
-        run(map("n", json!([["1", "one"], ["2", true]]), Value::Null), &input),
+        run(map("c", json!([["a", 1], ["b", 2]]), Some(json!(0))), &input),
+        [r#"{"c":1}"#, r#"{"c":2}"#, r#"{"c":0}"#, r#"{"c":null}"#]
+    );
+    assert_eq!(
+        run(map("n", json!([["1", "one"], ["2", true]]), None), &input),
         [r#"{"n":"one"}"#, r#"{"n":"true"}"#, r#"{"n":"3"}"#, r#"{"n":null}"#]
     );
-    assert_eq!(run(map("n", json!([["1", 0.5]]), Value::Null), &input), [r#"{"n":0.5}"#, r#"{"n":2.0}"#, r#"{"n":3.0}"#, r#"{"n":null}"#]);
+    assert_eq!(run(map("n", json!([["1", 0.5]]), None), &input), [r#"{"n":0.5}"#, r#"{"n":2.0}"#, r#"{"n":3.0}"#, r#"{"n":null}"#]);
 }
 
 #[test]
