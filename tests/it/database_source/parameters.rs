@@ -170,3 +170,11 @@ fn a_column_of_mariadb_that_is_sent_as_another_type_than_it_was_described_ends_t
         assert_eq!(rows(&pipeline), [json!({"id": 1, "text": "row 1", "w": "5"})]);
     }
 }
+
+#[test]
+fn the_session_of_a_source_has_the_mode_of_its_server() {
+    for base in Base::all().into_iter().filter(|base| base.name() == "MariaDB") {
+        let found = base.rows("SELECT 1 || 0 AS x, CONCAT(@@sql_mode) AS own, CONCAT(@@global.sql_mode) AS server", &json!({}));
+        assert_eq!((&found[0]["x"], &found[0]["own"]), (&json!(1), &found[0]["server"]));
+    }
+}
