@@ -1,0 +1,72 @@
+//! What MySQL and SQLite would silently make another value or another row of.
+
+use super::place::Place;
+use super::{Kind, every, letters, pipeline};
+
+fn of(kind: Kind) -> Vec<Place> {
+    every().into_iter().filter(|place| place.kind() == kind).collect()
+}
+
+#[test]
+fn a_number_is_never_the_place_of_a_label_nor_another_year_bit_or_float() {
+    let csv = "id,e,w,s,b,y,f\n1,1,10,a,1,2024,16777216\n2,0,20,b,0,1901,1\n3,1,2,a,1,2024,1\n4,1,10,3,1,2024,1\n5,1,10,a,300,2024,1\n\
+               6,1,10,a,1,5,1\n7,1,10,a,1,70,1\n8,1,10,a,1,2024,16777217\n9,7,10,a,1,2024,1\n10,,,,,,\n";
+    for place in of(Kind::Mariadb) {
+        for (method, schema) in [("insert", ""), ("upsert", "schema: {e: str, w: str, s: str, b: str, y: str, f: str}\n"), ("replace", "")]
+        {
+            place.sql(
+                "DROP TABLE IF EXISTS orders; CREATE TABLE orders (id int PRIMARY KEY, e ENUM('0','1'), w ENUM('10','20'), s SET('a','b'), \
+                 b BIT(8), y YEAR, f FLOAT)",
+            );
+            let pipeline = pipeline(csv, &place, &format!("primary_key: id\nwrite_method: {method}\n"))
+                .with("extract.yaml", format!("path: in.csv\n{schema}"));
+            pipeline.run(0);
+            let found = place.sql("SELECT id, e, w, s, b + 0, y, CAST(f AS signed) FROM orders ORDER BY id");
+            assert_eq!(found, "1|1|10|a|1|2024|16777216\n2|0|20|b|0|1901|1\n10||||||\n", "{method}");
+            let letters = letters(&pipeline);
+            let refused: Vec<u64> = letters.iter().map(|(row, ..)| *row).collect();
+            assert_eq!(refused, [3, 4, 5, 6, 7, 8, 9], "{method}: {letters:?}");
+        }
+        place.sql("DROP TABLE orders; CREATE TABLE orders (e ENUM('x','y','10') PRIMARY KEY, n int)");
+        let labels = pipeline("e,n\n10,1\nX,2\n1,3\nz,4\n", &place, "primary_key: e\nwrite_method: upsert\n");
+        let labels = labels.with("extract.yaml", "path: in.csv\nschema: {e: str}\n");
+        labels.run(0);
+        assert_eq!(place.sql("SELECT e, n FROM orders ORDER BY n"), "10|1\nx|2\n");
+        assert!(
+            super::letters(&labels)[0].2.contains("`1` (Utf8) does not fit column `e` (enum('x','y','10'))"),
+            "{:?}",
+            super::letters(&labels)
+        );
+    }
+}
+
+#[test]
+fn a_text_of_which_sqlite_would_make_another_number_is_refused() {
+    for place in of(Kind::Sqlite) {
+        place.sql("CREATE TABLE orders (id integer primary key, zip STRING, price MONEY)");
+        let csv = "id,zip,price\n1,01234,1\n2,1e5,1\n3,1234,1\n4,abc,1\n5,1.50,1\n6,1.5,1.25\n7,\" 7\",1\n8,,\n9,12345678901234567890,1\n10,1,12345678901234567.89\n";
+        let pipeline =
+            pipeline(csv, &place, "write_method: insert\n").with("extract.yaml", "path: in.csv\nschema: {zip: str, price: str}\n");
+        pipeline.run(0);
+        assert_eq!(place.sql("SELECT * FROM orders ORDER BY id"), "3|1234|1\n4|abc|1\n6|1.5|1.25\n8||\n");
+        let letters = letters(&pipeline);
+        assert_eq!(letters.iter().map(|(row, ..)| *row).collect::<Vec<_>>(), [1, 2, 5, 7, 9, 10]);
+        let told = "`01234` (Utf8) does not fit column `zip` (STRING), of which SQLite makes a number: `TEXT` keeps it as it is";
+        assert_eq!((letters[0].1.as_str(), letters[0].2.as_str()), ("value_does_not_fit", told));
+        // Keys stay apart; a number is a number; a strict table keeps what it is given.
+        for (table, expected) in [
+            ("(sku STRING PRIMARY KEY, n int)", "1|2\n100|4\n"),
+            ("(sku ANY PRIMARY KEY, n int) STRICT", "01|1\n1|2\n1e2|3\n100|4\n"),
+            ("(sku PRIMARY KEY, n int)", "01|1\n1|2\n1e2|3\n100|4\n"),
+        ] {
+            place.sql(&format!("DROP TABLE orders; CREATE TABLE orders {table}"));
+            super::pipeline("sku,n\n01,1\n1,2\n1e2,3\n100,4\n", &place, "primary_key: sku\n")
+                .with("extract.yaml", "path: in.csv\nschema: {sku: str}\n")
+                .run(0);
+            assert_eq!(place.sql("SELECT sku, n FROM orders ORDER BY n"), expected, "{table}");
+        }
+        place.sql("DROP TABLE orders; CREATE TABLE orders (id int, n STRING)");
+        super::pipeline("id,n\n1,1.50\n2,7\n", &place, "write_method: insert\n").run(0);
+        assert_eq!(place.sql("SELECT n FROM orders ORDER BY id"), "1.5\n7\n");
+    }
+}
