@@ -41,6 +41,22 @@ fn a_number_is_never_the_place_of_a_label_nor_another_year_bit_or_float() {
 }
 
 #[test]
+fn an_index_of_first_letters_settles_no_key() {
+    for place in of(Kind::Mariadb) {
+        let csv = "email,v\nanna.a@x.de,1\nanna.b@x.de,2\nbob,3\n";
+        place.sql("CREATE TABLE orders (email varchar(50), v int, PRIMARY KEY (email(5)))");
+        let answer = pipeline(csv, &place, "primary_key: email\n").answer(&["run"]);
+        assert!(answer.code == 2 && answer.stderr.contains("`upsert` into `orders` needs a unique index on its key (email)"), "{answer:?}");
+        // Beside that of the key it is one more that may refuse a row, and takes none for another.
+        place.sql("ALTER TABLE orders ADD UNIQUE (email)");
+        let pipeline = pipeline(csv, &place, "primary_key: email\n");
+        pipeline.run(0);
+        assert_eq!(place.sql("SELECT email, v FROM orders ORDER BY v"), "anna.a@x.de|1\nbob|3\n");
+        assert_eq!(letters(&pipeline).iter().map(|(row, code, _)| (*row, code.as_str())).collect::<Vec<_>>(), [(2, "unique_violation")]);
+    }
+}
+
+#[test]
 fn a_text_of_which_sqlite_would_make_another_number_is_refused() {
     for place in of(Kind::Sqlite) {
         place.sql("CREATE TABLE orders (id integer primary key, zip STRING, price MONEY)");

@@ -184,9 +184,9 @@ impl Backend for Mysql {
     }
 
     fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said> {
-        // Of an index of expressions a part has no name, of a text's first letters a length.
+        // A part that is an expression or a text's first letters has no name here: such an index settles no key.
         let rows = self.texts(&format!(
-            "SELECT CAST(index_name AS CHAR), CAST(column_name AS CHAR) FROM information_schema.statistics \
+            "SELECT CAST(index_name AS CHAR), CAST(CASE WHEN sub_part IS NULL THEN column_name END AS CHAR) FROM information_schema.statistics \
              WHERE {} AND non_unique = 0 ORDER BY index_name, seq_in_index",
             place(table)
         ))?;
