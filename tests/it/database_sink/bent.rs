@@ -7,6 +7,12 @@ fn of(kind: Kind) -> Vec<Place> {
     every().into_iter().filter(|place| place.kind() == kind).collect()
 }
 
+/// What a run of these rows into `orders` came to: rows added, changed and deleted.
+fn counts(csv: &str, place: &Place, load: &str) -> [u64; 3] {
+    let table = &pipeline(csv, place, load).run(0)["output"]["tables"][0];
+    ["inserted", "updated", "deleted"].map(|count| table[count].as_u64().unwrap())
+}
+
 #[test]
 fn a_number_is_never_the_place_of_a_label_nor_another_year_bit_or_float() {
     let csv = "id,e,w,s,b,y,f\n1,1,10,a,1,2024,16777216\n2,0,20,b,0,1901,1\n3,1,2,a,1,2024,1\n4,1,10,3,1,2024,1\n5,1,10,a,300,2024,1\n\
@@ -84,5 +90,34 @@ fn a_text_of_which_sqlite_would_make_another_number_is_refused() {
         place.sql("DROP TABLE orders; CREATE TABLE orders (id int, n STRING)");
         super::pipeline("id,n\n1,1.50\n2,7\n", &place, "write_method: insert\n").run(0);
         assert_eq!(place.sql("SELECT n FROM orders ORDER BY id"), "1.5\n7\n");
+    }
+}
+
+#[test]
+fn keys_that_differ_in_blanks_or_case_are_two_in_a_table_that_is_made_here() {
+    let csv = "name,v\na,1\n\"a \",2\nb,3\n\"b\t\",4\nB,5\n";
+    for place in every() {
+        assert_eq!(counts(csv, &place, "primary_key: name\n"), [5, 0, 0], "{:?}", place.kind());
+        assert_eq!(place.sql("SELECT v FROM orders ORDER BY v"), "1\n2\n3\n4\n5\n", "{:?}", place.kind());
+        assert_eq!(counts(csv, &place, "primary_key: name\n"), [0, 5, 0], "{:?}", place.kind());
+    }
+}
+
+#[test]
+fn rows_are_counted_as_the_server_tells_keys_apart() {
+    let csv = "name,v\na,1\nA,2\nb,3\n\"b \",4\nc,5\n";
+    for place in of(Kind::Mariadb) {
+        let table = "DROP TABLE IF EXISTS orders; CREATE TABLE orders (name varchar(9) COLLATE utf8mb4_general_ci";
+        let load = |method: &str| format!("primary_key: name\nwrite_method: {method}\n");
+        let found = || place.sql("SELECT name, v FROM orders ORDER BY v");
+        place.sql(&format!("{table} PRIMARY KEY, v int); INSERT INTO orders VALUES ('C', 0)"));
+        assert_eq!(counts(csv, &place, &load("upsert")), [2, 1, 0]);
+        assert_eq!(found(), "a|2\nb|4\nC|5\n");
+        assert_eq!(counts(csv, &place, &load("replace")), [5, 0, 5]);
+        assert_eq!(found(), "A|2\nb |4\nc|5\n");
+        // Without an index nobody but the query knows that they are the same.
+        place.sql(&format!("{table}, v int); INSERT INTO orders VALUES ('C', 0)"));
+        assert_eq!(counts(csv, &place, &load("replace")), [5, 0, 3]);
+        assert_eq!(found(), "A|2\nb |4\nc|5\n");
     }
 }
