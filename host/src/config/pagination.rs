@@ -206,6 +206,13 @@ pub struct StopCondition {
     pub response_path: Option<String>,
 }
 
+impl StopCondition {
+    /// The limit of `max_pages` and `max_records`.
+    pub fn limit(&self) -> u64 {
+        self.value.as_ref().and_then(Value::as_u64).unwrap_or(u64::MAX)
+    }
+}
+
 /// What is looked at to know that there are no more pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
