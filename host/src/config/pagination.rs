@@ -33,7 +33,8 @@ pub struct Pagination {
     /// When there are no more pages; the first that holds. Default: `fewer_records` with `page` and `offset`; the others end where the response names
     /// no next page. There is no limit of pages.
     pub stop_conditions: Option<Vec<StopCondition>>,
-    /// Seconds from one page to the next. Default: 0.1.
+    /// Seconds from one page to the next. Default: 0.1. With 0 and pages by number or offset, one page behind the last may be asked for, whose answer is
+    /// not looked at.
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub page_delay: Duration,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{oneshot, watch};
+use tokio::task::yield_now;
 
 use super::Shared;
 use super::fetched::Fetched;
@@ -10,6 +12,9 @@ use super::pages::Turn;
 use super::send::Hold;
 use crate::error::{Context, Result};
 use crate::remote;
+
+/// How often the runtime looks round until a request is on its way.
+const HEAD_START: usize = 8;
 
 /// A page that is asked for by a task of its own; gone with this, it is asked for no more.
 pub(super) struct Ahead {
@@ -71,15 +76,33 @@ impl Ahead {
 /// apart.
 async fn fetch(shared: Arc<Shared>, mut order: Order) {
     loop {
-        let Order { turn, answer, wanted, behind, .. } = order;
+        let Order { turn, answer, wanted, mut behind, .. } = order;
         let mut hold = Hold::until(&shared.caller.stop, wanted);
         let fetched = shared.caller.fetch(&turn, &shared.pages, &shared.format, &mut hold).await;
         let bytes = fetched.as_ref().ok().map(Fetched::bytes);
+        let fits = |next: &Order| bytes.is_some_and(|bytes| bytes >= next.at_least);
         // Nobody listens where the run has ended.
-        answer.send(fetched).ok();
-        match (bytes, behind.await) {
-            (Some(bytes), Ok(next)) if bytes >= next.at_least => order = next,
-            _ => return,
-        }
+        let next = match behind.try_recv() {
+            Ok(next) if fits(&next) => {
+                // Who waits for the page may be woken on this core, and cut it first.
+                remote::spawn(async move {
+                    for _ in 0..HEAD_START {
+                        yield_now().await;
+                    }
+                    answer.send(fetched).ok();
+                });
+                Some(next)
+            }
+            Err(TryRecvError::Empty) => {
+                answer.send(fetched).ok();
+                behind.await.ok().filter(fits)
+            }
+            _ => {
+                answer.send(fetched).ok();
+                None
+            }
+        };
+        let Some(next) = next else { return };
+        order = next;
     }
 }
