@@ -5,6 +5,7 @@ pub(crate) mod again;
 mod crash;
 mod deferred;
 mod exact;
+mod known;
 mod methods;
 mod place;
 mod refused;

@@ -1,5 +1,8 @@
-//! PostgreSQL: chunks go by COPY into the table, or into a temporary one from which one statement merges them.
+//! PostgreSQL: chunks go by COPY into the table, or into a temporary one from which statements merge them.
 
+mod upsert;
+
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -31,12 +34,23 @@ pub(super) struct Postgres {
     connection: PgConnection,
     tunnel: Option<Tunnel>,
     stopped: Stopped,
-    /// Whether the temporary table is there.
-    staging: bool,
+    /// The temporary table, where it is there.
+    stage: Option<Stage>,
     savepoint: Savepoint,
+    /// What goes to the server in front of the next statement, and never fails: a message of its own would cost a way there and back.
+    before: String,
 }
 
-/// Where the transaction can go back to. Each message costs a way to the server and back, which over many refused rows is most of the time.
+/// A temporary table, and what is known of that which its rows go to.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    /// Whether UPDATE does to a row that is there what ON CONFLICT would do.
+    updates_alike: bool,
+    /// Whether most rows of the last chunk were there already.
+    known: bool,
+}
+
+/// Where the transaction can go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Savepoint {
     Absent,
@@ -50,7 +64,8 @@ impl Postgres {
     pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path, stopped: &Stopped) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend = Self { connection: pg, tunnel, stopped: stopped.clone(), staging: false, savepoint: Savepoint::Absent };
+        let mut backend =
+            Self { connection: pg, tunnel, stopped: stopped.clone(), stage: None, savepoint: Savepoint::Absent, before: String::new() };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         // Whoever waits for a lock and has gone is looked for; older servers do not know this.
         let _ = backend.execute("SET client_connection_check_interval = '2s'");
@@ -59,6 +74,10 @@ impl Postgres {
 
     /// Copies lines, all or nothing as far as the caller's savepoint goes; answers the rows that are there for them.
     fn copy(&mut self, into: &str, relation: &str, table: &str, lines: &[u8]) -> Result<u64, Said> {
+        // COPY goes alone.
+        if !self.before.is_empty() {
+            self.execute("")?;
+        }
         let connection = &mut self.connection;
         let copied = wait_unless(&self.stopped, async {
             let mut copy = connection.copy_in_raw(into).await?;
@@ -80,9 +99,9 @@ impl Postgres {
     /// Does something behind a savepoint, so that the transaction goes on where it fails.
     fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Said>) -> Result<T, Said> {
         match std::mem::replace(&mut self.savepoint, Savepoint::Absent) {
-            Savepoint::Absent => drop(self.execute("SAVEPOINT etl_host")?),
+            Savepoint::Absent => self.before += "SAVEPOINT etl_host; ",
             Savepoint::Fresh => {}
-            Savepoint::Passed => drop(self.execute("RELEASE SAVEPOINT etl_host; SAVEPOINT etl_host")?),
+            Savepoint::Passed => self.before += "RELEASE SAVEPOINT etl_host; SAVEPOINT etl_host; ",
         }
         let done = work(self);
         match &done {
@@ -98,8 +117,9 @@ impl Postgres {
     }
 
     fn stage(&mut self, shape: &Shape) -> Result<(), Said> {
-        if self.staging {
-            return self.execute(&format!("TRUNCATE pg_temp.{STAGE}")).map(drop);
+        if self.stage.is_some() {
+            self.before += &format!("TRUNCATE pg_temp.{STAGE}; ");
+            return Ok(());
         }
         // What a check or a type refuses shows as the rows are copied, with the row's number.
         let mut sql = format!(
@@ -111,7 +131,7 @@ impl Postgres {
         }
         sql += &format!("; ALTER TABLE pg_temp.{STAGE} ADD COLUMN {ROW} bigint");
         self.execute(&sql)?;
-        self.staging = true;
+        self.stage = Some(Stage { updates_alike: self.updates_alike(&shape.table)?, known: false });
         Ok(())
     }
 
@@ -133,15 +153,22 @@ impl Postgres {
         let mut refused = narrow(chunk.rows, &mut |rows| {
             self.attempt(|backend| backend.copy(&into, STAGE, &shape.table.name, chunk.lines(rows))).map(drop)
         })?;
+        let not_staged: BTreeSet<usize> = refused.iter().map(|(row, _)| *row).collect();
         let mut counts = Counts::default();
         let mut attempt = |rows: Range<usize>| {
-            let merged = self.attempt(|backend| backend.merge_range(shape, rows.clone(), chunk.repeats));
+            let staged = rows.len() - not_staged.range(rows.clone()).count();
+            let first = !chunk.repeats && self.updates_first(shape);
+            let merged = self.attempt(|backend| match first {
+                true => backend.update_then_insert(shape, rows.clone(), staged as u64),
+                false => backend.merge_range(shape, rows.clone(), chunk.repeats),
+            });
             // Keys that differ as texts may be equal to the database.
             let merged = match merged {
                 Err(said) if said.why == REPEATED => self.attempt(|backend| backend.merge_range(shape, rows.clone(), true)),
                 merged => merged,
-            };
-            counts.add(&merged?);
+            }?;
+            counts.add(&merged);
+            self.learn(&merged);
             Ok(())
         };
         let later = narrow(chunk.rows, &mut attempt)?;
@@ -182,34 +209,14 @@ impl Postgres {
     fn merge_from(&mut self, shape: &Shape, from: &str, repeats: bool) -> Result<Counts, Said> {
         let Shape { table, columns, key, update, method, .. } = shape;
         let pg = Dialect::Postgres;
-        let (target, all, keys) = (table.sql(), quoted(pg, columns), quoted(pg, key));
-        let same = key.iter().map(|name| format!("t.{0} = s.{0}", quote(pg, name))).collect::<Vec<_>>().join(" AND ");
+        let (target, all, same) = (table.sql(), quoted(pg, columns), same(key));
         // Rows stand in their order already where none was left out.
         let order = if repeats { format!(" ORDER BY {ROW}") } else { String::new() };
         let insert = format!("INSERT INTO {target} ({all}) OVERRIDING SYSTEM VALUE SELECT {all} FROM {from}{order}");
         let delete = format!("DELETE FROM {target} AS t USING {from} WHERE {same}");
         let mut counts = Counts::default();
         match method {
-            WriteMethod::Upsert => {
-                let set = update.iter().map(|name| format!("{0} = EXCLUDED.{0}", quote(pg, name))).collect::<Vec<_>>().join(", ");
-                let then = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {set}") };
-                let upsert = format!("{insert} ON CONFLICT ({keys}) DO {then}");
-                if shape.relation == Relation::Partitioned {
-                    let known =
-                        self.texts(&format!("SELECT count(*) FROM {from} WHERE EXISTS (SELECT 1 FROM {target} AS t WHERE {same})"))?;
-                    let known = known.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(0);
-                    let merged = self.execute(&upsert)?;
-                    counts.updated = if set.is_empty() { 0 } else { merged.min(known) };
-                    counts.inserted = merged - counts.updated;
-                    return Ok(counts);
-                }
-                // A row that was there before has a deleted version, whose deleter this one names.
-                let counted = self.texts(&format!(
-                    "WITH merged AS ({upsert} RETURNING xmax = 0 AS fresh) SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM merged"
-                ))?;
-                let number = |index: usize| counted.first().and_then(|row| row[index].as_ref()?.parse().ok()).unwrap_or(0);
-                (counts.inserted, counts.updated) = (number(0), number(1));
-            }
+            WriteMethod::Upsert => counts = self.insert_or_update(shape, from, &order)?,
             WriteMethod::Replace => {
                 counts.deleted = self.execute(&delete)?;
                 counts.inserted = self.execute(&insert)?;
@@ -224,6 +231,11 @@ impl Postgres {
         }
         Ok(counts)
     }
+}
+
+/// The condition that a row `t` of the table has the key of a row `s`.
+fn same(key: &[String]) -> String {
+    key.iter().map(|name| format!("t.{0} = s.{0}", quote(Dialect::Postgres, name))).collect::<Vec<_>>().join(" AND ")
 }
 
 /// What one statement is told that would change a row twice.
@@ -283,14 +295,15 @@ impl Backend for Postgres {
     }
 
     fn execute(&mut self, sql: &str) -> Result<u64, Said> {
-        let work = self.connection.execute(raw_sql(AssertSqlSafe(sql.to_owned())));
+        let work = self.connection.execute(raw_sql(AssertSqlSafe(std::mem::take(&mut self.before) + sql)));
         // What became of a commit must be known.
         let done = if sql == "COMMIT" { wait(work) } else { wait_unless(&self.stopped, work).ok_or_else(stopped_waiting)? };
         done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
-        let rows = wait_unless(&self.stopped, self.connection.fetch_all(raw_sql(AssertSqlSafe(sql.to_owned()))))
+        let sql = std::mem::take(&mut self.before) + sql;
+        let rows = wait_unless(&self.stopped, self.connection.fetch_all(raw_sql(AssertSqlSafe(sql))))
             .ok_or_else(stopped_waiting)?
             .map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
         let text = |row: &sqlx::postgres::PgRow, index: usize| {
@@ -300,14 +313,14 @@ impl Backend for Postgres {
     }
 
     fn changed(&mut self) {
-        self.staging = false;
+        self.stage = None;
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
         let written = if shape.is_staged() { self.merge(shape, chunk) } else { self.insert(shape, chunk) };
         let savepoint = std::mem::replace(&mut self.savepoint, Savepoint::Absent);
         if written.is_ok() && savepoint != Savepoint::Absent {
-            self.execute("RELEASE SAVEPOINT etl_host")?;
+            self.before += "RELEASE SAVEPOINT etl_host; ";
         }
         written
     }
