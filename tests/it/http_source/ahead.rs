@@ -93,12 +93,10 @@ fn a_page_behind_the_last_is_not_asked_for_where_the_pace_gives_time_to_know() {
         "rate_limit_delay: 1\npagination: {enabled: true, page_delay: 0}",
         "max_calls_per_minute: 3\npagination: {enabled: true, page_delay: 0}",
     ] {
-        for _ in 0..3 {
-            let start = Instant::now();
-            assert_eq!(ids(&api, &pipeline(&paced(more)), &[]), (0..ALL as u64).collect::<Vec<_>>(), "{more}");
-            assert!(start.elapsed() < Duration::from_secs(20), "{more}");
-            assert_eq!(api.queries(), ["page=1", "page=2", "page=3"], "{more}");
-        }
+        let start = Instant::now();
+        assert_eq!(ids(&api, &pipeline(&paced(more)), &[]), (0..ALL as u64).collect::<Vec<_>>(), "{more}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{more}");
+        assert_eq!(api.queries(), ["page=1", "page=2", "page=3"], "{more}");
     }
 }
 
