@@ -2,11 +2,13 @@
 
 mod formats;
 mod listing;
+mod local;
 mod output;
 mod providers;
 mod ranges;
 mod secrets;
 mod trouble;
+mod two;
 
 use crate::servers::s3::Bucket;
 use crate::support::Pipeline;

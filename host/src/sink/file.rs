@@ -78,7 +78,7 @@ pub(super) fn in_bucket(
     run: &RunName,
     mark: Option<&FileMark>,
 ) -> Result<Box<dyn Sink>> {
-    let (bucket, workspace) = Bucket::open(store, storage, &output, root, &run.run_id)?;
+    let (bucket, workspace) = Bucket::open(store, storage, output.clone(), root, &run.run_id)?;
     let schema = Mutex::new(Arc::new(Schema::empty()));
     let (bucket, mark) = (Some(bucket), mark.cloned());
     Ok(Box::new(FileOutput { output, run: run.clone(), workspace, bucket, mark, old_text: None, old_schema: None, schema }))
@@ -100,7 +100,7 @@ impl Sink for FileOutput {
             None => self.output.is_there(),
             // Where it cannot be told, nothing is replaced.
             Some(bucket) if matches!(self.output.layout, Layout::One) => bucket.is_there(&target).unwrap_or(true),
-            Some(bucket) => bucket.existing(&self.output).map_or(true, |existing| !existing.is_empty()),
+            Some(bucket) => bucket.existing().map_or(true, |existing| !existing.is_empty()),
         }
     }
 
@@ -182,15 +182,17 @@ impl Sink for FileOutput {
                     parts.retain(|part| part.rows > 0);
                 }
                 let moves = parts.into_iter().map(|part| Move { staged: part.staged, target: part.target }).collect();
-                (moves, if self.output.append { Vec::new() } else { existing })
+                // What goes from a bucket is listed once it is this run's turn.
+                (moves, if self.output.append || self.bucket.is_some() { Vec::new() } else { existing })
             }
         };
         let mark = self.mark.as_ref().map(|mark| mark.stage(&self.workspace)).transpose()?;
-        if !moves.is_empty() || !removals.is_empty() || mark.is_some() {
+        let replaces = !self.output.append && !matches!(self.output.layout, Layout::One);
+        if !moves.is_empty() || replaces || mark.is_some() {
             let all: Vec<Move> = moves.iter().cloned().chain(mark).collect();
             match &self.bucket {
                 None => self.workspace.publish(&all, &removals)?,
-                Some(bucket) => bucket.publish(&self.workspace, &all, &removals)?,
+                Some(bucket) => bucket.publish(&self.workspace, &all, replaces)?,
             }
         }
         // What was uploaded is still staged, what was moved is not.
@@ -226,7 +228,7 @@ impl Sink for FileOutput {
         let Some(files) = self.workspace.committed()? else { return Ok(None) };
         let bytes = match &self.bucket {
             None => files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum(),
-            Some(bucket) => bucket.bytes(&files, &self.output)?,
+            Some(bucket) => bucket.bytes(&files)?,
         };
         Ok(Some(Committed { files: files.into_iter().map(|file| self.shown(file)).collect(), bytes, ..Committed::default() }))
     }
@@ -239,7 +241,10 @@ impl Sink for FileOutput {
 impl FileOutput {
     /// Files or objects of ours that are there.
     fn existing(&self) -> Result<Vec<PathBuf>> {
-        self.bucket.as_ref().map_or_else(|| self.output.existing(), |bucket| bucket.existing(&self.output))
+        match &self.bucket {
+            None => self.output.existing(),
+            Some(bucket) => Ok(bucket.existing()?.into_iter().map(PathBuf::from).collect()),
+        }
     }
 
     /// What is shown at a target, for a person.

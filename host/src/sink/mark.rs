@@ -101,7 +101,7 @@ impl FileMark {
 
     fn is_done(&self, sink: &Sink, root: &Path) -> Result<bool> {
         if let Some((store, output)) = self.bucket(sink, root)? {
-            Bucket::look(store.clone(), &output).settle(None)?;
+            Bucket::look(store.clone(), output).settle(None)?;
             return Ok(store.find(&self.path().to_string_lossy())?.is_some());
         }
         if !self.folder.exists() {

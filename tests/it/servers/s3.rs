@@ -40,6 +40,12 @@ pub(crate) struct Front {
     pub(crate) broken: AtomicU32,
     /// Answers with a body that are cut off behind so many bytes, and how many answers.
     pub(crate) cut: AtomicU32,
+    /// Writes of the note of a commit that wait until as many are there.
+    pub(crate) meeting: AtomicU32,
+    met: AtomicU32,
+    all_met: tokio::sync::Notify,
+    /// Held by a write with a condition, which looks and writes as one.
+    conditional: tokio::sync::Mutex<()>,
     pub(crate) cut_behind: AtomicU64,
 }
 
@@ -122,6 +128,17 @@ impl Server {
 }
 
 impl Front {
+    /// Waits until all are there who are to meet; later ones go on.
+    async fn meet(&self) {
+        let met = self.all_met.notified();
+        let (here, wanted) = (self.met.fetch_add(1, Ordering::SeqCst) + 1, self.meeting.load(Ordering::SeqCst));
+        match here.cmp(&wanted) {
+            std::cmp::Ordering::Less => met.await,
+            std::cmp::Ordering::Equal => self.all_met.notify_waiters(),
+            std::cmp::Ordering::Greater => {}
+        }
+    }
+
     /// What was asked for since this was asked last.
     pub(crate) fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
@@ -232,6 +249,9 @@ async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<F
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return Ok(response);
     }
+    if front.meeting.load(Ordering::SeqCst) > 0 && request.method() == http::Method::PUT && request.uri().path().ends_with(".etl/commit") {
+        front.meet().await;
+    }
     // Who needs no key may come with an empty one.
     if request.headers().get("authorization").is_some_and(|authorization| authorization.as_bytes().trim_ascii_end() == b"Bearer") {
         request.headers_mut().remove("authorization");
@@ -241,7 +261,12 @@ async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<F
         request.headers_mut().insert("if-none-match", http::HeaderValue::from_static("*"));
     }
     // A storage does not stop half-way where who has asked is gone, as hyper would.
-    let asked = tokio::spawn(async move { service.call(request.map(s3s::Body::from)).await });
+    let front_of_asked = front.clone();
+    let asked = tokio::spawn(async move {
+        let conditional = ["if-match", "if-none-match"].iter().any(|name| request.headers().contains_key(*name));
+        let _alone = if conditional { Some(front_of_asked.conditional.lock().await) } else { None };
+        service.call(request.map(s3s::Body::from)).await
+    });
     let response = asked.await.map_err(std::io::Error::other)?.unwrap_or_else(|error| {
         let mut response = Response::new(s3s::Body::from(format!("{error:?}")));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

@@ -19,7 +19,7 @@ use futures_core::Stream as _;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as Key;
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
 use serde::{Deserialize, Serialize};
 
@@ -224,16 +224,52 @@ impl Store {
         }
     }
 
+    /// Writes a small object in place of one that is as it was when it was looked at; answers whether it still was.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn replace(&self, key: &str, old: &Object, bytes: impl Into<Bytes>) -> Result<bool> {
+        let name = self.key(key)?;
+        let failed = |error: &StoreError| self.failed(format!("could not write `{}`", self.url(key)), error);
+        let meta = match wait(self.objects().head(&name)) {
+            Ok(meta) if meta.e_tag.as_deref().map(bare) == old.etag && meta.size == old.bytes => meta,
+            Ok(_) => return Ok(false),
+            Err(error) if is_missing(&error) => return Ok(false),
+            Err(error) => return Err(failed(&error)),
+        };
+        let bytes = PutPayload::from(bytes.into());
+        // Google compares generations, others entity tags. One that names neither cannot see to it that nobody comes between.
+        let comparable = if self.shared.title.starts_with("gs://") { meta.version.is_some() } else { meta.e_tag.is_some() };
+        if comparable {
+            let mode = PutMode::Update(UpdateVersion { e_tag: meta.e_tag, version: meta.version });
+            match wait(self.objects().put_opts(&name, bytes.clone(), PutOptions { mode, ..PutOptions::default() })) {
+                Ok(_) => return Ok(true),
+                Err(StoreError::Precondition { .. } | StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }) => return Ok(false),
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        wait(self.objects().put(&name, bytes)).map(|_| true).map_err(|error| failed(&error))
+    }
+
     /// The whole of a small object; `None` where there is none.
     ///
     /// # Errors
     /// Outside, also where it has more than `limit` bytes.
-    pub fn read_whole(&self, key: &str, limit: u64) -> Result<Option<Bytes>> {
-        let Some(object) = self.find(key)? else { return Ok(None) };
-        if object.bytes > limit {
-            return Err(Error::outside(format!("`{}` has {} bytes, and at most {limit} were expected", self.url(key), object.bytes)));
+    pub fn read_whole(&self, key: &str, limit: u64) -> Result<Option<(Object, Bytes)>> {
+        let name = self.key(key)?;
+        let failed = |error: &StoreError| self.failed(format!("could not read `{}`", self.url(key)), error);
+        let answer = match wait(self.objects().get(&name)) {
+            Ok(answer) => answer,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        let found = object(&answer.meta);
+        if found.bytes > limit {
+            return Err(Error::outside(format!("`{}` has {} bytes, and at most {limit} were expected", self.url(key), found.bytes)));
         }
-        self.read(&object, 0..object.bytes).map(Some)
+        let bytes = wait(answer.bytes()).map_err(|error| failed(&error))?;
+        Ok(Some((found, bytes)))
     }
 
     /// Removes an object; that it is not there is as good.
