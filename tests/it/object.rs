@@ -1,8 +1,11 @@
 //! Objects in cloud storages, read and written through the front door, against real servers.
 
+mod authority;
+mod away;
 mod formats;
 mod listing;
 mod local;
+mod look;
 mod output;
 mod providers;
 mod ranges;

@@ -142,8 +142,8 @@ struct LibraryArgs {
     /// Talk to registries without encryption; those on this machine are talked to so anyway, unless --ca-file is given
     #[arg(long)]
     plain_http: bool,
-    /// Trust the certificates in this file (PEM), too, where registries, sources and transforms are talked to by HTTPS: those of an authority of
-    /// your own
+    /// Trust the certificates in this file (PEM), too, where registries, sources, storages and transforms are talked to by HTTPS: those of an
+    /// authority of your own
     #[arg(long, value_name = "FILE", env = "ETL_HOST_CA_FILE", value_delimiter = ',')]
     ca_file: Vec<PathBuf>,
     /// Give up a registry that is silent for so long

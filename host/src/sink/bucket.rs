@@ -93,9 +93,15 @@ impl Bucket {
     ///
     /// # Errors
     /// Outside, where the storage does not answer or another run is writing the target.
-    pub(super) fn open(store: Store, storage: &Storage, output: Arc<Output>, root: &Path, run_id: &str) -> Result<(Self, Workspace)> {
+    pub(super) fn open(
+        [store, at_commit]: [Store; 2],
+        storage: &Storage,
+        output: Arc<Output>,
+        root: &Path,
+        run_id: &str,
+    ) -> Result<(Self, Workspace)> {
         let target = output.folder.join(output.name());
-        let bucket = Self { note: note_key(&output), store, output, run_id: run_id.to_owned() };
+        let mut bucket = Self { note: note_key(&output), store, output, run_id: run_id.to_owned() };
         let target = bucket.url(&target);
         let (workspace, first) = Workspace::hold(root, &staging_name(storage, &target), Path::new(&target), run_id)?;
         if first {
@@ -104,6 +110,7 @@ impl Bucket {
             workspace.clear_dead_runs()?;
             bucket.leave(&workspace, &left)?;
         }
+        bucket.store = at_commit;
         Ok((bucket, workspace))
     }
 

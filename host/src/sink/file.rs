@@ -25,6 +25,10 @@ use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
 use crate::remote::store::Store;
 
+/// So many times as often as elsewhere a request is tried again once there are rows: a whole run's work is at stake. By default these are 12
+/// times over most of a minute, so that a storage may start anew meanwhile.
+const AT_COMMIT: u32 = 4;
+
 /// The file sink of one run.
 struct FileOutput {
     output: Arc<Output>,
@@ -65,20 +69,34 @@ pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Fi
 /// Opens the sink of objects, which are staged in a hidden folder below `root`.
 pub(super) fn open_objects(sink: &CloudSink, root: &Path, run: &RunName, mark: Option<&FileMark>) -> Result<Box<dyn Sink>> {
     let output = Arc::new(Output::of_objects(sink)?);
-    let store = Store::open(&sink.storage, root, run.max_retries)?;
-    in_bucket(output, store, &sink.storage, root, run, mark)
+    let store = |max_retries| Store::open(&sink.storage, root, max_retries, &run.authority_files);
+    let stores = [store(run.max_retries)?, store(run.max_retries.saturating_mul(AT_COMMIT))?];
+    in_bucket(output, stores, &sink.storage, root, run, mark)
 }
 
-/// The sink of objects in a bucket.
+/// Looks at where objects are to be written, as far as one can who writes nothing.
+pub(super) fn look_at_objects(sink: &CloudSink, root: &Path, run: &RunName) -> Result<()> {
+    let output = Output::of_objects(sink)?;
+    let store = Store::open(&sink.storage, root, run.max_retries, &run.authority_files)?;
+    if !store.look(&output.folder.to_string_lossy())? {
+        tracing::warn!(
+            storage = %sink.storage,
+            "the credentials may not list there, so that this dry run cannot tell whether a run may write; one that replaces objects must list"
+        );
+    }
+    Ok(())
+}
+
+/// The sink of objects in a bucket, which is reached in two ways: as one opens it, and with the patience of one who commits.
 pub(super) fn in_bucket(
     output: Arc<Output>,
-    store: Store,
+    stores: [Store; 2],
     storage: &Storage,
     root: &Path,
     run: &RunName,
     mark: Option<&FileMark>,
 ) -> Result<Box<dyn Sink>> {
-    let (bucket, workspace) = Bucket::open(store, storage, output.clone(), root, &run.run_id)?;
+    let (bucket, workspace) = Bucket::open(stores, storage, output.clone(), root, &run.run_id)?;
     let schema = Mutex::new(Arc::new(Schema::empty()));
     let (bucket, mark) = (Some(bucket), mark.cloned());
     Ok(Box::new(FileOutput { output, run: run.clone(), workspace, bucket, mark, old_text: None, old_schema: None, schema }))

@@ -10,7 +10,7 @@ pub use read::{ObjectReader, Ranges};
 pub use upload::{Completed, Part, Upload};
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -24,10 +24,12 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 
 use self::credentials::Given;
-use self::failure::{failure, is_missing, says_why, unusable};
+use self::failure::{failure, is_missing, may_not, says_why, unusable};
+use self::guarded::Connector;
 use super::wait;
 use crate::config::cloud::Storage;
 use crate::error::{Error, Result};
+use crate::network::authority_texts;
 
 /// An object, as the storage shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,20 +78,21 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Makes ready to reach a bucket; `root` is what relative paths of key files start at. Nothing is asked of the storage yet.
+    /// Makes ready to reach a bucket; `root` is what relative paths of key files start at, `authority_files` are certificates that are trusted
+    /// beside those of the system. Nothing is asked of the storage yet.
     ///
     /// # Errors
     /// Config, where credentials have unknown names or cannot be.
-    pub fn open(storage: &Storage, root: &Path, max_retries: u32) -> Result<Self> {
+    pub fn open(storage: &Storage, root: &Path, max_retries: u32, authority_files: &[PathBuf]) -> Result<Self> {
         let bare = Storage { path: None, prefix: None, pattern: None, ..storage.clone() };
         let title = bare.to_string().trim_end_matches('/').to_owned();
         let given = Given::new(storage, root)?;
         given.find_files()?;
         given.check_endpoint(storage.provider)?;
-        let guarded = given.guarded(storage.provider)?;
+        let connector = Connector { guard: given.guarded(storage.provider)?, authorities: authority_texts(authority_files)? };
         let secrets = given.secrets();
         // Clients look for a reactor when they are made.
-        let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries, guarded) });
+        let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries, connector) });
         let client = client.map_err(|error| unusable(&title, &error, &secrets))?;
         Ok(Self { shared: Arc::new(Shared { client, title, secrets }) })
     }
@@ -140,8 +143,21 @@ impl Store {
     }
 
     async fn first(&self, folder: &Key) -> Option<object_store::Result<ObjectMeta>> {
-        let mut listing = self.objects().list(Some(folder));
+        let mut listing = self.objects().list((!folder.as_ref().is_empty()).then_some(folder));
         std::future::poll_fn(|context| Pin::new(&mut listing).poll_next(context)).await
+    }
+
+    /// Looks whether the bucket is there and lets objects be listed; answers false where it does not let that, which who only writes may lack.
+    ///
+    /// # Errors
+    /// Outside, where there is no such bucket, the credentials do not hold or nobody answers.
+    pub fn look(&self, folder: &str) -> Result<bool> {
+        let folder = folder.trim_matches('/');
+        match wait(self.first(&self.key(folder)?)) {
+            Some(Err(error)) if may_not(&error) => Ok(false),
+            Some(Err(error)) if !is_missing(&error) => Err(self.failed(format!("could not list `{}`", self.url(folder)), &error)),
+            _ => Ok(true),
+        }
     }
 
     /// All objects below a folder, in the order of their names; `""` is the bucket.

@@ -40,7 +40,7 @@ pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<
         pattern: None,
         credentials: BTreeMap::new(),
     };
-    in_bucket(Arc::new(Output::in_bucket(config, &storage)?), store_of(root), &storage, root, run, None)
+    in_bucket(Arc::new(Output::in_bucket(config, &storage)?), [store_of(root), store_of(root)], &storage, root, run, None)
 }
 
 /// Every way to write rows, to files and to objects.
