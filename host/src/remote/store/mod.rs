@@ -3,6 +3,8 @@
 mod credentials;
 mod failure;
 mod guarded;
+#[cfg(test)]
+pub(crate) mod homes;
 mod read;
 mod upload;
 
