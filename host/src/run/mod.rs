@@ -212,7 +212,7 @@ fn run_opened(
         }
     }
     let sink: Box<dyn Sink> = if options.dry_run {
-        sink::open_nothing(&plan.sink, &plan.root)
+        sink::open_nothing(&plan.sink, &plan.root, &name)
     } else {
         sink::open(&plan.sink, &plan.root, &name, options.mark.as_ref())
     }
@@ -288,6 +288,7 @@ fn run_name(plan: &Plan, options: &RunOptions) -> RunName {
         pipeline: plan.name.clone(),
         transformer: plan.transformer.clone(),
         max_retries: plan.max_retries,
+        authority_files: options.network.authority_files.clone(),
     }
 }
 
