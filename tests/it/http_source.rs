@@ -5,6 +5,7 @@ mod auth;
 mod failures;
 mod files;
 mod formats;
+mod keys;
 mod pages;
 mod params;
 mod resume;
