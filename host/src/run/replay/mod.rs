@@ -92,6 +92,7 @@ pub fn replay(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<ReplayReport> {
+    options.run.check_allowed(plan)?;
     let transit = Transit::open(letters, plan)?;
     let mut report = ReplayReport { interrupted: transit.settle()?, ..ReplayReport::default() };
     let components = Components::load(plan, &options.run.library, sandbox)?;
