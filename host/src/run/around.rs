@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::split::Deadline;
 use super::table::Seat;
 use crate::error::{Error, Result};
+use crate::plan::Plan;
 
 /// Time between two looks at whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(20);
@@ -19,17 +21,19 @@ pub(super) struct Around<'a> {
     seat: Mutex<Option<Seat>>,
     /// When it may write, where others write the same file.
     pub(super) turn: Option<Turn<'a>>,
+    /// When it must have ended, however often it starts again.
+    pub(super) deadline: Deadline,
 }
 
 impl<'a> Around<'a> {
-    /// A run that shares nothing.
-    pub(super) fn alone(stop: &'a AtomicBool) -> Self {
-        Self { stop, seat: Mutex::new(None), turn: None }
+    /// A run that shares nothing, and begins now.
+    pub(super) fn alone(stop: &'a AtomicBool, plan: &Plan) -> Self {
+        Self::beside(stop, plan, None, None)
     }
 
-    /// A run beside others.
-    pub(super) fn beside(stop: &'a AtomicBool, seat: Option<Seat>, turn: Option<Turn<'a>>) -> Self {
-        Self { stop, seat: Mutex::new(seat), turn }
+    /// A run beside others, which begins now.
+    pub(super) fn beside(stop: &'a AtomicBool, plan: &Plan, seat: Option<Seat>, turn: Option<Turn<'a>>) -> Self {
+        Self { stop, seat: Mutex::new(seat), turn, deadline: Deadline::after(plan.timeout) }
     }
 
     /// Takes the place at the reading that is shared.

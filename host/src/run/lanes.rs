@@ -239,7 +239,8 @@ fn run_lanes(
                     // Those before it stop where it would.
                     turn.wait(&AtomicBool::new(false), &|| Ok(())).ok();
                 }
-                run_lane(lane, sandbox, Around::beside(stop, seat, turn), &|told| send(&tell, number, told));
+                let around = Around::beside(stop, lane.plan, seat, turn);
+                run_lane(lane, sandbox, around, &|told| send(&tell, number, told));
             });
         }
         drop(tell);

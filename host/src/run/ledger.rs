@@ -117,6 +117,11 @@ impl Totals {
         Self { stages: stages.to_vec(), ..Self::default() }
     }
 
+    /// How far a run is that goes on from here.
+    pub(super) fn progress(&self) -> Progress {
+        Progress { rows: self.rows, batches: self.batches, seconds: self.elapsed, ..Progress::default() }
+    }
+
     fn add(&mut self, report: &SplitReport) {
         let SplitReport { rows, staged: _, stages, seconds, batches, failed_batches, interrupted: _ } = report;
         self.rows.add(rows);

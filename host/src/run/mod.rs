@@ -23,6 +23,7 @@ mod letters;
 pub mod many;
 mod memory;
 mod names;
+mod opening;
 mod options;
 mod own;
 mod preview;
@@ -56,7 +57,7 @@ pub use record::hint;
 use record::{begun, phases};
 pub use record::{failure, run_recorded, was_stopped};
 pub use replay::{ReplayOptions, ReplayReport, Settled, replay, replay_planned, settle};
-use split::{Context, Deadline, Marks, run_split};
+use split::{Context, Marks, run_split};
 use stages::Components;
 pub use stages::{Located, OpenStage, Stages};
 
@@ -110,7 +111,7 @@ pub fn run(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop), on_progress)
+    run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop, plan), on_progress)
 }
 
 /// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
@@ -180,7 +181,7 @@ pub fn run_with(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
-    run_opened(plan, options, None, see_batches, configure, &Around::alone(stop), on_progress)
+    run_opened(plan, options, None, see_batches, configure, &Around::alone(stop, plan), on_progress)
 }
 
 fn run_opened(
@@ -192,6 +193,7 @@ fn run_opened(
     around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    let clock = Instant::now();
     letters::check(plan)?;
     check_thresholds(plan, opened.is_some())?;
     if opened.is_some() {
@@ -216,11 +218,19 @@ fn run_opened(
     }
     .map_err(|error| error.in_phase(PhaseName::Load))?;
     let learned = from.as_ref().and_then(|from| from.learned.clone());
-    let read = || read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned.clone());
-    let source = match around.seat() {
-        Some(seat) => seat.source(plan, see_batches, sink.chunk_bytes()),
-        None => options.open_source(plan, read(), around.stop).map(Arc::from),
+    let read = read_options(plan, options, see_batches, sink.chunk_bytes(), plan.limit, learned);
+    let before = from.as_ref().map(|from| &from.totals);
+    let mut opening = Progress { mode: plan.mode.name(), ..before.map(Totals::progress).unwrap_or_default() };
+    let elapsed = opening.seconds;
+    let mut look = || {
+        (opening.seconds, opening.memory_mb) = (elapsed + clock.elapsed().as_secs_f64(), process::memory_mb());
+        on_progress(&opening);
     };
+    let (seat, chunk_bytes) = (around.seat(), sink.chunk_bytes());
+    let source = opening::watched(around.deadline, around.stop, &mut look, |over| match seat {
+        Some(seat) => seat.source(plan, see_batches, chunk_bytes),
+        None => options.open_source(plan, read, over).map(Arc::from),
+    });
     let source: Arc<dyn Source> = source.map_err(|error| {
         let error = if around.stop.load(Ordering::Relaxed) { stopped() } else { error };
         error.in_phase(PhaseName::Extract)
@@ -248,6 +258,7 @@ fn run_opened(
         output,
         workers,
         around,
+        clock,
     };
     let resumes = from.is_some();
     let _unfinished = Unfinished { sink: sink.as_ref(), letters: &letters, keeps: session.is_some() };
@@ -408,6 +419,8 @@ struct Work<'a> {
     output: Option<SchemaRef>,
     workers: usize,
     around: &'a Around<'a>,
+    /// When it began.
+    clock: Instant,
 }
 
 /// Removes what a run has staged where the program panics, unless a checkpoint keeps it.
@@ -464,7 +477,7 @@ impl Work<'_> {
             mode: self.plan.mode,
             chunk_rows: self.plan.chunk_rows.get(),
             memory: &memory,
-            deadline: Deadline::after(self.plan.timeout),
+            deadline: self.around.deadline,
             max_failed_batches: self.plan.max_failed_batches,
             max_retries: self.plan.max_retries,
             // A dry run writes nothing.
@@ -482,7 +495,7 @@ impl Work<'_> {
             staged: Vec::new(),
             totals: Totals::new(&self.stages.reports),
             newer: self.newer,
-            clock: Instant::now(),
+            clock: self.clock,
             looked: Instant::now(),
         };
         let splits;

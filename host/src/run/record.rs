@@ -44,7 +44,7 @@ pub fn run_recorded(
     let complete = matches!(&opened, Ok(Some(Opened { from: Some(from), .. })) if matches!(from.phase, At::Done(_)));
     let recorder = Recorder::begin(plan, options, history, complete);
     let outcome = opened.and_then(|opened| {
-        run_session(plan, options, opened, sandbox, &Around::alone(stop), &mut |progress| {
+        run_session(plan, options, opened, sandbox, &Around::alone(stop, plan), &mut |progress| {
             last.clone_from(progress);
             on_progress(progress);
         })

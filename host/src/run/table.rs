@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::RunOptions;
 use super::memory::Memory;
+use super::opening::watched;
 use super::reader::Reader;
+use super::split::Deadline;
 use super::worker::caught;
 use crate::batch::Position;
 use crate::config::extract::ProcessingMode;
@@ -64,7 +66,9 @@ impl Table {
             ..ReadOptions::default()
         };
         drop(state);
-        let opened = caught(|| options.open_source(plan, read, stop)).map_err(|error| error.in_phase(PhaseName::Extract));
+        let open = |over: &AtomicBool| options.open_source(plan, read, over);
+        let opened =
+            caught(|| watched(Deadline::after(plan.timeout), stop, &mut || {}, open)).map_err(|error| error.in_phase(PhaseName::Extract));
         let shared = opened.map(|source| Shared::new(Arc::from(source), seated.len(), chunk_bytes));
         if let Ok(shared) = &shared {
             (0..seated.len()).filter(|number| !seated[*number]).for_each(|number| shared.leave(number));

@@ -10,6 +10,8 @@ pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     connections: Arc<AtomicUsize>,
+    /// Connections that are not closed yet.
+    open: Arc<AtomicUsize>,
 }
 
 /// A request.
@@ -108,18 +110,24 @@ impl Api {
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
-        let (heard, answer, opened) = (asked.clone(), Arc::new(answer), connections.clone());
+        let open = Arc::new(AtomicUsize::new(0));
+        let (heard, answer, opened, still_open) = (asked.clone(), Arc::new(answer), connections.clone(), open.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 opened.fetch_add(1, Ordering::SeqCst);
                 let (heard, answer) = (heard.clone(), answer.clone());
-                let serving = std::thread::spawn(move || serve(&stream, &heard, &*answer));
+                let still_open = still_open.clone();
+                still_open.fetch_add(1, Ordering::SeqCst);
+                let serving = std::thread::spawn(move || {
+                    serve(&stream, &heard, &*answer);
+                    still_open.fetch_sub(1, Ordering::SeqCst);
+                });
                 if !at_once {
                     serving.join().ok();
                 }
             }
         });
-        Self { address, asked, connections }
+        Self { address, asked, connections, open }
     }
 
     /// Its URL with a path.
@@ -140,6 +148,13 @@ impl Api {
     /// How many connections there were.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until whoever asked has gone, with all of it heard: requests of a process that was killed may still be under way.
+    pub(crate) fn left_alone(&self) {
+        while self.open.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
     }
 
     /// The queries of the requests since it was last asked.

@@ -368,3 +368,41 @@ fn an_error_in_place_of_csv_or_xml_ends_no_pages_and_replaces_no_output() {
         }
     }
 }
+
+/// An interface that gives one record a page, and takes its time.
+fn slow() -> Api {
+    Api::start(|asked| {
+        std::thread::sleep(Duration::from_millis(200));
+        Reply::json(&json!(page(100, asked.number("page").unwrap() - 1, 1)))
+    })
+}
+
+#[test]
+fn pages_that_types_are_inferred_from_count_as_time_of_the_run() {
+    let api = slow();
+    let extract = format!("url: {}\npagination: {{enabled: true, page_delay: 0, page_size: 1}}\n", api.url("/"));
+    let timed = pipeline(&extract).with("settings.yaml", "timeout_seconds: 1\n");
+    let start = Instant::now();
+    let answer = run(&api, &timed, &[]);
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert!(answer.stderr.contains("the run was not done after 1 s (`timeout_seconds`)"), "{answer:?}");
+    // All pages take 20 s.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn while_types_are_inferred_it_is_told_that_the_run_is_at_work() {
+    let api = Api::start(|asked| {
+        std::thread::sleep(Duration::from_millis(200));
+        Reply::json(&json!(page(5, asked.number("page").unwrap() - 1, 1)))
+    });
+    let told = pipeline(&format!("url: {}\npagination: {{enabled: true, page_delay: 0, page_size: 1}}\n", api.url("/")));
+    let host = api.address.to_string();
+    let answer = told.answer(&["run", "--json", "--progress", "json", "--progress-interval", "0.1", "--allow-private-network", &host]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let events: Vec<serde_json::Value> = answer.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let waiting: Vec<_> = events.iter().filter(|event| event["stage"] == "extract" && event["records"] == 0).collect();
+    assert!(waiting.len() >= 3, "{answer:?}");
+    let report: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert!(report["seconds"].as_f64().unwrap() >= 1.0, "{report}");
+}

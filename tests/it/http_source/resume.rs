@@ -67,6 +67,7 @@ fn a_killed_run_goes_on_without_asking_for_what_is_done() {
                 killed.command(&["run", "--quiet", "--workers", "1", "--state-dir", "state", "--allow-private-network", &host]);
             let status = command.env("ETL_HOST_CRASH_AT", format!("checkpoint.renamed:{number}")).output().unwrap().status;
             assert_eq!(status.code(), None, "{strategy}: it was not killed");
+            api.left_alone();
             let before: Vec<String> = api.asked().into_iter().map(|asked| format!("{}?{}", asked.path, asked.query)).collect();
             let resumed = run(&api, &killed, &["--state-dir", "state", "--resume"]);
             assert_eq!(resumed.code, 0, "{strategy}: {resumed:?}");

@@ -6,8 +6,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
-use super::fit::{is_text, some};
-use crate::json::{Cell, Style};
+use super::fit::{is_text, some, texts_that};
 
 /// What it drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,26 +49,17 @@ impl Drops {
         if !is_text(column.data_type()) {
             return None;
         }
-        let (cell, mut text) = (Cell::new(column, Style::default()), Vec::new());
-        let unfit = (0..column.len()).map(|index| {
-            if cell.is_null(index) {
-                return false;
+        texts_that(column, |text| match self {
+            Drops::Digits(digits) => fraction_digits(text) > digits as usize,
+            // A text with more than blanks behind them is refused by the server.
+            Drops::Blanks(letters) => {
+                text.len() > letters
+                    && text.last() == Some(&b' ')
+                    && std::str::from_utf8(text).is_ok_and(|text| {
+                        text.char_indices().nth(letters).is_some_and(|(end, _)| text[end..].bytes().all(|byte| byte == b' '))
+                    })
             }
-            text.clear();
-            cell.write_text(index, &mut text);
-            match self {
-                Drops::Digits(digits) => fraction_digits(&text) > digits as usize,
-                // A text with more than blanks behind them is refused by the server.
-                Drops::Blanks(letters) => {
-                    text.len() > letters
-                        && text.last() == Some(&b' ')
-                        && std::str::from_utf8(&text).is_ok_and(|text| {
-                            text.char_indices().nth(letters).is_some_and(|(end, _)| text[end..].bytes().all(|byte| byte == b' '))
-                        })
-                }
-            }
-        });
-        some(unfit.collect())
+        })
     }
 }
 

@@ -308,21 +308,28 @@ fn bent(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Option<BooleanBuff
         (Dialect::Sqlite | Dialect::Mysql, Holds::Float32 | Holds::Float64) => true,
         _ => return None,
     };
-    let (cell, mut text) = (Cell::new(column, Style::default()), Vec::new());
-    let unfit = (0..column.len()).map(|index| {
-        if cell.is_null(index) {
-            return false;
-        }
-        text.clear();
-        cell.write_text(index, &mut text);
-        let (Ok(text), Some((digits, exponent))) = (std::str::from_utf8(&text), significant(&text)) else { return false };
+    texts_that(column, |text| {
+        let (Ok(text), Some((digits, exponent))) = (std::str::from_utf8(text), significant(text)) else { return false };
         if whole_only && exponent < 0 || !whole_only && exponent >= 0 && text.trim().parse::<i64>().is_ok() {
             return false;
         }
         let float: f64 = text.trim().parse().unwrap_or(f64::NAN);
         significant(format!("{float}").as_bytes()) != Some((digits, exponent))
+    })
+}
+
+/// The values, as texts, of which something is true.
+pub(super) fn texts_that(column: &ArrayRef, mut is_one: impl FnMut(&[u8]) -> bool) -> Option<BooleanBuffer> {
+    let (cell, mut text) = (Cell::new(column, Style::default()), Vec::new());
+    let of_them = (0..column.len()).map(|index| {
+        if cell.is_null(index) {
+            return false;
+        }
+        text.clear();
+        cell.write_text(index, &mut text);
+        is_one(&text)
     });
-    some(unfit.collect())
+    some(of_them.collect())
 }
 
 /// The digits of a number from the first to the last that is not 0, and the power of ten of the last; `None` where a text is no number.
