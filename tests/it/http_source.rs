@@ -6,6 +6,7 @@ mod auth;
 mod failures;
 mod files;
 mod formats;
+mod keys;
 mod pages;
 mod params;
 mod resume;

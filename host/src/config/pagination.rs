@@ -113,19 +113,21 @@ pub struct Offsets {
     pub param_name: String,
     /// The first. Default: 0.
     pub start: u64,
-    /// From one to the next: a number, or a parameter's name. Default: `limit`.
+    /// From one to the next: a number, or a parameter's name. Default: the records of a page, as `page_size` or `limit_param` says.
     pub increment_by: Increment,
 }
 
 impl Default for Offsets {
     fn default() -> Self {
-        Self { param_name: "offset".into(), start: 0, increment_by: Increment::Param("limit".into()) }
+        Self { param_name: "offset".into(), start: 0, increment_by: Increment::PageSize }
     }
 }
 
 /// How far it is from one offset to the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Increment {
+    /// As many records as a page is asked for.
+    PageSize,
     /// As many as this parameter says.
     Param(String),
     /// So many.

@@ -124,6 +124,7 @@ fn run_session(
     around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    options.check_allowed(plan)?;
     let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {

@@ -120,6 +120,7 @@ impl Pages {
         let asked = size.or_else(|| number(&pagination.limit_param));
         let step = match &pagination.offset.increment_by {
             Increment::Records(records) => Some(*records),
+            Increment::PageSize => asked,
             Increment::Param(name) if *name == pagination.limit_param => asked,
             Increment::Param(name) => number(name),
         };

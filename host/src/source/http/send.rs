@@ -406,9 +406,9 @@ impl Caller {
     }
 }
 
-/// Time before the next attempt: 1 s and ever more, and up to half as much on top, so that many do not come at once.
+/// Time before the next attempt: 1 s, then by the factor more or less, and up to half as much on top, so that many do not come at once.
 fn back_off(attempt: u32, factor: f64) -> Duration {
-    let base = factor.powi(attempt.saturating_sub(1).min(1000) as i32).clamp(1.0, LONGEST_WAIT.as_secs_f64());
+    let base = factor.powi(attempt.saturating_sub(1).min(1000) as i32).clamp(0.0, LONGEST_WAIT.as_secs_f64());
     let share = (uuid::Uuid::new_v4().as_u128() % 1000) as f64 / 2000.0;
     Duration::from_secs_f64(base * (1.0 + share))
 }
@@ -481,9 +481,17 @@ mod tests {
 
     #[test]
     fn the_time_before_an_attempt_grows_by_the_factor_and_is_never_the_same_for_all() {
-        for (attempt, factor, seconds) in
-            [(1, 2.0, 1.0), (2, 2.0, 2.0), (4, 2.0, 8.0), (3, 1.0, 1.0), (9, 3.0, 60.0), (4_000_000_000, 2.0, 60.0)]
-        {
+        for (attempt, factor, seconds) in [
+            (1, 2.0, 1.0),
+            (2, 2.0, 2.0),
+            (4, 2.0, 8.0),
+            (3, 1.0, 1.0),
+            (9, 3.0, 60.0),
+            (2, 0.5, 0.5),
+            (4, 0.5, 0.125),
+            (1, 0.0, 1.0),
+            (4_000_000_000, 2.0, 60.0),
+        ] {
             let waits: Vec<f64> = (0..20).map(|_| back_off(attempt, factor).as_secs_f64()).collect();
             assert!(waits.iter().all(|wait| (seconds..=seconds * 1.5).contains(wait)), "{waits:?}");
             assert!(waits.iter().any(|wait| *wait != waits[0]));

@@ -21,8 +21,9 @@ use crate::remote::Tunnel;
 use crate::remote::database::{Connected, connect};
 use crate::remote::{wait, wait_unless};
 
-/// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
-const SETUP: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+/// How every session is set up. Where its URL says nothing else, locks are waited for one minute and a statement may take as long as it takes.
+const SETUP: &str = "SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '60s'), ('statement_timeout', '0'), \
+     ('idle_in_transaction_session_timeout', '0')) AS ours (name, value) JOIN pg_settings USING (name) WHERE source <> 'client'; \
      SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET client_min_messages = warning";
 
 /// The temporary table, and the column that numbers its rows.
@@ -335,6 +336,8 @@ fn said(error: &sqlx::Error) -> Said {
     };
     let why = match told.code() {
         "21000" => REPEATED,
+        // By a user it is ended as by its time: they differ in a text that is translated.
+        "57014" => Why::Ended,
         state if is_of_users(state) => Why::Row("raised_by_trigger"),
         state => by_sqlstate(state),
     };
