@@ -116,6 +116,21 @@ fn offset(text: &str) -> Option<i64> {
     (hours < 16 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60) * 1_000_000_000)
 }
 
+/// Spells a day or an instant, which starts at `start`, as PostgreSQL does: it counts years before the first one as people do, and knows no sign.
+pub(crate) fn with_era(out: &mut Vec<u8>, start: usize) {
+    match out[start] {
+        b'+' => drop(out.remove(start)),
+        b'-' | b'0' if out[start] == b'-' || out[start..].starts_with(b"0000-") => {
+            let signed = usize::from(out[start] == b'-');
+            let end = start + signed + memchr::memchr(b'-', &out[start + signed..]).unwrap_or(0);
+            let year: u32 = std::str::from_utf8(&out[start + signed..end]).ok().and_then(|year| year.parse().ok()).unwrap_or_default();
+            out.splice(start..end, format!("{:04}", year + 1).into_bytes());
+            out.extend_from_slice(b" BC");
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{Base, pipeline, rows, run};
 use crate::servers::{mariadb, postgres};
-use crate::support::{Pipeline, answer};
+use crate::support::{Answer, Pipeline, answer};
 
 fn with_checkpoints(base: &Base, query: &str, key: &str) -> Pipeline {
     let more = json!({"cursor_field": key, "batch_size": 100, "checkpoint": {"enabled": true, "interval": 1}});
@@ -67,6 +67,93 @@ fn a_killed_run_goes_on_behind_the_last_row_and_loses_and_doubles_none() {
     }
 }
 
+/// Runs it until it is killed after some rows, so that it can be gone on with from `state`.
+fn killed_once(pipeline: &Pipeline, state: &TempDir) {
+    let mut command = pipeline.command(&["run", "--quiet"]);
+    let killed = answer(command.env("ETL_HOST_CHECKPOINT_DIR", state.path()).env("ETL_HOST_CRASH_AT", "flush.done:3"));
+    assert_eq!(killed.code, -1, "{killed:?}");
+}
+
+fn gone_on_with(pipeline: &Pipeline, state: &TempDir) -> Answer {
+    answer(pipeline.command(&["run", "--quiet", "--resume"]).env("ETL_HOST_CHECKPOINT_DIR", state.path()))
+}
+
+#[test]
+fn a_row_that_differs_each_time_it_is_read_is_known_by_its_key() {
+    for base in Base::all() {
+        base.fill(2000);
+        let (wide, now) = match &base {
+            Base::Postgres(_) => ("repeat('x', 8000)", "clock_timestamp()"),
+            Base::Mariadb(_) => ("repeat('x', 8000)", "uuid()"),
+            Base::Sqlite(_) => ("printf('%8000s', 'x')", "hex(randomblob(8))"),
+        };
+        let volatile = with_checkpoints(&base, &format!("SELECT id, {now} AS loaded, {wide} AS wide FROM t"), "id");
+        assert!(killed_at_every_step(&volatile, "flush.done", 3) >= 4, "{}", base.name());
+        let ids = || rows(&volatile).iter().map(|row| row["id"].as_i64().unwrap()).collect::<Vec<_>>();
+        assert_eq!(ids(), (1..=2000).collect::<Vec<_>>(), "{}", base.name());
+
+        // Every row is changed while nobody reads.
+        let plain = with_checkpoints(&base, &format!("SELECT id, text, {wide} AS wide FROM t"), "id");
+        let state = TempDir::new().unwrap();
+        killed_once(&plain, &state);
+        base.sql("UPDATE t SET text = 'changed'");
+        let done = gone_on_with(&plain, &state);
+        assert_eq!(done.code, 0, "{} {done:?}", base.name());
+        let ids: Vec<i64> = rows(&plain).iter().map(|row| row["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids, (1..=2000).collect::<Vec<_>>(), "{}", base.name());
+    }
+}
+
+#[test]
+fn days_and_times_of_every_age_are_found_again_in_postgresql() {
+    for base in Base::all().into_iter().filter(|base| base.name() == "PostgreSQL") {
+        let query = |day: &str| format!("SELECT id, {day} AS day, repeat('x', 8000) AS wide FROM t");
+        base.fill(2000);
+        for day in [
+            "date '0003-01-01' - id::int",
+            "timestamp '9999-12-30' + id * interval '1 hour'",
+            "timestamptz '0001-02-01Z' - id * interval '1 day'",
+        ] {
+            let pipeline = with_checkpoints(&base, &query(day), "day");
+            assert!(killed_at_every_step(&pipeline, "flush.done", 3) >= 4, "{day}");
+            let mut ids: Vec<i64> = rows(&pipeline).iter().map(|row| row["id"].as_i64().unwrap()).collect();
+            ids.sort_unstable();
+            assert!(ids.iter().copied().eq(1..=2000), "{day}: {} rows", ids.len());
+        }
+    }
+}
+
+#[test]
+fn among_rows_of_one_key_new_ones_are_taken_and_changed_ones_that_cannot_be_told_from_them_are_refused() {
+    for base in Base::all() {
+        base.fill(2000);
+        base.sql("CREATE TABLE ties (id bigint, day int, word varchar(20)); INSERT INTO ties SELECT id, id / 25, 'a' FROM t");
+        let wide = if base.name() == "SQLite" { "printf('%8000s', 'x')" } else { "repeat('x', 8000)" };
+        let tied = |word: &str| with_checkpoints(&base, &format!("SELECT id, day, {word} AS word, {wide} AS wide FROM ties"), "day");
+
+        let grown = tied("word");
+        let state = TempDir::new().unwrap();
+        killed_once(&grown, &state);
+        // One more of each key, in front of all others for who sorts by it.
+        base.sql("INSERT INTO ties SELECT -day, day, 'new' FROM (SELECT DISTINCT day FROM ties) AS days");
+        let done = gone_on_with(&grown, &state);
+        assert_eq!(done.code, 0, "{} {done:?}", base.name());
+        let mut ids: Vec<i64> = rows(&grown).iter().map(|row| row["id"].as_i64().unwrap()).filter(|id| *id > 0).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (1..=2000).collect::<Vec<_>>(), "{}", base.name());
+        assert!(rows(&grown).len() > 2000, "{}", base.name());
+
+        base.sql("DELETE FROM ties WHERE id <= 0");
+        let changed = tied("word");
+        let state = TempDir::new().unwrap();
+        killed_once(&changed, &state);
+        base.sql("UPDATE ties SET word = 'changed'");
+        let refused = gone_on_with(&changed, &state);
+        assert_eq!(refused.code, 3, "{} {refused:?}", base.name());
+        assert!(refused.stderr.contains("nobody can tell which are new") && refused.stderr.contains("primary key"), "{refused:?}");
+    }
+}
+
 #[test]
 fn a_query_without_a_key_keeps_no_checkpoints() {
     for base in Base::all() {
@@ -95,7 +182,7 @@ pub(crate) fn disturbed(pipeline: &Pipeline, disturb: impl FnOnce()) -> crate::s
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
     // Progress tells that rows come.
-    while !String::from_utf8_lossy(&said).contains("\"batches\"") {
+    while !String::from_utf8_lossy(&said).contains("\"stage\":\"transform\"") {
         let read = stderr.read(&mut buffer).unwrap();
         assert!(read > 0, "{}", String::from_utf8_lossy(&said));
         said.extend_from_slice(&buffer[..read]);
@@ -174,4 +261,24 @@ fn a_run_that_is_told_to_stop_ends_though_the_database_is_at_work() {
         let status = child.wait().unwrap();
         assert!(started.elapsed() < Duration::from_secs(20) && !status.success(), "{} {status:?}", base.name());
     }
+}
+
+#[test]
+fn one_file_is_read_and_loaded_with_checkpoints_only_where_it_keeps_a_log() {
+    let base = Base::all().into_iter().find(|base| base.name() == "SQLite").unwrap();
+    base.fill(2000);
+    base.sql("CREATE TABLE copy (id int, text varchar(20))");
+    let load = format!("type: database\nconnection_string: {}\ntable: copy\nwrite_method: insert\n", base.url());
+    let copied = with_checkpoints(&base, "SELECT id, text FROM t", "id").with("load.yaml", load);
+    let state = TempDir::new().unwrap();
+    let ran = || answer(copied.command(&["run", "--quiet"]).env("ETL_HOST_CHECKPOINT_DIR", state.path()));
+    let refused = ran();
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("is read and loaded at once") && refused.stderr.contains("PRAGMA journal_mode = wal"), "{refused:?}");
+    base.sql("PRAGMA journal_mode = wal");
+    let done = ran();
+    assert_eq!(done.code, 0, "{done:?}");
+    let back = base.pipeline("SELECT id FROM copy ORDER BY id", &json!({}));
+    assert_eq!(run(&back, &[]).code, 0);
+    assert!(rows(&back).iter().map(|row| row["id"].as_i64().unwrap()).eq(1..=2000));
 }

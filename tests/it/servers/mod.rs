@@ -6,6 +6,7 @@
 pub(crate) mod azure;
 pub(crate) mod mariadb;
 pub(crate) mod postgres;
+pub(crate) mod relay;
 pub(crate) mod s3;
 pub(crate) mod ssh_password;
 pub(crate) mod sshd;

@@ -22,6 +22,8 @@ pub(super) enum Drops {
     Years,
     /// What SQLite has not of a text that looks like a number: blanks, signs, zeros, digits.
     Looks,
+    /// Bytes behind so many.
+    Bytes(usize),
 }
 
 impl Drops {
@@ -29,6 +31,11 @@ impl Drops {
     pub(super) fn of_postgres(name: &str, modifier: i32) -> Option<Self> {
         match name {
             "time" | "timetz" | "timestamp" | "timestamptz" => u32::try_from(modifier).ok().filter(|digits| *digits < 6).map(Self::Digits),
+            // Its modifier says beside the digits which fields it has.
+            "interval" if modifier >= 0 => Some(modifier as u32 & 0xffff).filter(|digits| *digits < 6).map(Self::Digits),
+            // Types that the database's own catalogue is made of.
+            "char" => Some(Self::Bytes(1)),
+            "name" => Some(Self::Bytes(63)),
             "varchar" => modifier.checked_sub(4).and_then(|letters| usize::try_from(letters).ok()).map(Self::Blanks),
             _ => None,
         }
@@ -65,13 +72,14 @@ impl Drops {
             Drops::Digits(_) | Drops::Blanks(_) => is_text,
             // Of other numbers SQLite has all digits.
             Drops::Looks => is_text || kind.is_decimal() || kind == &DataType::UInt64,
-            Drops::Places(_) | Drops::Years => true,
+            Drops::Bytes(_) | Drops::Places(_) | Drops::Years => true,
         };
         if !may_drop {
             return None;
         }
         texts_that(column, |text| match self {
             Drops::Digits(digits) => fraction_digits(text) > *digits as usize,
+            Drops::Bytes(bytes) => text.len() > *bytes,
             Drops::Places(labels) => {
                 let text = std::str::from_utf8(text).unwrap_or_default();
                 text.trim().parse::<i128>().is_ok() && !labels.iter().any(|label| label == text)

@@ -15,6 +15,7 @@ use super::fit::{Fit, Fitted, is_bytes};
 use crate::batch::{Batch, Reject};
 use crate::error::Result;
 use crate::json::{Cell, Style};
+use crate::moment::with_era;
 use crate::sink::{Encode, Encoded, Encoder, Payload};
 
 /// Rows that fit a table, in order.
@@ -241,21 +242,11 @@ impl CopyForm {
     }
 }
 
-/// Writes a day or an instant as PostgreSQL reads it: it counts years before the first one as people do, and knows no sign.
+/// Writes a day or an instant as PostgreSQL reads it.
 fn moment(cell: &Cell, row: usize, out: &mut Vec<u8>) {
     let start = out.len();
     cell.write_text(row, out);
-    match out[start] {
-        b'+' => drop(out.remove(start)),
-        b'-' | b'0' if out[start] == b'-' || out[start..].starts_with(b"0000-") => {
-            let signed = usize::from(out[start] == b'-');
-            let end = start + signed + memchr::memchr(b'-', &out[start + signed..]).unwrap_or(0);
-            let year: u32 = std::str::from_utf8(&out[start + signed..end]).ok().and_then(|year| year.parse().ok()).unwrap_or_default();
-            out.splice(start..end, format!("{:04}", year + 1).into_bytes());
-            out.extend_from_slice(b" BC");
-        }
-        _ => {}
-    }
+    with_era(out, start);
 }
 
 fn digits(bytes: &[u8], out: &mut Vec<u8>) {

@@ -166,6 +166,7 @@ impl Backend for File {
                 fixed: false,
                 // A strict table has no column of an unknown type but `ANY`, which keeps what it is given.
                 drops: Drops::of_sqlite(&declared, holds).filter(|_| text(7) != "1"),
+                items: None,
                 domain: false,
                 declared,
             }

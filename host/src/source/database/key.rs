@@ -2,6 +2,7 @@
 //!
 //! Rows may share a value of it: a place says, beside the value, which of the rows with that value were read, by their digests. A read that goes
 //! on there asks for the rows from that value on and leaves out those. So it matters neither how the database orders them nor whether others came in between.
+//! Of the rows with that value that are like none that was read, as many as do not come again are taken for those, changed since.
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use super::{read_cell, sqlite};
 use crate::batch::Position;
 use crate::config::database::Dialect;
 use crate::error::{Error, Result};
+use crate::moment::with_era;
 
 /// Rows with one value that a place tells apart at most.
 const MOST: usize = 10_000;
@@ -186,6 +188,11 @@ impl Key {
         match read_cell(dialect, &self.column.kind, cell) {
             Ok(Cell::Int(value)) => Some(value.into()),
             Ok(Cell::UInt(value)) => Some(value.into()),
+            Ok(cell @ (Cell::Date(_) | Cell::Timestamp(_) | Cell::Instant(_))) if dialect == Dialect::Postgres => {
+                let mut text = cell.text().into_bytes();
+                with_era(&mut text, 0);
+                Some(String::from_utf8_lossy(&text).into())
+            }
             Ok(cell) => Some(cell.text().into()),
             // `infinity`, which PostgreSQL reads.
             Err(misfit) => (dialect == Dialect::Postgres).then(|| misfit.value.into()),
@@ -208,8 +215,21 @@ pub(super) struct Follower {
     many: bool,
     /// Whether a value came that cannot be asked for.
     lost: bool,
-    /// The rows that are done, of those with the key at which this read started.
-    done: Option<(Value, HashMap<String, u32>)>,
+    /// The rows that are done, of those with the key at which this read started, as far as they did not come yet.
+    done: Option<(Value, HashMap<String, usize>)>,
+}
+
+/// What a row is to a read that goes on at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// One that was not read before.
+    New,
+    /// One that was.
+    Done,
+    /// One with the key of the place, which is like none that was read: a new one, or one that was read and has changed since.
+    Unlike,
+    /// The first behind those with the key of the place, of which some that were read have not come.
+    Behind,
 }
 
 impl Follower {
@@ -224,20 +244,42 @@ impl Follower {
         Self { key, dialect, last: None, earlier, since: 0, many: false, lost: false, done }
     }
 
-    /// Looks at the last row of a chunk; false where it is done and to be left out.
-    pub(super) fn take(&mut self, raw: &Raw) -> bool {
+    /// How many rows were read before and have not come, of those with the key of the place.
+    pub(super) fn missing(&self) -> usize {
+        self.done.as_ref().map_or(0, |(_, counts)| counts.values().sum())
+    }
+
+    /// Whether there are any.
+    pub(super) fn misses(&self) -> bool {
+        self.missing() > 0
+    }
+
+    /// Takes the rows that are missing for changed or gone.
+    pub(super) fn settle(&mut self) {
+        self.done = None;
+    }
+
+    /// The key of the place at which this read started.
+    pub(super) fn first(&self) -> Option<&Value> {
+        self.done.as_ref().map(|(first, _)| first)
+    }
+
+    /// Looks at the last row of a chunk, which is to be left out where it is not new.
+    pub(super) fn take(&mut self, raw: &Raw) -> Taken {
         let row = raw.rows() - 1;
         let cell = raw.cell(row, self.key.column.index);
+        if !self.misses() {
+            self.done = None;
+        }
         if let Some((first, counts)) = &mut self.done {
             match self.key.value(self.dialect, cell) {
                 Some(value) if value == *first => {
                     self.last.get_or_insert_with(|| cell.map(<[u8]>::to_vec));
-                    if let Some(count) = counts.get_mut(&digest(raw, row)).filter(|count| **count > 0) {
-                        *count -= 1;
-                        return false;
-                    }
+                    let Some(count) = counts.get_mut(&digest(raw, row)).filter(|count| **count > 0) else { return Taken::Unlike };
+                    *count -= 1;
+                    return Taken::Done;
                 }
-                _ => self.done = None,
+                _ => return Taken::Behind,
             }
         }
         if self.last.as_ref().is_none_or(|last| last.as_deref() != cell) {
@@ -250,7 +292,7 @@ impl Follower {
                 self.lost = true;
             }
         }
-        true
+        Taken::New
     }
 
     /// The place behind the last row of a chunk, as a position keeps it; rows after it belong to another chunk.
