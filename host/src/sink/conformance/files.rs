@@ -38,7 +38,9 @@ pub(super) fn is_object(sink: &FileSink) -> bool {
 }
 
 /// Buckets of the folders of tests.
-static BUCKETS: LazyLock<Mutex<BTreeMap<(PathBuf, Home), (Storage, Store)>>> = LazyLock::new(Mutex::default);
+type Buckets = BTreeMap<(PathBuf, Home), (Storage, Store)>;
+
+static BUCKETS: LazyLock<Mutex<Buckets>> = LazyLock::new(Mutex::default);
 
 /// Opens a sink of files or of objects.
 pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
