@@ -1,10 +1,12 @@
 //! HTTP interfaces as a source: against a server on loopback that answers well or ill.
 
+mod ahead;
 pub(crate) mod api;
 mod auth;
 mod failures;
 mod files;
 mod formats;
+mod keys;
 mod pages;
 mod params;
 mod resume;

@@ -2,6 +2,7 @@
 
 mod again;
 mod aggregate;
+mod allow_host;
 mod architecture;
 mod artifact;
 mod bad_row;

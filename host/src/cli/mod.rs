@@ -168,8 +168,9 @@ struct NetworkArgs {
     /// Let sources, and transforms that were granted this host, call it though its address is not public (this machine, a private network)
     #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_PRIVATE_NETWORK", value_delimiter = ',')]
     allow_private_network: Vec<PrivateHost>,
-    /// Let sources that ask by HTTP, and transforms that were granted it, call this host and no other; `*.example.com` is all below a name.
-    /// Given several times, these hosts. Those of --allow-private-network are let, too [default: every public host]
+    /// Let sources that ask by HTTP, transforms that were granted it, and connections to databases and through SSH reach this host and no
+    /// other; `*.example.com` is all below a name. Given several times, these hosts. Those of --allow-private-network are let, too. Object
+    /// storages, registries and `metadata_store` are not held to it [default: every public host, and any database]
     #[arg(long, value_name = "HOST[:PORT]", env = "ETL_HOST_ALLOW_HOST", value_delimiter = ',')]
     allow_host: Vec<AllowedHost>,
 }

@@ -181,6 +181,12 @@ pub(super) fn http(node: &mut Node, findings: &mut Findings) {
     rename(node, HTTP, findings);
     files(node, findings);
     within(node, "pagination", |pagination| {
+        // The latest dialect has one name for both: a path says that the link stands in the response, not in a header.
+        let (path, strategy) = (pagination.given("next_link_path").is_some(), pagination.given("strategy").and_then(Node::text));
+        if path && strategy == Some("link") {
+            let (key, strategy) = pagination.take("strategy").expect("it was there");
+            pagination.put(key, Node::beside(&strategy, Value::Text("next_url".to_owned())));
+        }
         for (from, to, name) in PAGINATION {
             push_down(pagination, from, to, name, findings);
         }
@@ -208,9 +214,16 @@ pub(super) fn database(node: &mut Node, findings: &mut Findings) -> Option<Node>
     lift(node, "database", "ssh_tunnel", "ssh_tunnel", findings);
     within(node, "ssh_tunnel", |tunnel| {
         rename(tunnel, SSH_TUNNEL, findings);
-        if tunnel.given("enabled").is_none() && !tunnel.entries().is_empty() {
+        let enabled = tunnel.given("enabled").map(|node| &node.value);
+        let unused = enabled == Some(&Value::Bool(false));
+        if enabled.is_none() && !tunnel.entries().is_empty() {
             findings.wrong(tunnel, "`ssh_tunnel` says which machine is in between, but not that it is used").hint =
                 Some("add `enabled: true`; `enabled: false` asks the database directly".into());
+        }
+        for name in ["host", "username"] {
+            if !unused && tunnel.given(name).is_none() {
+                findings.wrong(tunnel, format!("the key `{name}` is missing in `{}`", tunnel.path));
+            }
         }
     });
     let mut kind = None;

@@ -158,12 +158,14 @@ pub struct SshTunnel {
     /// Whether it is used. Default: false.
     #[serde(default)]
     pub enabled: bool,
-    /// The machine.
+    /// The machine. Needed where `enabled` is true.
+    #[serde(default)]
     pub host: String,
     /// Its port. Default: 22.
     #[serde(default = "ssh_port")]
     pub port: u16,
-    /// User there.
+    /// User there. Needed where `enabled` is true.
+    #[serde(default)]
     pub username: String,
     /// Password there.
     pub password: Option<Secret>,

@@ -219,8 +219,8 @@ pub enum ResponseFormat {
 pub struct Retry {
     /// Attempts in all. Default: 3.
     pub max_attempts: NonZeroU32,
-    /// The wait before the second attempt is 1 s, and grows by this factor from one to the next, up to a minute; up to half as much is added at
-    /// random. 1 or more. Default: 2.
+    /// The wait before the second attempt is 1 s, and is multiplied by this factor from one to the next, up to a minute; up to half as much is added at
+    /// random. Below 1 it shrinks; 0 to 100. Default: 2.
     pub backoff_factor: f64,
     /// Status codes that are tried again. Default: 429, 500, 502, 503, 504.
     pub retry_on_status: Vec<u16>,
@@ -236,28 +236,28 @@ impl Default for Retry {
     }
 }
 
-/// How long each part of a request may take, in seconds; more than 0.
+/// How long each part of a request may take, in seconds; 0 is no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeout {
     /// To connect. Default: 10.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "limit")]
     #[schemars(with = "f64")]
     pub connect: Duration,
     /// From one piece of the response to the next. Default: 30.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "limit")]
     #[schemars(with = "f64")]
     pub read: Duration,
     /// To send. The head of the response must be there after all four together. Default: 10.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "limit")]
     #[schemars(with = "f64")]
     pub write: Duration,
     /// For a connection to be free. Default: 10.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "limit")]
     #[schemars(with = "f64")]
     pub pool: Duration,
     /// From the head of a response to its end, where it must be held whole: JSON, XML and text. Default: 300.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "limit")]
     #[schemars(with = "f64")]
     pub total: Duration,
 }
@@ -331,4 +331,12 @@ pub struct ClientCredentials {
 pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let number = f64::deserialize(deserializer)?;
     Duration::try_from_secs_f64(number).map_err(|_| de::Error::custom(format!("is {number}, but must be a number of seconds, 0 or more")))
+}
+
+/// As good as no limit, and still a time from now that clocks can hold.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Reads seconds after which it is enough; 0 is no limit, as it would end every request.
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    seconds(deserializer).map(|limit| if limit.is_zero() { FOREVER } else { limit.min(FOREVER) })
 }

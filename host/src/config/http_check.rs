@@ -42,15 +42,9 @@ pub(super) fn check(source: &HttpSource, given: &Given<'_>, place: &Node, findin
         findings.wrong(options, "`csv_options` is given, but `response_format` is not `csv`").hint = Some("leave it out".into());
     }
     if let Some(factor) = place.given("retry").and_then(|retry| retry.get("backoff_factor"))
-        && !(1.0..=100.0).contains(&source.retry.backoff_factor)
+        && !(0.0..=100.0).contains(&source.retry.backoff_factor)
     {
-        findings.wrong(factor, format!("`backoff_factor` is {}, but must be between 1 and 100", source.retry.backoff_factor));
-    }
-    for (key, node) in place.given("timeout").map(Node::entries).unwrap_or_default() {
-        if node.text().is_some_and(|text| text.parse::<f64>().is_ok_and(|seconds| seconds <= 0.0)) {
-            findings.wrong(node, format!("`{}` is 0, so every request would fail", key.written)).hint =
-                Some("a time-out is more than 0 seconds".into());
-        }
+        findings.wrong(factor, format!("`backoff_factor` is {}, but must be between 0 and 100", source.retry.backoff_factor));
     }
 }
 
@@ -152,23 +146,27 @@ fn check_offset(source: &HttpSource, given: &Given<'_>, node: &Node, findings: &
     // A run says how far it is.
     let of_run = |name: &String| given.input_params.0.iter().any(|(param, _)| given.param_mapping.get(param).unwrap_or(param) == name);
     let at = node.given("offset").unwrap_or(node);
-    match &pagination.offset.increment_by {
+    let (name, records) = match &pagination.offset.increment_by {
         Increment::Records(0) => {
             findings.wrong(at, "`increment_by` is 0, so every page would be the first");
+            return;
         }
-        Increment::Param(name) if !of_run(name) && (*name != pagination.limit_param || pagination.page_size.is_none()) => {
-            let found = source.params.get(name).and_then(|value| match value {
-                Value::Number(number) => number.as_u64(),
-                Value::String(text) => text.parse().ok(),
-                _ => None,
-            });
-            if found.is_none_or(|number| number == 0) {
-                findings
-                    .wrong(at, format!("the next offset is as far as the parameter `{name}` says, which `params` has not as a number"))
-                    .hint = Some(format!("write `page_size: 100`, `params: {{{name}: 100}}` or `offset: {{increment_by: 100}}`"));
-            }
-        }
-        _ => {}
+        Increment::Records(_) => return,
+        Increment::PageSize => (&pagination.limit_param, pagination.page_size),
+        Increment::Param(name) => (name, pagination.page_size.filter(|_| *name == pagination.limit_param)),
+    };
+    if of_run(name) || records.is_some() {
+        return;
+    }
+    let found = source.params.get(name).and_then(|value| match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    });
+    if found.is_none_or(|number| number == 0) {
+        let size = if *name == pagination.limit_param { "`page_size: 100`, " } else { "" };
+        findings.wrong(at, format!("the next offset is as far as the parameter `{name}` says, which `params` has not as a number")).hint =
+            Some(format!("write {size}`params: {{{name}: 100}}` or `offset: {{increment_by: 100}}`"));
     }
 }
 

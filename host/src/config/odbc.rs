@@ -12,6 +12,15 @@ pub fn option(url: &str) -> Option<&str> {
     options.split('&').find_map(|option| option.strip_prefix("odbc_connect=")).filter(|raw| !raw.is_empty())
 }
 
+/// Whether a URL has an option of one of these names, or one whose name is no plain word and may thus hold another.
+pub fn names_option(url: &str, names: &[&str]) -> bool {
+    let is_word = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let options = url.split_once('?').map_or("", |(_, options)| options).split('&');
+    options
+        .map(|option| option.split('=').next().unwrap_or_default())
+        .any(|name| !is_word(name) || names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+}
+
 /// A value of a URL's options: `%20` and `+` are blanks.
 pub fn decoded(raw: &str) -> String {
     percent_decoded(&raw.replace('+', " "))

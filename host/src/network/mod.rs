@@ -30,12 +30,22 @@ const MAX_AUTHORITY_BYTES: u64 = 4 << 20;
 pub struct Network {
     /// Hosts at which sources, and guests that were granted them, reach addresses that are not public.
     pub private_hosts: Vec<PrivateHost>,
-    /// The only hosts that sources and guests reach, beside those that are opened; all where it is empty.
+    /// The only hosts that sources that ask by HTTP, guests, and connections to databases reach, beside those that are opened; all where it is empty.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Files of certificates (PEM) that servers may be vouched for by, beside those that the system trusts.
     pub authority_files: Vec<PathBuf>,
     /// Whether nothing is reached, whatever was granted.
     pub closed: bool,
+}
+
+impl Network {
+    /// Whether a host with its port may be asked where the operator names those that may.
+    pub(crate) fn allows(&self, authority: &str) -> bool {
+        self.allowed_hosts.is_empty()
+            || HostPattern::of_request(false, authority).is_some_and(|host| {
+                self.private_hosts.iter().any(|open| open.opens(&host)) || self.allowed_hosts.iter().any(|allowed| allowed.covers(&host))
+            })
+    }
 }
 
 /// The clients that ask.

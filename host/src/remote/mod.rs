@@ -1,6 +1,7 @@
 //! The other ends of a run that are not on this machine's disk: how they are reached, by sources, sinks and the host's own tables alike.
 
 mod address;
+mod allowed;
 pub mod contract;
 pub mod database;
 mod delay;
@@ -12,5 +13,6 @@ pub mod tunnel;
 mod wait;
 
 pub use address::Address;
+pub use allowed::check_allowed;
 pub use tunnel::Tunnel;
-pub use wait::{settle, wait, wait_unless};
+pub use wait::{settle, spawn, wait, wait_unless};

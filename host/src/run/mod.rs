@@ -124,6 +124,7 @@ fn run_session(
     around: &Around<'_>,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<RunReport> {
+    options.check_allowed(plan)?;
     let options = &follow::marked(plan, options)?;
     let mut attempts = 0;
     loop {
@@ -197,6 +198,7 @@ fn run_opened(
     check_thresholds(plan, opened.is_some())?;
     if opened.is_some() {
         plan.resumable()?;
+        own::refuse_one_file(plan)?;
     }
     let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));

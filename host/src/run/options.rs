@@ -8,8 +8,10 @@ use chrono::{DateTime, Utc};
 
 use super::{Checkpoints, Followed};
 use crate::artifact::Library;
+use crate::config::load::Sink as SinkConfig;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::{DeadLetters, Plan, TablePlace};
+use crate::remote::check_allowed;
 use crate::sandbox::Network;
 use crate::sink::Mark;
 use crate::source::{self, ReadOptions, Since, Source, Surroundings};
@@ -57,6 +59,20 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Refuses a plan that writes to a database of a host which the operator does not allow; what it reads is looked at as it is opened.
+    pub(super) fn check_allowed(&self, plan: &Plan) -> Result<()> {
+        if let SinkConfig::Database(sink) = &plan.sink {
+            check_allowed(&sink.connection_string, sink.ssh_tunnel.as_ref(), &plan.root, &self.network)?;
+        }
+        let own = plan.stages.iter().filter_map(|stage| stage.validation.as_ref()?.dead_letters.as_ref());
+        for letters in std::iter::once(&plan.dead_letters).chain(own) {
+            if let DeadLetters::Table { place: TablePlace::Postgres { connection, tunnel, .. }, .. } = letters {
+                check_allowed(connection, tunnel.as_deref(), &plan.root, &self.network)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the source of a plan, which gets the mark of earlier runs where it asks for it; `stop`, once set, ends that.
     pub(super) fn open_source(&self, plan: &Plan, read: ReadOptions, stop: &AtomicBool) -> Result<Box<dyn Source>> {
         let reached = self.reached.as_deref();

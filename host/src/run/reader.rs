@@ -180,7 +180,7 @@ impl Input<'_> {
                 }
                 Err(error) => error,
             };
-            if error.fault() != Fault::Outside || error.is_given_up() || failures >= self.reader.max_retries {
+            if error.fault() != Fault::Outside || error.is_given_up() || failures >= self.reader.max_retries || self.is_over() {
                 return Err(error);
             }
             let wait = back_off(failures);

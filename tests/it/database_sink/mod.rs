@@ -12,6 +12,7 @@ mod refused;
 mod strange;
 mod tables;
 mod through;
+mod time;
 mod told;
 
 use place::{Kind, Place, every};

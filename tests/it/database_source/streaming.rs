@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Base, rows, run};
 
@@ -88,6 +88,7 @@ fn a_statement_without_an_end_is_ended_by_the_time_of_the_run_or_its_own() {
         let stopped = run(&pipeline, &[]);
         assert_eq!(stopped.code, 3, "{} {stopped:?}", base.name());
         assert!(stopped.stderr.contains("the run was not done after 1 s (`timeout_seconds`)"), "{} {stopped:?}", base.name());
+        assert!(!stopped.stderr.contains("trying again"), "{} {stopped:?}", base.name());
         let stopped = run(&base.pipeline(endless(&base), &json!({"statement_timeout": 1})), &[]);
         assert!(started.elapsed() < Duration::from_secs(60), "{}", base.name());
         if base.name() == "MariaDB" && stopped.code == 0 {
@@ -97,4 +98,20 @@ fn a_statement_without_an_end_is_ended_by_the_time_of_the_run_or_its_own() {
         assert_eq!(stopped.code, 2, "{} {stopped:?}", base.name());
         assert!(stopped.stderr.contains("ended the query after 1 s (`statement_timeout`)"), "{} {stopped:?}", base.name());
     }
+}
+
+#[test]
+fn the_option_of_the_url_ends_a_statement_unless_the_pipeline_says_another_time() {
+    let Some(base) = Base::all().into_iter().find(|base| base.name() == "PostgreSQL") else { return };
+    let with = |query: &str, more: Value, options: &str| {
+        let pipeline = base.pipeline(query, &more);
+        let extract = pipeline.read("extract.yaml").replace(&base.url(), &format!("{}{options}", base.url()));
+        pipeline.with("extract.yaml", extract)
+    };
+    let slow = with(endless(&base), json!({}), "?options[statement_timeout]=200ms");
+    let ended = run(&slow, &[]);
+    assert!(ended.code == 2 && ended.stderr.contains("` ended the query\n"), "{ended:?}");
+    assert!(ended.stderr.contains("which goes before `options[statement_timeout]` of the URL"), "{ended:?}");
+    let patient = with("SELECT pg_sleep(0.5)::text AS s", json!({"statement_timeout": 60}), "?options[statement_timeout]=200ms");
+    assert_eq!(run(&patient, &[]).code, 0);
 }

@@ -93,6 +93,7 @@ pub fn replay(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<ReplayReport> {
+    options.run.check_allowed(plan)?;
     let transit = Transit::open(letters, plan)?;
     let mut report = ReplayReport { interrupted: transit.settle(&options.run.network.authority_files)?, ..ReplayReport::default() };
     let components = Components::load(plan, &options.run.library, sandbox)?;

@@ -24,6 +24,8 @@ pub(super) enum Why {
     Lost,
     /// Somebody else holds what is needed.
     Busy,
+    /// The statement took too long, or somebody has cancelled it.
+    Ended,
     /// The run is to end, and is not to wait.
     Stopped,
     /// We may not.
@@ -60,6 +62,9 @@ impl Said {
                 error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was")
             }
             Why::Busy => error.hint("another session holds the table, or has cancelled this one: try again once it has ended"),
+            Why::Ended => {
+                error.hint("raise `options[statement_timeout]` of the URL, where it is set; else somebody has cancelled the statement")
+            }
             Why::Stopped => error.given_up(),
             Why::Denied => error.hint("grant the user what it needs, or name another user in `connection_string`"),
             Why::Asked => Error::config(error.to_string()).because(anyhow::anyhow!("{message}")),

@@ -102,8 +102,12 @@ impl Asked<'_> {
             }
             Cause::Slow => {
                 let limit = self.timeout_seconds.map_or_else(String::new, |seconds| format!(" after {seconds} s (`statement_timeout`)"));
-                let hint = "raise `statement_timeout` in extract.yaml, or let the query find its rows by an index";
-                (Fault::Config, format!("`{title}` ended the query{limit}"), Some(hint.to_owned()))
+                let of_url = match (self.timeout_seconds, self.dialect) {
+                    (None, Dialect::Postgres) => ", which goes before `options[statement_timeout]` of the URL",
+                    _ => "",
+                };
+                let hint = format!("raise `statement_timeout` in extract.yaml{of_url}, or let the query find its rows by an index");
+                (Fault::Config, format!("`{title}` ended the query{limit}"), Some(hint))
             }
             Cause::Value => (Fault::Config, format!("the query fails on a value in `{title}`{near}"), None),
             Cause::Busy => {

@@ -51,7 +51,7 @@ use crate::error::{Context as _, Error, Place, Result, did_you_mean};
 use crate::moment;
 use crate::remote::database::{Connected, connect_to_read};
 use crate::remote::tunnel::Tunnel;
-use crate::remote::wait;
+use crate::remote::{check_allowed, wait};
 
 /// Bytes of rows that are looked at where columns do not say what they hold.
 const SAMPLE: usize = 16 << 20;
@@ -100,6 +100,7 @@ impl Database {
     pub(super) fn open(source: &DatabaseSource, reading: &Reading, options: ReadOptions, surroundings: &Surroundings<'_>) -> Result<Self> {
         let DatabaseSource { query, params, cursor_field: _, statement_timeout, connection_string, ssh_tunnel, place } = source;
         let dialect = connection_string.dialect;
+        check_allowed(connection_string, ssh_tunnel.as_ref(), surroundings.root, surroundings.network)?;
         let wrong = |message: String| Error::config(message).at(place.clone());
         let parsed = Query::parse(query, dialect).map_err(|what| wrong(format!("`query` {what}")))?;
         let value = |name: &str| match surroundings.params.get(name).filter(|value| !value.is_null()) {

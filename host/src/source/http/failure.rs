@@ -26,6 +26,10 @@ pub(super) fn no_answer(name: &str, opens: &str, error: &reqwest::Error) -> Erro
     if error.is_builder() {
         return Error::config(format!("`{name}` cannot be asked: {}", describe(error)));
     }
+    if error.is_connect() && error.is_timeout() {
+        return Error::outside(format!("`{name}` does not answer: there was no connection in time"))
+            .hint("are host and port right, and does a firewall let us through? `timeout.connect` gives it more seconds");
+    }
     let what = if error.is_timeout() { "there was no answer in time".into() } else { describe(error) };
     Error::outside(format!("`{name}` does not answer: {what}"))
 }

@@ -21,8 +21,9 @@ use crate::remote::Tunnel;
 use crate::remote::database::{Connected, connect};
 use crate::remote::{wait, wait_unless};
 
-/// How every session is set up. Locks are waited for one minute; a statement may take as long as it takes.
-const SETUP: &str = "SET lock_timeout = '60s'; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+/// How every session is set up. Where its URL says nothing else, locks are waited for one minute and a statement may take as long as it takes.
+const SETUP: &str = "SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '60s'), ('statement_timeout', '0'), \
+     ('idle_in_transaction_session_timeout', '0')) AS ours (name, value) JOIN pg_settings USING (name) WHERE source <> 'client'; \
      SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET client_min_messages = warning";
 
 /// The temporary table, and the column that numbers its rows.
@@ -182,8 +183,8 @@ impl Postgres {
     fn merge_range(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
         let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
         let keys = quoted(Dialect::Postgres, &shape.key);
-        // Of a join that finds two rows for one, any may win: keys that differ as texts may be equal to the database.
-        if shape.adds() || !repeats && shape.method != WriteMethod::Update {
+        // Keys that differ as texts may be equal to the database, which says so only where an index settles that.
+        if shape.adds() || !repeats && shape.method == WriteMethod::Upsert {
             return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
         }
         // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
@@ -261,6 +262,7 @@ impl Backend for Postgres {
                 declared: text(2),
                 holds: Holds::of_postgres(&text(1), modifier),
                 drops: Drops::of_postgres(&text(1), modifier),
+                items: text(1).strip_prefix('_').map(|item| (Holds::of_postgres(item, modifier), Drops::of_postgres(item, modifier))),
                 domain: text(8) == "true",
                 nullable: text(4) != "true",
                 filled: text(5) == "true",
@@ -334,6 +336,8 @@ fn said(error: &sqlx::Error) -> Said {
     };
     let why = match told.code() {
         "21000" => REPEATED,
+        // By a user it is ended as by its time: they differ in a text that is translated.
+        "57014" => Why::Ended,
         state if is_of_users(state) => Why::Row("raised_by_trigger"),
         state => by_sqlstate(state),
     };
