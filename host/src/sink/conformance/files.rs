@@ -37,7 +37,7 @@ pub(super) fn is_object(sink: &FileSink) -> bool {
     in_home(&sink.path).is_some()
 }
 
-/// Buckets of the folders of tests.
+/// Buckets, each of the folder of a test.
 type Buckets = BTreeMap<(PathBuf, Home), (Storage, Store)>;
 
 static BUCKETS: LazyLock<Mutex<Buckets>> = LazyLock::new(Mutex::default);
