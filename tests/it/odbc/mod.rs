@@ -1,4 +1,4 @@
-//! Databases by ODBC, through the drivers that Debian has: those of PostgreSQL and SQLite stand for the two whose servers nobody may give away.
+//! Databases by ODBC, through the drivers that Debian has: those of PostgreSQL, MariaDB and SQLite stand for the two whose servers nobody may give away.
 
 mod away;
 mod connect;
@@ -6,88 +6,71 @@ mod sink;
 mod source;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::database_source::{pipeline, sqlite};
-use crate::servers::{postgres, skipped};
+pub(crate) use crate::servers::odbc::url;
+use crate::servers::odbc::{has_driver, string};
+use crate::servers::{mariadb, postgres};
 use crate::support::Pipeline;
 
 /// A database with a driver of ODBC.
 pub(crate) enum Base {
     Postgres(postgres::Database),
+    Mariadb(mariadb::Database),
     Sqlite(TempDir),
-}
-
-/// Whether this machine has a driver.
-fn has_driver(name: &str, package: &str) -> bool {
-    let listed = Command::new("odbcinst").args(["-q", "-d", "-n", name]).output();
-    let has = listed.is_ok_and(|listed| listed.status.success());
-    if !has {
-        skipped(&format!("ODBC driver `{name}`"), &format!("`apt-get install unixodbc odbcinst {package}` brings one"));
-    }
-    has
-}
-
-/// A connection string within a URL.
-pub(crate) fn url(scheme: &str, string: &str) -> String {
-    let encoded: String = string
-        .bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect();
-    format!("{scheme}:///?odbc_connect={encoded}")
-}
-
-/// The connection string of a database of PostgreSQL with a URL.
-fn postgres_string(url: &str) -> String {
-    let (place, name) = url.rsplit_once('/').unwrap();
-    let port = place.rsplit_once(':').unwrap().1;
-    format!("Driver={{PostgreSQL Unicode}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{}}}", postgres::PASSWORD)
 }
 
 impl Base {
     pub(crate) fn postgres() -> Option<Self> {
-        if !has_driver("PostgreSQL Unicode", "odbc-postgresql") {
-            return None;
-        }
-        postgres::Database::new().map(Self::Postgres)
+        let database = postgres::Database::new()?;
+        string(&database.url()).map(|_| Self::Postgres(database))
+    }
+
+    pub(crate) fn mariadb() -> Option<Self> {
+        let database = mariadb::Database::new()?;
+        string(&database.url()).map(|_| Self::Mariadb(database))
     }
 
     pub(crate) fn sqlite() -> Option<Self> {
-        if !has_driver("SQLite3", "libsqliteodbc") {
-            return None;
-        }
-        let folder = TempDir::new().unwrap();
-        sqlite(&folder.path().join("data.db"), "CREATE TABLE nobody (id INTEGER)");
-        Some(Self::Sqlite(folder))
+        let base = Self::Sqlite(TempDir::new().unwrap());
+        base.sql("CREATE TABLE nobody (id INTEGER)");
+        string(&base.own_url()).map(|_| base)
     }
 
     pub(crate) fn all() -> Vec<Self> {
-        [Self::postgres(), Self::sqlite()].into_iter().flatten().collect()
+        [Self::postgres(), Self::mariadb(), Self::sqlite()].into_iter().flatten().collect()
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "PostgreSQL",
+            Self::Mariadb(_) => "MariaDB",
             Self::Sqlite(_) => "SQLite",
         }
     }
 
     fn file(&self) -> Option<PathBuf> {
         match self {
-            Self::Postgres(_) => None,
+            Self::Postgres(_) | Self::Mariadb(_) => None,
             Self::Sqlite(folder) => Some(folder.path().join("data.db")),
+        }
+    }
+
+    /// Its URL for the program's own driver.
+    fn own_url(&self) -> String {
+        match self {
+            Self::Postgres(database) => database.url(),
+            Self::Mariadb(database) => database.url(),
+            Self::Sqlite(_) => format!("sqlite:///{}", self.file().unwrap().display()),
         }
     }
 
     /// The connection string.
     pub(crate) fn string(&self) -> String {
-        match self {
-            Self::Postgres(database) => postgres_string(&database.url()),
-            Self::Sqlite(_) => format!("Driver=SQLite3;Database={};Timeout=10000", self.file().unwrap().display()),
-        }
+        string(&self.own_url()).expect("the driver is there")
     }
 
     /// Its URL, in the words of a dialect.
@@ -98,6 +81,7 @@ impl Base {
     pub(crate) fn sql(&self, sql: &str) {
         match self {
             Self::Postgres(database) => drop(database.sql(sql)),
+            Self::Mariadb(database) => drop(database.sql(sql)),
             Self::Sqlite(_) => sqlite(&self.file().unwrap(), sql),
         }
     }
@@ -109,11 +93,7 @@ impl Base {
 
     /// The rows of a query, by the program's own driver.
     pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
-        let url = match self {
-            Self::Postgres(database) => database.url(),
-            Self::Sqlite(_) => format!("sqlite:///{}", self.file().unwrap().display()),
-        };
-        let pipeline = pipeline(&url, query, &serde_json::json!({}));
+        let pipeline = pipeline(&self.own_url(), query, &serde_json::json!({}));
         pipeline.run(0);
         crate::database_source::rows(&pipeline)
     }
