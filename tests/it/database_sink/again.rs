@@ -14,6 +14,8 @@ pub(crate) trait Restarts {
     fn resume(&mut self);
     /// Runs SQL on the database that is loaded; answers the values of rows, with one blank between any two.
     fn values(&self, sql: &str) -> String;
+    /// SQL that has a load of the table `orders` take a while.
+    const SLOW: &str;
 }
 
 impl Restarts for postgres::Server {
@@ -28,6 +30,9 @@ impl Restarts for postgres::Server {
     fn values(&self, sql: &str) -> String {
         self.sql("postgres", sql).trim().replace('|', " ")
     }
+
+    const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END$$; \
+        CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.id % 1000 = 0) EXECUTE FUNCTION slow()";
 }
 
 impl Restarts for mariadb::Server {
@@ -42,16 +47,19 @@ impl Restarts for mariadb::Server {
     fn values(&self, sql: &str) -> String {
         self.sql("shop", sql).trim().replace('\t', " ")
     }
+
+    const SLOW: &str = "CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW DO SLEEP(IF(NEW.id % 100 = 0, 0.002, 0))";
 }
 
 /// Stops the server of a load in its middle and starts it again; answers what the run came to and said. `connection` leads to the server.
-pub(crate) fn survives_a_restart(mut server: impl Restarts, connection: &str, count: u32) -> (Value, String) {
+pub(crate) fn survives_a_restart<S: Restarts>(mut server: S, connection: &str, count: u32) -> (Value, String) {
     let rows: String = (0..count).map(|row| format!("{row},x\n")).collect();
     let pipeline = Pipeline::new()
         .with("in.csv", format!("id,note\n{rows}"))
         .with("extract.yaml", "path: in.csv\nbatch_size: 1000\ncheckpoint: {enabled: true, interval: 2}\n")
         .with("load.yaml", format!("type: database\ntable: orders\nconnection_string: {connection}\nwrite_method: insert\n"));
     server.values("CREATE TABLE orders (id bigint, note varchar(9))");
+    server.values(S::SLOW);
     let mut command = pipeline.command(&["run", "--json"]);
     let run = command.env("ETL_HOST_STATE_DIR", pipeline.path("state")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until(|| server.values("SELECT count(*) FROM orders") != "0");

@@ -1,4 +1,4 @@
-//! Databases by ODBC, through the drivers that Debian has: those of PostgreSQL, MariaDB and SQLite stand for the two whose servers nobody may give away.
+//! Databases by ODBC, through the drivers that Debian has: those of PostgreSQL and SQLite stand for the two whose servers nobody may give away.
 
 mod away;
 mod connect;
@@ -13,13 +13,12 @@ use tempfile::TempDir;
 use crate::database_source::{pipeline, sqlite};
 pub(crate) use crate::servers::odbc::url;
 use crate::servers::odbc::{has_driver, string};
-use crate::servers::{mariadb, postgres};
+use crate::servers::postgres;
 use crate::support::Pipeline;
 
 /// A database with a driver of ODBC.
 pub(crate) enum Base {
     Postgres(postgres::Database),
-    Mariadb(mariadb::Database),
     Sqlite(TempDir),
 }
 
@@ -29,11 +28,6 @@ impl Base {
         string(&database.url()).map(|_| Self::Postgres(database))
     }
 
-    pub(crate) fn mariadb() -> Option<Self> {
-        let database = mariadb::Database::new()?;
-        string(&database.url()).map(|_| Self::Mariadb(database))
-    }
-
     pub(crate) fn sqlite() -> Option<Self> {
         let base = Self::Sqlite(TempDir::new().unwrap());
         base.sql("CREATE TABLE nobody (id INTEGER)");
@@ -41,20 +35,19 @@ impl Base {
     }
 
     pub(crate) fn all() -> Vec<Self> {
-        [Self::postgres(), Self::mariadb(), Self::sqlite()].into_iter().flatten().collect()
+        [Self::postgres(), Self::sqlite()].into_iter().flatten().collect()
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "PostgreSQL",
-            Self::Mariadb(_) => "MariaDB",
             Self::Sqlite(_) => "SQLite",
         }
     }
 
     fn file(&self) -> Option<PathBuf> {
         match self {
-            Self::Postgres(_) | Self::Mariadb(_) => None,
+            Self::Postgres(_) => None,
             Self::Sqlite(folder) => Some(folder.path().join("data.db")),
         }
     }
@@ -63,7 +56,6 @@ impl Base {
     fn own_url(&self) -> String {
         match self {
             Self::Postgres(database) => database.url(),
-            Self::Mariadb(database) => database.url(),
             Self::Sqlite(_) => format!("sqlite:///{}", self.file().unwrap().display()),
         }
     }
@@ -81,7 +73,6 @@ impl Base {
     pub(crate) fn sql(&self, sql: &str) {
         match self {
             Self::Postgres(database) => drop(database.sql(sql)),
-            Self::Mariadb(database) => drop(database.sql(sql)),
             Self::Sqlite(_) => sqlite(&self.file().unwrap(), sql),
         }
     }

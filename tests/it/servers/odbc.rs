@@ -34,7 +34,7 @@ pub(crate) fn string(url: &str) -> Option<String> {
         true => ("MariaDB Unicode", "odbc-mariadb", super::mariadb::PASSWORD),
         false => ("PostgreSQL Unicode", "odbc-postgresql", super::postgres::PASSWORD),
     };
-    // It quotes names in its own way where it is not asked for the one of the standard.
+    // MariaDB quotes names in its own way where it is not asked for the one of the standard.
     let more = if url.starts_with("mysql") { ";InitStmt={SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES'}" } else { "" };
     let string = format!("Driver={{{driver}}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{password}}}{more}");
     has_driver(driver, package).then_some(string)
