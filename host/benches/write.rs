@@ -54,7 +54,14 @@ fn cpu() -> Duration {
 fn main() {
     let batches: Vec<Batch> = (0..ROWS).step_by(BATCH).map(batch).collect();
     let folder = tempfile::tempdir().expect("there is a temporary folder");
-    let run = RunName { run_id: "speed".into(), started: chrono::Utc::now(), pipeline: "speed".into(), transformer: None, max_retries: 0 };
+    let run = RunName {
+        run_id: "speed".into(),
+        started: chrono::Utc::now(),
+        pipeline: "speed".into(),
+        transformer: None,
+        max_retries: 0,
+        authority_files: Vec::new(),
+    };
     println!("{:<58} {:>9} {:>9} {:>9} {:>9}", "load", "cpu ns/row", "encode", "wall ns/row", "MB");
     let loads = [
         "{path: a.jsonl}",

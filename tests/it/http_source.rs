@@ -1,5 +1,6 @@
 //! HTTP interfaces as a source: against a server on loopback that answers well or ill.
 
+mod ahead;
 pub(crate) mod api;
 mod auth;
 mod failures;

@@ -1,12 +1,17 @@
 //! Objects in cloud storages, read and written through the front door, against real servers.
 
+mod authority;
+mod away;
 mod formats;
 mod listing;
+mod local;
+mod look;
 mod output;
 mod providers;
 mod ranges;
 mod secrets;
 mod trouble;
+mod two;
 
 use crate::servers::s3::Bucket;
 use crate::support::Pipeline;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{StateArgs, setup};
+use super::{StateArgs, local_path, setup};
 use crate::error::{Result, near};
 use crate::plan::Plan;
 use crate::report::CheckpointReport;
@@ -19,7 +19,7 @@ pub(super) struct CheckpointArgs {
     #[arg(long, value_name = "NAME")]
     checkpoint_id: Option<String>,
     /// Keep checkpoints in this folder [default: checkpoints in the state folder]
-    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CHECKPOINT_DIR")]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CHECKPOINT_DIR", value_parser = local_path())]
     checkpoint_dir: Option<PathBuf>,
     /// Go on with the run that was interrupted; `=if-unfinished` starts one where there is none
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always", conflicts_with = "dry_run")]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 mod add;
@@ -33,6 +34,7 @@ mod terminal;
 mod test;
 mod transformers;
 
+use crate::config::local;
 use crate::error::{Error, Fault};
 use crate::sandbox::{AllowedHost, Network, PrivateHost};
 
@@ -127,7 +129,7 @@ struct ContractArgs {
 #[derive(Debug, Args)]
 struct CacheArgs {
     /// Folder for compiled components [default: etl-host in the user's cache folder]
-    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CACHE")]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_CACHE", value_parser = local_path())]
     cache_dir: Option<PathBuf>,
 }
 
@@ -135,13 +137,13 @@ struct CacheArgs {
 #[derive(Debug, Args)]
 struct LibraryArgs {
     /// Folder with the store of components [default: etl-host/store in the user's data folder]
-    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STORE")]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STORE", value_parser = local_path())]
     store_dir: Option<PathBuf>,
     /// Talk to registries without encryption; those on this machine are talked to so anyway, unless --ca-file is given
     #[arg(long)]
     plain_http: bool,
-    /// Trust the certificates in this file (PEM), too, where registries, sources and transforms are talked to by HTTPS: those of an authority of
-    /// your own
+    /// Trust the certificates in this file (PEM), too, where registries, sources, storages and transforms are talked to by HTTPS: those of an
+    /// authority of your own
     #[arg(long, value_name = "FILE", env = "ETL_HOST_CA_FILE", value_delimiter = ',')]
     ca_file: Vec<PathBuf>,
     /// Give up a registry that is silent for so long
@@ -188,13 +190,18 @@ impl NetworkArgs {
 #[derive(Debug, Args)]
 struct StateArgs {
     /// Folder for what is kept from call to call [default: etl-host in the user's state folder]
-    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STATE_DIR")]
+    #[arg(long, value_name = "FOLDER", env = "ETL_HOST_STATE_DIR", value_parser = local_path())]
     state_dir: Option<PathBuf>,
     /// PostgreSQL that servers share, which keeps the records of runs, dead letters without a database of their own and the marks of
     /// incremental runs in place of the folder, in its schema `etl_host`: postgresql://user:password@host/name. Best set by the variable,
     /// since other users of this machine see arguments
     #[arg(long, value_name = "URL", env = "ETL_HOST_STATE_URL", hide_env_values = true)]
     state_url: Option<String>,
+}
+
+/// Reads a path that must be of this machine: where files are written and locked.
+fn local_path() -> impl TypedValueParser<Value = PathBuf> + Clone {
+    PathBufValueParser::new().try_map(|path| local::check(&path).map(|()| path))
 }
 
 /// Errors of one command: one, or every one of a configuration.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Outcome, terminal};
+use super::{Outcome, local_path, terminal};
 use crate::artifact::project::{self, Language};
 
 /// What can be started.
@@ -19,6 +19,7 @@ pub(super) enum NewCommand {
 #[derive(Debug, Args)]
 pub(super) struct TransformArgs {
     /// Folder to make; its name is the project's
+    #[arg(value_parser = local_path())]
     name: PathBuf,
     /// Language of the transform
     #[arg(long = "lang", value_enum)]

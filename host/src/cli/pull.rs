@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::terminal::{self, size};
-use super::{LibraryArgs, LoginArgs, Outcome, setup};
+use super::{LibraryArgs, LoginArgs, Outcome, local_path, setup};
 use crate::artifact::write_component;
 use crate::config::component::Reference;
 use crate::error::Context;
@@ -19,7 +19,7 @@ pub(super) struct PullArgs {
     #[arg(value_name = "REFERENCE")]
     reference: Reference,
     /// Write it to this file too
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = local_path())]
     output: Option<PathBuf>,
     /// Print the result as one JSON object on stdout
     #[arg(long)]

@@ -177,11 +177,11 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
         let proof = if args.dry_run { None } else { Some(Proof::new(args, &series, key, &planned, before)?) };
         if let (Some(Proof::Marks), Some(before)) = (&proof, before)
             && before.status == Ending::Running
-            && let Some(ended) = ended_unseen(&planned, before)?
+            && let Some(ended) = ended_unseen(&planned, before, &args.library.ca_file)?
         {
             note(&ended.entry)?;
             if ended.entry.status.is_done() {
-                Proof::Marks.forget(&planned, &before.run_id);
+                Proof::Marks.forget(&planned, &before.run_id, &args.library.ca_file);
             }
             return Ok(Some(ended));
         }
@@ -194,7 +194,7 @@ pub(super) fn run_many(args: &RunManyArgs) -> Outcome {
             note(&ended.entry)?;
             if let Some(proof) = proof.filter(|_| ended.entry.status.is_done()) {
                 // What became of it is in the journal now.
-                proof.forget(&planned, &ended.entry.run_id);
+                proof.forget(&planned, &ended.entry.run_id, &args.library.ca_file);
             }
         }
         if args.fail_fast && ended.entry.status == Ending::Failed {
@@ -370,14 +370,14 @@ impl Proof {
         }
     }
 
-    fn forget(self, planned: &Planned, run_id: &str) {
+    fn forget(self, planned: &Planned, run_id: &str, authority_files: &[PathBuf]) {
         match self {
             Self::Checkpoints(Checkpoints { folder, id, .. }) => {
                 checkpoint_folders(&folder, &id).into_iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
             }
             Self::Marks => {
                 for plan in planned.plans() {
-                    let removed = mark(plan, run_id).and_then(|mark| mark.remove(&plan.sink, &plan.root));
+                    let removed = mark(plan, run_id).and_then(|mark| mark.remove(&plan.sink, &plan.root, authority_files));
                     if let Err(error) = removed {
                         tracing::warn!(error = %error.one_line(), "the run is loaded, but what tells so could not be removed");
                     }
@@ -393,9 +393,12 @@ fn mark(plan: &Plan, run_id: &str) -> Result<Mark> {
 }
 
 /// How a run ended of which an earlier call saw the start and not the end; none where it has shown nothing, and is to be done again.
-fn ended_unseen(planned: &Planned, before: &Entry) -> Result<Option<Ended>> {
-    let done =
-        planned.plans().iter().map(|plan| mark(plan, &before.run_id)?.is_done(&plan.sink, &plan.root)).collect::<Result<Vec<_>>>()?;
+fn ended_unseen(planned: &Planned, before: &Entry, authority_files: &[PathBuf]) -> Result<Option<Ended>> {
+    let done = planned
+        .plans()
+        .iter()
+        .map(|plan| mark(plan, &before.run_id)?.is_done(&plan.sink, &plan.root, authority_files))
+        .collect::<Result<Vec<_>>>()?;
     if !done.contains(&true) {
         return Ok(None);
     }

@@ -27,6 +27,7 @@ mod de;
 mod expectation;
 mod http_check;
 mod jsonata;
+pub(crate) mod local;
 mod lower;
 mod options;
 mod problem;

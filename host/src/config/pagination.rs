@@ -33,7 +33,8 @@ pub struct Pagination {
     /// When there are no more pages; the first that holds. Default: `fewer_records` with `page` and `offset`; the others end where the response names
     /// no next page. There is no limit of pages.
     pub stop_conditions: Option<Vec<StopCondition>>,
-    /// Seconds from one page to the next. Default: 0.1.
+    /// Seconds from one page to the next. Default: 0.1. With 0 and pages by number or offset, one page behind the last may be asked for, whose answer is
+    /// not looked at.
     #[serde(deserialize_with = "seconds")]
     #[schemars(with = "f64")]
     pub page_delay: Duration,
@@ -206,6 +207,13 @@ pub struct StopCondition {
     pub value: Option<Value>,
     /// Dot path to what `custom` compares.
     pub response_path: Option<String>,
+}
+
+impl StopCondition {
+    /// The limit of `max_pages` and `max_records`.
+    pub fn limit(&self) -> u64 {
+        self.value.as_ref().and_then(Value::as_u64).unwrap_or(u64::MAX)
+    }
 }
 
 /// What is looked at to know that there are no more pages.

@@ -12,6 +12,7 @@ use super::extract::{self, Extract, FileSource, Reading, Source};
 use super::http::HttpSource;
 use super::http_check::{self, Given};
 use super::load::{self, FileSink, Load, Sink};
+use super::local;
 use super::options::{self, Way};
 use super::problem::{Findings, suggest};
 use super::query::{Query, WATERMARK};
@@ -357,8 +358,9 @@ fn check_params(kind: &str, common: &extract::Common, written: &Node, findings: 
     }
 }
 
-/// Refuses a table of dead letters in a database that cannot have one.
+/// Refuses dead letters where they cannot be: in a file elsewhere, in a table of a database that cannot have one.
 pub(super) fn check_queue(node: &Node, findings: &mut Findings) {
+    local::check_letters(node, findings);
     if let Some(queue) = reads_as::<DeadLetters>(node)
         && queue.backend == DeadLetterBackend::Database
         && let Some(connection) = queue.connection_string

@@ -24,7 +24,8 @@ pub struct Settings {
     /// Share of failed batches, from the third batch on, at which a run stops; 0 to 1. Default: 0.1.
     #[serde(deserialize_with = "ratio")]
     pub max_error_ratio: f64,
-    /// How often reading goes on after a failure of something outside: after 1, 2, 4 … s. Default: 3.
+    /// How often reading goes on after a failure of something outside: after 1, 2, 4 … s. What is uploaded to a storage is tried four times as
+    /// often. Default: 3.
     pub max_retries: u32,
     /// Seconds that a run may take; 0 = as long as it takes. Default: 1800.
     pub timeout_seconds: u64,

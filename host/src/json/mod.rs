@@ -26,10 +26,11 @@ use crate::batch::is_absent;
 
 /// Counts the numbers of a batch that are NaN or infinite, which JSON has not: they are written as null.
 pub fn not_finite(rows: &RecordBatch) -> u64 {
-    rows.columns().iter().map(|column| not_finite_of(column)).sum()
+    rows.columns().iter().map(|column| not_finite_in(column)).sum()
 }
 
-fn not_finite_of(column: &dyn Array) -> u64 {
+/// Counts them in a column.
+pub fn not_finite_in(column: &dyn Array) -> u64 {
     fn of<T: ArrowPrimitiveType>(column: &dyn Array, is_finite: impl Fn(T::Native) -> bool) -> u64 {
         let column = column.as_primitive::<T>();
         // Most columns have none, whatever stands under their nulls.
@@ -43,10 +44,10 @@ fn not_finite_of(column: &dyn Array) -> u64 {
         DataType::Float64 => of::<Float64Type>(column, f64::is_finite),
         DataType::Float32 => of::<Float32Type>(column, f32::is_finite),
         DataType::Float16 => of::<Float16Type>(column, |value| value.is_finite()),
-        DataType::Struct(_) => column.as_struct().columns().iter().map(|column| not_finite_of(column)).sum(),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(|column| not_finite_in(column)).sum(),
         DataType::List(_) => {
             let lists = column.as_list::<i32>();
-            (0..lists.len()).filter(|row| lists.is_valid(*row)).map(|row| not_finite_of(&lists.value(row))).sum()
+            (0..lists.len()).filter(|row| lists.is_valid(*row)).map(|row| not_finite_in(&lists.value(row))).sum()
         }
         _ => 0,
     }

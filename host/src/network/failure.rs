@@ -1,6 +1,5 @@
 //! How a request failed, for a person.
 
-use std::error::Error as _;
 use std::io;
 
 use rustls::CertificateError;
@@ -14,14 +13,14 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
 }
 
 /// What is wrong with the server's certificate, where it failed for that.
-pub(crate) fn refused_certificate(error: &reqwest::Error) -> Option<String> {
+pub(crate) fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     causes(error).find_map(|cause| match tls(cause) {
         Some(rustls::Error::InvalidCertificate(why)) => Some(certificate(why)),
         _ => None,
     })
 }
 
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+fn causes<'e>(error: &'e (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 

@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
@@ -119,8 +119,8 @@ impl Clients {
 ///
 /// # Errors
 /// Where there are no certificates to check servers by.
-pub(crate) fn near_client(tune: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
-    client(true, &[], true, &tune)
+pub(crate) fn near_client(authorities: &[Certificate], tune: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
+    client(true, authorities, true, &tune)
 }
 
 /// What is wrong with a URL that has an address of the special ones in place of a name.
@@ -133,20 +133,27 @@ pub(crate) fn prohibited(url: &str) -> Option<Prohibited> {
 
 /// Reads the certificates of files.
 pub(crate) fn authorities(files: &[PathBuf]) -> Result<Vec<Certificate>> {
-    let mut all = Vec::new();
-    for file in files {
-        let reading = || format!("reading certificates from `{}`", file.display());
-        let mut bytes = Vec::new();
-        let opened = std::fs::File::open(file).outside(reading)?;
-        opened.take(MAX_AUTHORITY_BYTES).read_to_end(&mut bytes).outside(reading)?;
-        let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
-        if found.is_empty() {
-            return Err(Error::config(format!("`{}` holds no certificate", file.display()))
-                .hint("it must be a text with `-----BEGIN CERTIFICATE-----` (PEM); `openssl x509 -inform der -in FILE` makes one of a binary file"));
-        }
-        all.extend(found);
+    Ok(files.iter().map(|file| authority(file)).collect::<Result<Vec<_>>>()?.into_iter().flat_map(|(_, found)| found).collect())
+}
+
+/// Reads the certificates of files, as texts for a client that has its own form of them.
+pub(crate) fn authority_texts(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
+    files.iter().map(|file| authority(file).map(|(text, _)| text)).collect()
+}
+
+/// The certificates of a file, as it has them and taken apart.
+fn authority(file: &Path) -> Result<(Vec<u8>, Vec<Certificate>)> {
+    let reading = || format!("reading certificates from `{}`", file.display());
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).outside(reading)?;
+    opened.take(MAX_AUTHORITY_BYTES).read_to_end(&mut bytes).outside(reading)?;
+    let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
+    if found.is_empty() {
+        return Err(Error::config(format!("`{}` holds no certificate", file.display())).hint(
+            "it must be a text with `-----BEGIN CERTIFICATE-----` (PEM); `openssl x509 -inform der -in FILE` makes one of a binary file",
+        ));
     }
-    Ok(all)
+    Ok((bytes, found))
 }
 
 fn client(

@@ -15,4 +15,4 @@ mod wait;
 pub use address::Address;
 pub use allowed::check_allowed;
 pub use tunnel::Tunnel;
-pub use wait::{settle, wait, wait_unless};
+pub use wait::{settle, spawn, wait, wait_unless};

@@ -65,7 +65,7 @@ pub fn wait_unless<F: Future>(stopped: &AtomicBool, future: F) -> Option<F::Outp
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Starts a future that goes on whether or not somebody waits for it.
-pub(super) fn spawn<F>(future: F) -> JoinHandle<F::Output>
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send,

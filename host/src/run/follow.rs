@@ -3,6 +3,7 @@
 //! Where nothing else would tell after a crash whether a commit was done, it is promised before it to which mark it comes, and the commit
 //! leaves something by which the next run finds out. A run with checkpoints moves the mark before its checkpoint says that it is done.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::RunOptions;
@@ -51,7 +52,7 @@ pub fn follow(
     for plan in planned.plans() {
         let mut mark = Mark::hold(home, &mark_name(plan, home))?;
         if !options.dry_run {
-            settle(&mut mark, plan)?;
+            settle(&mut mark, plan, &options.network.authority_files)?;
         }
         let start = mark.reached().filter(|_| !full_refresh).cloned();
         let followed = Followed { mark: Arc::new(Mutex::new(mark)), family: start.as_ref().and_then(|start| start.family.clone()) };
@@ -79,15 +80,15 @@ pub(super) fn marked(plan: &Plan, options: &RunOptions) -> Result<RunOptions> {
 }
 
 /// Finds out whether a commit was done whose run did not live to tell.
-fn settle(mark: &mut Mark, plan: &Plan) -> Result<()> {
+fn settle(mark: &mut Mark, plan: &Plan, authority_files: &[PathBuf]) -> Result<()> {
     let Some(Promised { reached, proof }) = mark.promised().cloned() else { return Ok(()) };
     let proof: sink::Mark = serde_json::from_value(proof).outside(|| "reading what a commit has left".into())?;
-    if !proof.is_done(&plan.sink, &plan.root)? {
+    if !proof.is_done(&plan.sink, &plan.root, authority_files)? {
         return mark.forget_promise();
     }
     tracing::info!(mark = reached.mark, run_id = reached.run_id, "an earlier run has loaded its rows and died: its mark is moved now");
     mark.move_to(reached)?;
-    proof.remove(&plan.sink, &plan.root)
+    proof.remove(&plan.sink, &plan.root, authority_files)
 }
 
 impl Followed {
@@ -115,7 +116,7 @@ impl Followed {
             self.held().move_to(reached_by(mark, family, options))?;
         }
         match &options.mark {
-            Some(proof) => proof.remove(&plan.sink, &plan.root),
+            Some(proof) => proof.remove(&plan.sink, &plan.root, &options.network.authority_files),
             None => Ok(()),
         }
     }

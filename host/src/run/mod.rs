@@ -198,6 +198,7 @@ fn run_opened(
     check_thresholds(plan, opened.is_some())?;
     if opened.is_some() {
         plan.resumable()?;
+        own::refuse_one_file(plan)?;
     }
     let name = run_name(plan, options);
     let (mut session, from, discarded) = opened.map_or((None, None, None), |opened| (Some(opened.session), opened.from, opened.discarded));
@@ -212,7 +213,7 @@ fn run_opened(
         }
     }
     let sink: Box<dyn Sink> = if options.dry_run {
-        sink::open_nothing(&plan.sink, &plan.root)
+        sink::open_nothing(&plan.sink, &plan.root, &name)
     } else {
         sink::open(&plan.sink, &plan.root, &name, options.mark.as_ref())
     }
@@ -288,6 +289,7 @@ fn run_name(plan: &Plan, options: &RunOptions) -> RunName {
         pipeline: plan.name.clone(),
         transformer: plan.transformer.clone(),
         max_retries: plan.max_retries,
+        authority_files: options.network.authority_files.clone(),
     }
 }
 

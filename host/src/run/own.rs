@@ -1,5 +1,6 @@
 //! Keeps a pipeline from eating itself: its output is not its input, and neither output nor dead letters are its own files.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::LOCK_FILE;
@@ -36,6 +37,25 @@ pub(super) fn refuse_output(plan: &Plan, source: &dyn Source) -> Result<()> {
         if plan.sink.files().is_some_and(|to| !to.partition_by.is_empty() || to.max_rows_per_file.is_some()) { "a" } else { "the" };
     Err(Error::config(format!("the pipeline would read `{name}`, which is {article} {kind} that it writes"))
         .hint("write to another folder, or narrow the pattern of `extract.yaml`"))
+}
+
+/// Refuses to commit, checkpoint after checkpoint, to the SQLite file that is still read: unless it keeps a write-ahead log, it would let neither go on.
+pub(super) fn refuse_one_file(plan: &Plan) -> Result<()> {
+    let SourceConfig::Database(source) = &plan.source else { return Ok(()) };
+    let file = |file: &str| plan.root.join(file).canonicalize().ok();
+    let (Some(read), Some(written)) = (source.connection_string.sqlite_file().and_then(file), plan.sqlite_target()) else { return Ok(()) };
+    if written.canonicalize().ok().as_ref() != Some(&read) || keeps_log(&read) {
+        return Ok(());
+    }
+    let name = read.strip_prefix(&plan.root).unwrap_or(&read).display();
+    Err(Error::config(format!("`{name}` is read and loaded at once, and with checkpoints each would wait for the other"))
+        .hint("run `PRAGMA journal_mode = wal` on it once, or run without checkpoints"))
+}
+
+/// Whether a SQLite file says at its head that it keeps a write-ahead log.
+fn keeps_log(file: &Path) -> bool {
+    let mut head = [0; 20];
+    std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head[18] == 2
 }
 
 /// Refuses output and dead letters that would take the place of what the pipeline is made of.

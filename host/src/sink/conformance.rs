@@ -12,7 +12,7 @@ use arrow_array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array,
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde_json::Value;
 
-use self::files::{BUCKET, every_file_sink, files};
+use self::files::{bare, every_file_sink, files, is_object};
 use self::tables::{Table, every_table};
 use super::*;
 use crate::batch::{Origin, RowNumbers};
@@ -75,7 +75,7 @@ fn every_sink() -> Vec<Target> {
 fn every_appending_sink() -> Vec<Target> {
     let appends = |target: &Target| match target {
         Target::Files(sink) => {
-            let whole = !sink.path.ends_with("xlsx") && !sink.path.starts_with(BUCKET);
+            let whole = !sink.path.ends_with("xlsx") && !is_object(sink);
             whole || sink.max_rows_per_file.is_some() || !sink.partition_by.is_empty() || sink.path.ends_with('/')
         }
         Target::Table(_) => true,
@@ -345,7 +345,7 @@ fn a_run_without_rows_replaces_the_old_output_by_an_empty_one() {
             // Without columns there is no header, and whoever finds no input leaves a table as it is.
             let says_nothing = match &target {
                 Target::Files(config) => {
-                    matches!(config.path.trim_start_matches(BUCKET), "new/folder/a.csv" | "new/folder/a.tsv" | "new/folder/a.csv.zst")
+                    matches!(bare(&config.path), "new/folder/a.csv" | "new/folder/a.tsv" | "new/folder/a.csv.zst")
                 }
                 Target::Table(_) => true,
             };

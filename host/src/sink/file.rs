@@ -25,6 +25,10 @@ use crate::config::load::{Compression, FileSink};
 use crate::error::{Error, Result};
 use crate::remote::store::Store;
 
+/// So many times as often as elsewhere a request is tried again once there are rows: a whole run's work is at stake. By default these are 12
+/// times over most of a minute, so that a storage may start anew meanwhile.
+const AT_COMMIT: u32 = 4;
+
 /// The file sink of one run.
 struct FileOutput {
     output: Arc<Output>,
@@ -65,20 +69,34 @@ pub(super) fn open(sink: &FileSink, root: &Path, run: &RunName, mark: Option<&Fi
 /// Opens the sink of objects, which are staged in a hidden folder below `root`.
 pub(super) fn open_objects(sink: &CloudSink, root: &Path, run: &RunName, mark: Option<&FileMark>) -> Result<Box<dyn Sink>> {
     let output = Arc::new(Output::of_objects(sink)?);
-    let store = Store::open(&sink.storage, root, run.max_retries)?;
-    in_bucket(output, store, &sink.storage, root, run, mark)
+    let store = |max_retries| Store::open(&sink.storage, root, max_retries, &run.authority_files);
+    let stores = [store(run.max_retries)?, store(run.max_retries.saturating_mul(AT_COMMIT))?];
+    in_bucket(output, stores, &sink.storage, root, run, mark)
 }
 
-/// The sink of objects in a bucket.
+/// Looks at where objects are to be written, as far as one can who writes nothing.
+pub(super) fn look_at_objects(sink: &CloudSink, root: &Path, run: &RunName) -> Result<()> {
+    let output = Output::of_objects(sink)?;
+    let store = Store::open(&sink.storage, root, run.max_retries, &run.authority_files)?;
+    if !store.look(&output.folder.to_string_lossy())? {
+        tracing::warn!(
+            storage = %sink.storage,
+            "the credentials may not list there, so that this dry run cannot tell whether a run may write; one that replaces objects must list"
+        );
+    }
+    Ok(())
+}
+
+/// The sink of objects in a bucket, which is reached in two ways: as one opens it, and with the patience of one who commits.
 pub(super) fn in_bucket(
     output: Arc<Output>,
-    store: Store,
+    stores: [Store; 2],
     storage: &Storage,
     root: &Path,
     run: &RunName,
     mark: Option<&FileMark>,
 ) -> Result<Box<dyn Sink>> {
-    let (bucket, workspace) = Bucket::open(store, storage, &output, root, &run.run_id)?;
+    let (bucket, workspace) = Bucket::open(stores, storage, output.clone(), root, &run.run_id)?;
     let schema = Mutex::new(Arc::new(Schema::empty()));
     let (bucket, mark) = (Some(bucket), mark.cloned());
     Ok(Box::new(FileOutput { output, run: run.clone(), workspace, bucket, mark, old_text: None, old_schema: None, schema }))
@@ -100,7 +118,7 @@ impl Sink for FileOutput {
             None => self.output.is_there(),
             // Where it cannot be told, nothing is replaced.
             Some(bucket) if matches!(self.output.layout, Layout::One) => bucket.is_there(&target).unwrap_or(true),
-            Some(bucket) => bucket.existing(&self.output).map_or(true, |existing| !existing.is_empty()),
+            Some(bucket) => bucket.existing().map_or(true, |existing| !existing.is_empty()),
         }
     }
 
@@ -182,15 +200,17 @@ impl Sink for FileOutput {
                     parts.retain(|part| part.rows > 0);
                 }
                 let moves = parts.into_iter().map(|part| Move { staged: part.staged, target: part.target }).collect();
-                (moves, if self.output.append { Vec::new() } else { existing })
+                // What goes from a bucket is listed once it is this run's turn.
+                (moves, if self.output.append || self.bucket.is_some() { Vec::new() } else { existing })
             }
         };
         let mark = self.mark.as_ref().map(|mark| mark.stage(&self.workspace)).transpose()?;
-        if !moves.is_empty() || !removals.is_empty() || mark.is_some() {
+        let replaces = !self.output.append && !matches!(self.output.layout, Layout::One);
+        if !moves.is_empty() || replaces || mark.is_some() {
             let all: Vec<Move> = moves.iter().cloned().chain(mark).collect();
             match &self.bucket {
                 None => self.workspace.publish(&all, &removals)?,
-                Some(bucket) => bucket.publish(&self.workspace, &all, &removals)?,
+                Some(bucket) => bucket.publish(&self.workspace, &all, replaces)?,
             }
         }
         // What was uploaded is still staged, what was moved is not.
@@ -226,7 +246,7 @@ impl Sink for FileOutput {
         let Some(files) = self.workspace.committed()? else { return Ok(None) };
         let bytes = match &self.bucket {
             None => files.iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum(),
-            Some(bucket) => bucket.bytes(&files, &self.output)?,
+            Some(bucket) => bucket.bytes(&files)?,
         };
         Ok(Some(Committed { files: files.into_iter().map(|file| self.shown(file)).collect(), bytes, ..Committed::default() }))
     }
@@ -239,7 +259,10 @@ impl Sink for FileOutput {
 impl FileOutput {
     /// Files or objects of ours that are there.
     fn existing(&self) -> Result<Vec<PathBuf>> {
-        self.bucket.as_ref().map_or_else(|| self.output.existing(), |bucket| bucket.existing(&self.output))
+        match &self.bucket {
+            None => self.output.existing(),
+            Some(bucket) => Ok(bucket.existing()?.into_iter().map(PathBuf::from).collect()),
+        }
     }
 
     /// What is shown at a target, for a person.

@@ -44,9 +44,9 @@ impl Mark {
     ///
     /// # Errors
     /// Outside, where the place cannot be read or a run is writing the target; config, where the sink is another one now.
-    pub fn is_done(&self, sink: &Sink, root: &Path) -> Result<bool> {
+    pub fn is_done(&self, sink: &Sink, root: &Path, authority_files: &[PathBuf]) -> Result<bool> {
         match (self, sink) {
-            (Self::File(mark), _) => mark.is_done(sink, root),
+            (Self::File(mark), _) => mark.is_done(sink, root, authority_files),
             (Self::Table(mark), Sink::Database(sink)) => mark.is_done(sink, root),
             (Self::Table(mark), _) => Err(mark.moved()),
         }
@@ -56,9 +56,9 @@ impl Mark {
     ///
     /// # Errors
     /// Outside; config, where the sink is another one now.
-    pub fn remove(&self, sink: &Sink, root: &Path) -> Result<()> {
+    pub fn remove(&self, sink: &Sink, root: &Path, authority_files: &[PathBuf]) -> Result<()> {
         match (self, sink) {
-            (Self::File(mark), _) => mark.remove(sink, root),
+            (Self::File(mark), _) => mark.remove(sink, root, authority_files),
             (Self::Table(mark), Sink::Database(sink)) => mark.remove(sink, root),
             (Self::Table(mark), _) => Err(mark.moved()),
         }
@@ -99,9 +99,9 @@ impl FileMark {
         Ok(Self { in_bucket, folder, name: output.name(), token: token.to_owned() })
     }
 
-    fn is_done(&self, sink: &Sink, root: &Path) -> Result<bool> {
-        if let Some((store, output)) = self.bucket(sink, root)? {
-            Bucket::look(store.clone(), &output).settle(None)?;
+    fn is_done(&self, sink: &Sink, root: &Path, authority_files: &[PathBuf]) -> Result<bool> {
+        if let Some((store, output)) = self.bucket(sink, root, authority_files)? {
+            Bucket::look(store.clone(), output).settle(None)?;
             return Ok(store.find(&self.path().to_string_lossy())?.is_some());
         }
         if !self.folder.exists() {
@@ -111,8 +111,8 @@ impl FileMark {
         Ok(self.path().exists())
     }
 
-    fn remove(&self, sink: &Sink, root: &Path) -> Result<()> {
-        if let Some((store, _)) = self.bucket(sink, root)? {
+    fn remove(&self, sink: &Sink, root: &Path, authority_files: &[PathBuf]) -> Result<()> {
+        if let Some((store, _)) = self.bucket(sink, root, authority_files)? {
             return store.remove(&self.path().to_string_lossy());
         }
         match fs::remove_file(self.path()) {
@@ -123,10 +123,10 @@ impl FileMark {
     }
 
     /// The bucket that it is in.
-    fn bucket(&self, sink: &Sink, root: &Path) -> Result<Option<(Store, Output)>> {
+    fn bucket(&self, sink: &Sink, root: &Path, authority_files: &[PathBuf]) -> Result<Option<(Store, Output)>> {
         match sink {
             _ if !self.in_bucket => Ok(None),
-            Sink::CloudStorage(sink) => Ok(Some((Store::open(&sink.storage, root, RETRIES)?, Output::of_objects(sink)?))),
+            Sink::CloudStorage(sink) => Ok(Some((Store::open(&sink.storage, root, RETRIES, authority_files)?, Output::of_objects(sink)?))),
             _ => Err(Error::config(
                 "rows of an earlier replay are on their way to a cloud storage, which the pipeline does not write to any more",
             )

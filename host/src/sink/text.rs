@@ -227,9 +227,17 @@ impl TextFormat {
 
     /// Writes rows; answers those that cannot be.
     pub(super) fn write(&self, rows: &RecordBatch, after_rows: bool, out: &mut Vec<u8>) -> Result<Vec<Unwritable>> {
-        if matches!(self.syntax, Syntax::Lines | Syntax::Array(_)) {
-            self.nulled.fetch_add(json::not_finite(rows), Ordering::Relaxed);
-            self.look(rows.schema_ref());
+        match self.syntax {
+            Syntax::Lines | Syntax::Array(_) => {
+                self.nulled.fetch_add(json::not_finite(rows), Ordering::Relaxed);
+                self.look(rows.schema_ref());
+            }
+            // Lists and objects stand in a field as JSON.
+            Syntax::Csv(_) => {
+                let nested = rows.columns().iter().filter(|column| column.data_type().is_nested());
+                self.nulled.fetch_add(nested.map(|column| json::not_finite_in(column)).sum(), Ordering::Relaxed);
+            }
+            Syntax::Xml(_) => {}
         }
         let mut between = after_rows;
         let mut refused = Vec::new();

@@ -12,16 +12,16 @@ use tempfile::TempDir;
 use super::http::tests::Served;
 use super::{Decoded, ReadOptions, Source, Split, file, objects, open_files};
 use crate::batch::Position;
-use crate::config::cloud::{Provider, Storage};
+use crate::config::cloud::Storage;
 use crate::config::extract::{FileSource, Reading};
 use crate::error::Fault;
-use crate::remote::store::Store;
+use crate::remote::store::{Store, homes};
 
 /// Where files are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Home {
     Disk,
-    Bucket,
+    Bucket(homes::Home),
     /// Pages of an HTTP interface.
     Web,
 }
@@ -154,7 +154,8 @@ fn utf16(bytes: &[u8]) -> Vec<u8> {
 fn cases() -> Vec<Case> {
     // A response is packed by HTTP's own means.
     let pages = cases_in(Home::Web).into_iter().filter(|case| matches!(case.extension, "csv" | "jsonl" | "json" | "xml"));
-    [Home::Disk, Home::Bucket].into_iter().flat_map(cases_in).chain(pages).collect()
+    let buckets = homes::Home::every().into_iter().map(Home::Bucket);
+    std::iter::once(Home::Disk).chain(buckets).flat_map(cases_in).chain(pages).collect()
 }
 
 fn cases_in(home: Home) -> Vec<Case> {
@@ -185,7 +186,7 @@ fn cases_in(home: Home) -> Vec<Case> {
 struct Fixture {
     folder: TempDir,
     source: FileSource,
-    store: Option<Store>,
+    store: Option<(Storage, Store)>,
     served: Option<Served>,
 }
 
@@ -193,14 +194,14 @@ impl Fixture {
     fn new(case: &Case, rows: &[Row]) -> Self {
         let folder = TempDir::new().unwrap();
         let (first, second) = rows.split_at(rows.len() * 2 / 3);
-        let store = (case.home == Home::Bucket).then(Store::in_memory);
+        let store = if let Home::Bucket(home) = case.home { Some(home.make()) } else { None };
         let pages = || [first, second].map(|rows| (case.write)(rows)).to_vec();
         let served = (case.home == Home::Web).then(|| Served::new(pages(), case.extension, &case.options));
         for (number, rows) in [first, second].iter().enumerate() {
             let (name, bytes) = (format!("part{number}.{}", case.extension), (case.write)(rows));
             match &store {
                 None => std::fs::write(folder.path().join(name), bytes).unwrap(),
-                Some(store) => store.write(&name, bytes).unwrap(),
+                Some((_, store)) => store.write(&name, bytes).unwrap(),
             }
         }
         let mut options = case.options.clone();
@@ -212,17 +213,10 @@ impl Fixture {
         if let Some(served) = &self.served {
             return served.open(&options);
         }
-        let Some(store) = &self.store else {
+        let Some((storage, store)) = &self.store else {
             return open_files(&self.source, &Reading::default(), options, self.folder.path()).unwrap();
         };
-        let storage = Storage {
-            provider: Provider::S3,
-            bucket: "memory".into(),
-            path: Some(self.source.path.clone()),
-            prefix: None,
-            pattern: None,
-            credentials: Default::default(),
-        };
+        let storage = Storage { path: Some(self.source.path.clone()), ..storage.clone() };
         let found = objects::find(&storage, store).unwrap();
         Box::new(file::Files::open(&self.source, &Reading::default(), &options, found).unwrap())
     }

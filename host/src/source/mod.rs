@@ -99,7 +99,7 @@ pub fn open(source: &SourceConfig, reading: &Reading, options: ReadOptions, surr
         SourceConfig::Database(source) => Ok(Box::new(database::Database::open(source, reading, options, surroundings)?)),
         SourceConfig::Http(source) => Ok(Box::new(http::Http::open(source, reading, &options, surroundings)?)),
         SourceConfig::CloudStorage(source) => {
-            let store = Store::open(&source.storage, surroundings.root, surroundings.max_retries)?;
+            let store = Store::open(&source.storage, surroundings.root, surroundings.max_retries, &surroundings.network.authority_files)?;
             Ok(Box::new(file::Files::open(&source.files(), reading, &options, objects::find(&source.storage, &store)?)?))
         }
     }

@@ -1,6 +1,9 @@
 //! What arrives is what was sent, or the row is refused; and a table stays as it is where it can.
 
+use serde_json::json;
+
 use super::{Kind, every, letters, pipeline};
+use crate::support::Pipeline;
 
 #[test]
 fn texts_become_moments_without_losing_a_part_or_are_refused() {
@@ -165,5 +168,74 @@ fn fractions_of_a_second_and_blanks_that_a_column_has_no_room_for_are_refused() 
             let told: Vec<(u64, &str)> = letters.iter().map(|(row, code, _)| (*row, code.as_str())).collect();
             assert_eq!(told, [2, 3, 4, 5, 6].map(|row| (row, "value_does_not_fit")), "{what}: {letters:?}");
         }
+    }
+}
+
+#[test]
+fn what_types_of_postgresql_would_cut_or_round_is_refused_also_in_arrays() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        let table = "id int PRIMARY KEY, prices numeric(10,2)[], days date[], times timestamp(0)[], words varchar(2)[], sign \"char\", called name, \
+                     cost money, span interval(0)";
+        place.sql(&format!("CREATE TABLE orders ({table})"));
+        let fits = json!({
+            "prices": ["1.23", "0.5"], "days": ["2024-01-01"], "times": ["2024-01-01T10:00:00Z"], "words": ["ab", null], "sign": "Y",
+            "called": "x".repeat(63), "cost": "10.50", "span": "1 day 02:00:01",
+        });
+        let cases = [
+            ("prices", json!(["1.00", "1.239"])),
+            ("days", json!(["2024-01-01T10:00:00"])),
+            ("times", json!(["2024-01-01T10:00:00Z", "2024-01-01T10:00:00.6Z"])),
+            ("words", json!(["ab   "])),
+            ("sign", json!("Yes")),
+            ("called", json!("x".repeat(64))),
+            ("cost", json!("10.005")),
+            ("span", json!("1.7 seconds")),
+        ];
+        let row = |id: usize, change: Option<&(&str, serde_json::Value)>| {
+            let mut row = fits.clone();
+            row["id"] = id.into();
+            if let Some((column, value)) = change {
+                row[*column] = value.clone();
+            }
+            format!("{row}\n")
+        };
+        let lines: String = row(0, None) + &cases.iter().enumerate().map(|(index, case)| row(index + 1, Some(case))).collect::<String>();
+        let pipeline = pipeline("", &place, "write_method: insert\n").with("in.jsonl", lines).with("extract.yaml", "path: in.jsonl\n");
+        pipeline.run(0);
+        let letters = pipeline.letters();
+        let told: Vec<&str> = letters.iter().map(|letter| letter["metadata"]["field"].as_str().unwrap_or_default()).collect();
+        assert_eq!(told, cases.iter().map(|(column, _)| *column).collect::<Vec<_>>(), "{letters:?}");
+        assert_eq!(place.sql("SELECT id, prices, days, cost, span FROM orders"), "0|{1.23,0.50}|{2024-01-01}|$10.50|1 day 02:00:01\n");
+    }
+}
+
+#[test]
+fn numbers_that_json_has_not_are_refused_in_lists_and_counted_in_csv() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        let extract = format!(
+            "type: database\nconnection_string: {}\nquery: \"SELECT n AS id, ARRAY[1.5, CASE n WHEN 2 THEN float8 'NaN' ELSE n END] AS l FROM generate_series(1, 3) AS s(n)\"\n",
+            place.url()
+        );
+        let table = pipeline("", &place, "write_method: insert\n").with("extract.yaml", &*extract);
+        table.run(0);
+        assert_eq!(place.sql("SELECT id, l FROM orders ORDER BY id"), "1|[1.5, 1.0]\n3|[1.5, 3.0]\n");
+        assert_eq!(table.letters().len(), 1);
+
+        let file = Pipeline::new().with("extract.yaml", &*extract).with("load.yaml", "path: out.csv\n");
+        let answer = file.answer(&["run", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+        assert_eq!(report["output"]["nulled"], 1, "{answer:?}");
+        assert!(answer.stderr.contains("numbers that are NaN or infinite were written as null"), "{answer:?}");
+    }
+}
+
+#[test]
+fn replacing_keeps_one_row_of_keys_that_are_equal_to_the_database_without_an_index() {
+    for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
+        place.sql("CREATE TABLE orders (k numeric, v int); INSERT INTO orders VALUES (1, 0)");
+        let twice = pipeline("k,v\n1.0,1\n1.00,2\n1,3\n", &place, "primary_key: k\nwrite_method: replace\n")
+            .with("extract.yaml", "path: in.csv\nschema: {k: str}\n");
+        twice.run(0);
+        assert_eq!(place.sql("SELECT v FROM orders"), "3\n");
     }
 }

@@ -262,3 +262,23 @@ fn a_run_that_is_told_to_stop_ends_though_the_database_is_at_work() {
         assert!(started.elapsed() < Duration::from_secs(20) && !status.success(), "{} {status:?}", base.name());
     }
 }
+
+#[test]
+fn one_file_is_read_and_loaded_with_checkpoints_only_where_it_keeps_a_log() {
+    let base = Base::all().into_iter().find(|base| base.name() == "SQLite").unwrap();
+    base.fill(2000);
+    base.sql("CREATE TABLE copy (id int, text varchar(20))");
+    let load = format!("type: database\nconnection_string: {}\ntable: copy\nwrite_method: insert\n", base.url());
+    let copied = with_checkpoints(&base, "SELECT id, text FROM t", "id").with("load.yaml", load);
+    let state = TempDir::new().unwrap();
+    let ran = || answer(copied.command(&["run", "--quiet"]).env("ETL_HOST_CHECKPOINT_DIR", state.path()));
+    let refused = ran();
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("is read and loaded at once") && refused.stderr.contains("PRAGMA journal_mode = wal"), "{refused:?}");
+    base.sql("PRAGMA journal_mode = wal");
+    let done = ran();
+    assert_eq!(done.code, 0, "{done:?}");
+    let back = base.pipeline("SELECT id FROM copy ORDER BY id", &json!({}));
+    assert_eq!(run(&back, &[]).code, 0);
+    assert!(rows(&back).iter().map(|row| row["id"].as_i64().unwrap()).eq(1..=2000));
+}

@@ -81,7 +81,7 @@ fn what_cannot_be_read_is_said_with_what_to_do() {
     insta::assert_snapshot!(fails(bucket.storage("in/rows.csv").replace("http://127.0.0.1", "http://127.0.0.1:1/"), 3), @r"
     error: could not look at `s3://BUCKET/in/rows.csv`
       because: tcp connect error: Connection refused (os error 111)
-      hint: is the address right and the storage up? `endpoint` under `storage.credentials` names another
+      hint: is the address right and the storage up? `endpoint` under `storage.credentials` names another, and `max_retries` in settings.yaml has it asked for longer
     ");
 }
 

@@ -89,7 +89,7 @@ fn a_run_that_was_killed_leaves_nothing_in_sight_and_the_next_gives_up_its_uploa
 
 #[test]
 fn a_commit_that_was_killed_is_completed_by_whoever_writes_there_next() {
-    for step in ["commit.noted:1", "commit.moved:1", "commit.moved:2", "commit.placed:1"] {
+    for step in ["commit.noted:1", "commit.sealed:1", "commit.moved:1", "commit.moved:2", "commit.placed:1"] {
         let bucket = bucket();
         into(&bucket, "out/", "format: csv\npartition_by: [place]").run(0);
         bucket.put("in/rows.csv", "id,place,price\n4,west,1\n5,east,1\n");
@@ -103,7 +103,7 @@ fn a_commit_that_was_killed_is_completed_by_whoever_writes_there_next() {
             .with("extract.yaml", format!("type: cloud_storage\non_parse_error: fail\n{}", bucket.storage("in/rows.csv")));
         let done = other.answer(&["run"]);
         assert_eq!(done.code, 1, "{done:?}");
-        assert!(done.stderr.contains("its commit is completed"), "{step}: {done:?}");
+        assert!(done.stderr.contains("its commit is completed first"), "{step}: {done:?}");
         assert_eq!(
             steady(bucket.names()),
             ["in/rows.csv", "out/place=east/part00000-00001.csv", "out/place=west/part00000-00001.csv"],

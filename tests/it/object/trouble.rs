@@ -45,9 +45,9 @@ fn a_server_that_stays_overloaded_is_given_up_after_the_retries_that_are_set() {
     let done = pipeline.answer(&["run"]);
     assert_eq!(done.code, 3, "{done:?}");
     insta::assert_snapshot!(done.stderr, @r"
-    error: could not look at `s3://rows/.out.csv.etl/commit`
+    error: could not read `s3://rows/.out.csv.etl/commit`
       because: SlowDown: Please reduce your request rate.
-      hint: the storage is overloaded: run it again later, or less at a time
+      hint: the storage is overloaded: run it again later, or less at a time; `max_retries` in settings.yaml has it asked for longer
     ");
     let asked = server.front.take_seen().len();
     assert!((2..=4).contains(&asked), "{asked} requests");

@@ -82,6 +82,11 @@ impl Container {
         )
     }
 
+    /// The port of the server.
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+
     /// The connection string.
     pub(crate) fn connection(&self) -> String {
         let port = self.server.port;

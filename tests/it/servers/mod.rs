@@ -8,6 +8,7 @@ pub(crate) mod mariadb;
 #[cfg(feature = "odbc")]
 pub(crate) mod odbc;
 pub(crate) mod postgres;
+pub(crate) mod relay;
 pub(crate) mod s3;
 pub(crate) mod ssh_password;
 pub(crate) mod sshd;

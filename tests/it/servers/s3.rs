@@ -15,11 +15,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::kept;
 
@@ -40,6 +43,14 @@ pub(crate) struct Front {
     pub(crate) broken: AtomicU32,
     /// Answers with a body that are cut off behind so many bytes, and how many answers.
     pub(crate) cut: AtomicU32,
+    /// Whether nobody may list.
+    pub(crate) listing_forbidden: AtomicBool,
+    /// Writes of the note of a commit that wait until as many are there.
+    pub(crate) meeting: AtomicU32,
+    met: AtomicU32,
+    all_met: tokio::sync::Notify,
+    /// Held by a write with a condition, which looks and writes as one.
+    conditional: tokio::sync::Mutex<()>,
     pub(crate) cut_behind: AtomicU64,
 }
 
@@ -47,6 +58,8 @@ pub(crate) struct Front {
 pub(crate) struct Server {
     pub(crate) front: Arc<Front>,
     port: u16,
+    /// Whether it speaks TLS.
+    tls: bool,
     folder: TempDir,
 }
 
@@ -62,15 +75,25 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> =
 impl Server {
     /// Starts one.
     pub(crate) fn start() -> Self {
-        Self::serve(Some(SimpleAuth::from_single(KEY, SECRET)))
+        Self::serve(Some(SimpleAuth::from_single(KEY, SECRET)), None)
+    }
+
+    /// Starts one that speaks TLS, with `cert.pem` and `key.pem` of a folder, which are of `localhost`.
+    pub(crate) fn start_tls(folder: &Path) -> Self {
+        let chain = CertificateDer::pem_file_iter(folder.join("cert.pem")).unwrap().collect::<Result<_, _>>().unwrap();
+        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        Self::serve(Some(SimpleAuth::from_single(KEY, SECRET)), Some(Arc::new(config).into()))
     }
 
     /// Starts one that asks for no key.
     pub(crate) fn start_open() -> Self {
-        Self::serve(None)
+        Self::serve(None, None)
     }
 
-    fn serve(keys: Option<SimpleAuth>) -> Self {
+    fn serve(keys: Option<SimpleAuth>, tls: Option<TlsAcceptor>) -> Self {
         let folder = kept("s3");
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).unwrap());
         if let Some(keys) = keys {
@@ -79,13 +102,19 @@ impl Server {
         let (service, front) = (builder.build(), Arc::new(Front::default()));
         let listener = RUNTIME.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let port = listener.local_addr().unwrap().port();
-        RUNTIME.spawn(serve(listener, service, front.clone()));
-        Self { front, port, folder }
+        let has_tls = tls.is_some();
+        RUNTIME.spawn(serve(listener, tls, service, front.clone()));
+        Self { front, port, tls: has_tls, folder }
     }
 
     /// Its address.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        if self.tls { format!("https://localhost:{}", self.port) } else { format!("http://127.0.0.1:{}", self.port) }
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Makes a bucket.
@@ -95,7 +124,7 @@ impl Server {
 
     /// What stands under `credentials` to reach it.
     pub(crate) fn credentials(&self) -> String {
-        format!("{{access_key_id: {KEY}, secret_access_key: {SECRET}, region: us-east-1, endpoint: 'http://127.0.0.1:{}'}}", self.port)
+        format!("{{access_key_id: {KEY}, secret_access_key: {SECRET}, region: us-east-1, endpoint: '{}'}}", self.url())
     }
 
     /// Uploads to a bucket that were begun and neither completed nor given up.
@@ -122,6 +151,17 @@ impl Server {
 }
 
 impl Front {
+    /// Waits until all are there who are to meet; later ones go on.
+    async fn meet(&self) {
+        let met = self.all_met.notified();
+        let (here, wanted) = (self.met.fetch_add(1, Ordering::SeqCst) + 1, self.meeting.load(Ordering::SeqCst));
+        match here.cmp(&wanted) {
+            std::cmp::Ordering::Less => met.await,
+            std::cmp::Ordering::Equal => self.all_met.notify_waiters(),
+            std::cmp::Ordering::Greater => {}
+        }
+    }
+
     /// What was asked for since this was asked last.
     pub(crate) fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
@@ -141,6 +181,11 @@ impl Bucket {
     /// `storage` of an extract or a load, with the path in the bucket.
     pub(crate) fn storage(&self, path: &str) -> String {
         format!("storage: {{provider: s3, bucket: {}, path: '{path}', credentials: {}}}\n", self.name, self.server.credentials())
+    }
+
+    /// The port of the server.
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port()
     }
 
     /// What stands under `credentials` to reach it.
@@ -201,14 +246,22 @@ fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, front: Arc<Front>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, service: S3Service, front: Arc<Front>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { continue };
         let _ = socket.set_nodelay(true);
-        let (service, front) = (service.clone(), front.clone());
+        let (service, front, tls) = (service.clone(), front.clone(), tls.clone());
         tokio::spawn(async move {
             let answer = service_fn(move |request| answer(request, service.clone(), front.clone()));
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), answer).await;
+            let http = http1::Builder::new();
+            match tls {
+                None => drop(http.serve_connection(TokioIo::new(socket), answer).await),
+                Some(tls) => {
+                    if let Ok(socket) = tls.accept(socket).await {
+                        let _ = http.serve_connection(TokioIo::new(socket), answer).await;
+                    }
+                }
+            }
         });
     }
 }
@@ -232,6 +285,15 @@ async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<F
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return Ok(response);
     }
+    if front.listing_forbidden.load(Ordering::SeqCst) && request.uri().query().is_some_and(|query| query.contains("list-type=")) {
+        let text = "<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>";
+        let mut response = Response::new(s3s::Body::from(text.to_owned()));
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        return Ok(response);
+    }
+    if front.meeting.load(Ordering::SeqCst) > 0 && request.method() == http::Method::PUT && request.uri().path().ends_with(".etl/commit") {
+        front.meet().await;
+    }
     // Who needs no key may come with an empty one.
     if request.headers().get("authorization").is_some_and(|authorization| authorization.as_bytes().trim_ascii_end() == b"Bearer") {
         request.headers_mut().remove("authorization");
@@ -241,7 +303,12 @@ async fn answer(mut request: Request<Incoming>, service: S3Service, front: Arc<F
         request.headers_mut().insert("if-none-match", http::HeaderValue::from_static("*"));
     }
     // A storage does not stop half-way where who has asked is gone, as hyper would.
-    let asked = tokio::spawn(async move { service.call(request.map(s3s::Body::from)).await });
+    let front_of_asked = front.clone();
+    let asked = tokio::spawn(async move {
+        let conditional = ["if-match", "if-none-match"].iter().any(|name| request.headers().contains_key(*name));
+        let _alone = if conditional { Some(front_of_asked.conditional.lock().await) } else { None };
+        service.call(request.map(s3s::Body::from)).await
+    });
     let response = asked.await.map_err(std::io::Error::other)?.unwrap_or_else(|error| {
         let mut response = Response::new(s3s::Body::from(format!("{error:?}")));
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

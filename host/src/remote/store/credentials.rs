@@ -14,7 +14,7 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientConfigKey, RetryConfig};
 
 use super::Client;
-use super::guarded::Guarded;
+use super::guarded::{Connector, Guard};
 use crate::config::cloud::{Provider, Storage};
 use crate::config::variables::is_secret;
 use crate::error::{Error, Result, did_you_mean};
@@ -167,7 +167,7 @@ impl Given {
     ///
     /// # Errors
     /// Config, where the address is one that nothing is to be asked of.
-    pub(super) fn guarded(&self, provider: Provider) -> Result<Option<Guarded>> {
+    pub(super) fn guarded(&self, provider: Provider) -> Result<Option<Guard>> {
         const NAMING: [&str; 6] =
             ["endpoint", "base_url", "proxy_url", "service_account", "service_account_key", "application_credentials"];
         for key in ["endpoint", "base_url", "proxy_url"] {
@@ -177,7 +177,7 @@ impl Given {
             }
         }
         let named = NAMING.iter().any(|key| self.values.contains_key(key));
-        Ok(named.then_some(Guarded { metadata: provider == Provider::S3 }))
+        Ok(named.then_some(Guard { metadata: provider == Provider::S3 }))
     }
 
     fn has_own_endpoint(&self) -> bool {
@@ -224,13 +224,7 @@ impl Given {
     ///
     /// # Errors
     /// Config, where something is missing or cannot be.
-    pub(super) fn client(
-        &self,
-        provider: Provider,
-        bucket: &str,
-        max_retries: u32,
-        guarded: Option<Guarded>,
-    ) -> object_store::Result<Client> {
+    pub(super) fn client(&self, provider: Provider, bucket: &str, max_retries: u32, connector: Connector) -> object_store::Result<Client> {
         let backoff = BackoffConfig { init_backoff: FIRST_WAIT, ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: max_retries as usize, retry_timeout: RETRY_TIME };
         let mut defaults = vec![(ClientConfigKey::Timeout, REQUEST_TIME), (ClientConfigKey::ConnectTimeout, CONNECT_TIME)];
@@ -246,10 +240,7 @@ impl Given {
                 for (key, value) in &self.values {
                     builder = builder.with_config(key.parse()?, value);
                 }
-                if let Some(guarded) = guarded {
-                    builder = builder.with_http_connector(guarded);
-                }
-                Ok(Client::of(Arc::new(builder.build()?)))
+                Ok(Client::of(Arc::new(builder.with_http_connector(connector).build()?)))
             }
             Provider::Gcs => {
                 let builder =
@@ -261,10 +252,7 @@ impl Given {
                 for (key, value) in &self.values {
                     builder = builder.with_config(key.parse()?, value);
                 }
-                if let Some(guarded) = guarded {
-                    builder = builder.with_http_connector(guarded);
-                }
-                Ok(Client::of(Arc::new(builder.build()?)))
+                Ok(Client::of(Arc::new(builder.with_http_connector(connector).build()?)))
             }
             Provider::Azure => {
                 let own = self.has_own_endpoint();
@@ -279,10 +267,7 @@ impl Given {
                 for (key, value) in &self.values {
                     builder = builder.with_config(key.parse()?, value);
                 }
-                if let Some(guarded) = guarded {
-                    builder = builder.with_http_connector(guarded);
-                }
-                Ok(Client::of(Arc::new(builder.build()?)))
+                Ok(Client::of(Arc::new(builder.with_http_connector(connector).build()?)))
             }
         }
     }

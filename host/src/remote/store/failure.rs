@@ -3,6 +3,10 @@
 use object_store::Error as StoreError;
 
 use crate::error::Error;
+use crate::network::refused_certificate;
+
+/// What storages call it that one whom they know may not do something.
+const MAY_NOT: [&str; 4] = ["AccessDenied", "AuthorizationPermissionMismatch", "AuthorizationFailure", "Forbidden"];
 
 /// What the storage said.
 struct Said {
@@ -44,6 +48,11 @@ pub(super) fn is_refused(error: &StoreError) -> bool {
     matches!(error, StoreError::PermissionDenied { .. }) || text(error).contains("status code: 403")
 }
 
+/// Whether it knows who asks, and says that this one may not: not that the credentials are wrong.
+pub(super) fn may_not(error: &StoreError) -> bool {
+    is_refused(error) && element(&text(error), "Code").is_none_or(|code| MAY_NOT.contains(&code.as_str()))
+}
+
 /// Whether the storage gave a reason, beside the number of its answer.
 pub(super) fn says_why(error: &StoreError) -> bool {
     let text = text(error);
@@ -56,7 +65,7 @@ fn said(error: &StoreError, secrets: &[String]) -> Said {
     let message = match (&code, element(&text, "Message")) {
         (Some(code), Some(message)) => format!("{code}: {}", message.lines().next().unwrap_or_default()),
         (Some(code), None) => code.clone(),
-        (None, _) => innermost(error),
+        (None, _) => refused_certificate(error).unwrap_or_else(|| innermost(error)),
     };
     Said { code, message: mask(message, secrets) }
 }
@@ -124,7 +133,7 @@ fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         "NoSuchBucket" | "ContainerNotFound" => {
             "is the bucket's name right, and does it stand in this account and region? it is not made here"
         }
-        "AccessDenied" | "AuthorizationPermissionMismatch" | "AuthorizationFailure" | "Forbidden" => {
+        code if MAY_NOT.contains(&code) => {
             "the credentials are known but may not do this: give them leave to list, read and, for a sink, write and delete in this bucket"
         }
         "InvalidAccessKeyId"
@@ -140,7 +149,9 @@ fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
             "the bucket stands in another region: set `region` under `storage.credentials`"
         }
-        "SlowDown" | "ServerBusy" | "TooManyRequests" => "the storage is overloaded: run it again later, or less at a time",
+        "SlowDown" | "ServerBusy" | "TooManyRequests" => {
+            "the storage is overloaded: run it again later, or less at a time; `max_retries` in settings.yaml has it asked for longer"
+        }
         "EntityTooLarge" => "the object is larger than the storage takes: `max_rows_per_file` makes smaller ones",
         "QuotaExceeded" => "the storage is full: free some space, or write elsewhere",
         _ => return general_hint(said, error),
@@ -149,6 +160,10 @@ fn hint(said: &Said, error: &StoreError) -> Option<&'static str> {
 
 fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
     let text = text(error);
+    if refused_certificate(error).is_some() {
+        // What is to be done stands there already.
+        return None;
+    }
     if text.contains("Received redirect without LOCATION") {
         return Some("the bucket stands in another region: set `region` under `storage.credentials`");
     }
@@ -174,11 +189,12 @@ fn general_hint(said: &Said, error: &StoreError) -> Option<&'static str> {
         ),
         StoreError::NotFound { .. } => None,
         _ if [" 500 ", " 502 ", " 503 ", " 504 ", " 429 "].iter().any(|status| said.message.contains(status)) => {
-            Some("the storage is overloaded or down: run it again later")
+            Some("the storage is overloaded or down: run it again later; `max_retries` in settings.yaml has it asked for longer")
         }
-        _ if said.message.contains("error sending request") || said.message.contains("onnect") => {
-            Some("is the address right and the storage up? `endpoint` under `storage.credentials` names another")
-        }
+        _ if said.message.contains("error sending request") || said.message.contains("onnect") => Some(
+            "is the address right and the storage up? `endpoint` under `storage.credentials` names another, and `max_retries` in \
+                 settings.yaml has it asked for longer",
+        ),
         _ => None,
     }
 }

@@ -8,15 +8,26 @@ use std::io;
 use std::pin::Pin;
 
 use http_body_util::BodyExt as _;
-use object_store::client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService};
-use object_store::{ClientConfigKey, ClientOptions};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService, ReqwestConnector,
+};
+use object_store::{Certificate, ClientConfigKey, ClientOptions};
 use reqwest::{Proxy, Url};
 
-use crate::network::{Prohibited, near_client, prohibited};
+use crate::network::{Prohibited, near_client, prohibited, refused_certificate};
 
-/// Makes such clients.
+/// Makes the clients of storages.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    /// Where it is set, the client is guarded.
+    pub(super) guard: Option<Guard>,
+    /// Certificates (PEM) that servers may be vouched for by, beside those that the system trusts.
+    pub(super) authorities: Vec<Vec<u8>>,
+}
+
+/// What a guarded client lets pass.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Guarded {
+pub(super) struct Guard {
     /// Whether a machine's credentials may be asked for, which stand at such addresses: where the storage's own address is checked.
     pub(super) metadata: bool,
 }
@@ -27,14 +38,29 @@ struct Service {
     metadata: bool,
 }
 
-impl HttpConnector for Guarded {
+impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        match self.guard {
+            Some(guard) => self.guarded(guard, options),
+            None => {
+                let certificates = self.authorities.iter().map(|text| Certificate::from_pem_bundle(text));
+                let certificates = certificates.collect::<object_store::Result<Vec<_>>>()?.into_iter().flatten();
+                ReqwestConnector::default().connect(&certificates.fold(options.clone(), ClientOptions::with_root_certificate))
+            }
+        }
+    }
+}
+
+impl Connector {
+    fn guarded(&self, Guard { metadata }: Guard, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let failed = |error: Box<dyn StdError + Send + Sync>| object_store::Error::Generic { store: "HTTP client", source: error };
         let value = |key| options.get_config_value(&key);
         let time = |key| value(key).map(|text| humantime::parse_duration(&text)).transpose().map_err(|error| failed(error.into()));
         let (timeout, connect) = (time(ClientConfigKey::Timeout)?, time(ClientConfigKey::ConnectTimeout)?);
         let proxy = value(ClientConfigKey::ProxyUrl).map(Proxy::all).transpose().map_err(|error| failed(error.into()))?;
-        let client = near_client(|mut builder| {
+        let authorities = self.authorities.iter().map(|text| reqwest::Certificate::from_pem_bundle(text));
+        let authorities = authorities.collect::<reqwest::Result<Vec<_>>>().map_err(|error| failed(error.into()))?.concat();
+        let client = near_client(&authorities, |mut builder| {
             // Objects are taken as they are stored.
             builder = builder.no_gzip().no_brotli().no_zstd().no_deflate();
             builder = builder.http1_only().https_only(value(ClientConfigKey::AllowHttp).as_deref() != Some("true"));
@@ -50,7 +76,7 @@ impl HttpConnector for Guarded {
             }
         });
         let client = client.map_err(|error| failed(error.into()))?;
-        Ok(HttpClient::new(Service { client, metadata: self.metadata }))
+        Ok(HttpClient::new(Service { client, metadata }))
     }
 }
 
@@ -81,7 +107,7 @@ fn failure(error: reqwest::Error) -> HttpError {
     let causes = || std::iter::successors(error.source(), |&cause| cause.source());
     let broken = |cause: &(dyn StdError + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
     let kind = match () {
-        () if causes().any(|cause| cause.is::<Prohibited>()) => HttpErrorKind::Unknown,
+        () if causes().any(|cause| cause.is::<Prohibited>()) || refused_certificate(&error).is_some() => HttpErrorKind::Unknown,
         () if error.is_timeout() => HttpErrorKind::Timeout,
         () if error.is_connect() => HttpErrorKind::Connect,
         () if error.is_decode() => HttpErrorKind::Decode,

@@ -3,6 +3,8 @@
 mod credentials;
 mod failure;
 mod guarded;
+#[cfg(test)]
+pub(crate) mod homes;
 mod read;
 mod upload;
 
@@ -10,7 +12,7 @@ pub use read::{ObjectReader, Ranges};
 pub use upload::{Completed, Part, Upload};
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,15 +21,17 @@ use futures_core::Stream as _;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as Key;
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion,
 };
 use serde::{Deserialize, Serialize};
 
 use self::credentials::Given;
-use self::failure::{failure, is_missing, says_why, unusable};
+use self::failure::{failure, is_missing, may_not, says_why, unusable};
+use self::guarded::Connector;
 use super::wait;
 use crate::config::cloud::Storage;
 use crate::error::{Error, Result};
+use crate::network::authority_texts;
 
 /// An object, as the storage shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,20 +80,21 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Makes ready to reach a bucket; `root` is what relative paths of key files start at. Nothing is asked of the storage yet.
+    /// Makes ready to reach a bucket; `root` is what relative paths of key files start at, `authority_files` are certificates that are trusted
+    /// beside those of the system. Nothing is asked of the storage yet.
     ///
     /// # Errors
     /// Config, where credentials have unknown names or cannot be.
-    pub fn open(storage: &Storage, root: &Path, max_retries: u32) -> Result<Self> {
+    pub fn open(storage: &Storage, root: &Path, max_retries: u32, authority_files: &[PathBuf]) -> Result<Self> {
         let bare = Storage { path: None, prefix: None, pattern: None, ..storage.clone() };
         let title = bare.to_string().trim_end_matches('/').to_owned();
         let given = Given::new(storage, root)?;
         given.find_files()?;
         given.check_endpoint(storage.provider)?;
-        let guarded = given.guarded(storage.provider)?;
+        let connector = Connector { guard: given.guarded(storage.provider)?, authorities: authority_texts(authority_files)? };
         let secrets = given.secrets();
         // Clients look for a reactor when they are made.
-        let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries, guarded) });
+        let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries, connector) });
         let client = client.map_err(|error| unusable(&title, &error, &secrets))?;
         Ok(Self { shared: Arc::new(Shared { client, title, secrets }) })
     }
@@ -140,8 +145,21 @@ impl Store {
     }
 
     async fn first(&self, folder: &Key) -> Option<object_store::Result<ObjectMeta>> {
-        let mut listing = self.objects().list(Some(folder));
+        let mut listing = self.objects().list((!folder.as_ref().is_empty()).then_some(folder));
         std::future::poll_fn(|context| Pin::new(&mut listing).poll_next(context)).await
+    }
+
+    /// Looks whether the bucket is there and lets objects be listed; answers false where it does not let that, which who only writes may lack.
+    ///
+    /// # Errors
+    /// Outside, where there is no such bucket, the credentials do not hold or nobody answers.
+    pub fn look(&self, folder: &str) -> Result<bool> {
+        let folder = folder.trim_matches('/');
+        match wait(self.first(&self.key(folder)?)) {
+            Some(Err(error)) if may_not(&error) => Ok(false),
+            Some(Err(error)) if !is_missing(&error) => Err(self.failed(format!("could not list `{}`", self.url(folder)), &error)),
+            _ => Ok(true),
+        }
     }
 
     /// All objects below a folder, in the order of their names; `""` is the bucket.
@@ -224,16 +242,52 @@ impl Store {
         }
     }
 
+    /// Writes a small object in place of one that is as it was when it was looked at; answers whether it still was.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn replace(&self, key: &str, old: &Object, bytes: impl Into<Bytes>) -> Result<bool> {
+        let name = self.key(key)?;
+        let failed = |error: &StoreError| self.failed(format!("could not write `{}`", self.url(key)), error);
+        let meta = match wait(self.objects().head(&name)) {
+            Ok(meta) if meta.e_tag.as_deref().map(bare) == old.etag && meta.size == old.bytes => meta,
+            Ok(_) => return Ok(false),
+            Err(error) if is_missing(&error) => return Ok(false),
+            Err(error) => return Err(failed(&error)),
+        };
+        let bytes = PutPayload::from(bytes.into());
+        // Google compares generations, others entity tags. One that names neither cannot see to it that nobody comes between.
+        let comparable = if self.shared.title.starts_with("gs://") { meta.version.is_some() } else { meta.e_tag.is_some() };
+        if comparable {
+            let mode = PutMode::Update(UpdateVersion { e_tag: meta.e_tag, version: meta.version });
+            match wait(self.objects().put_opts(&name, bytes.clone(), PutOptions { mode, ..PutOptions::default() })) {
+                Ok(_) => return Ok(true),
+                Err(StoreError::Precondition { .. } | StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }) => return Ok(false),
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        wait(self.objects().put(&name, bytes)).map(|_| true).map_err(|error| failed(&error))
+    }
+
     /// The whole of a small object; `None` where there is none.
     ///
     /// # Errors
     /// Outside, also where it has more than `limit` bytes.
-    pub fn read_whole(&self, key: &str, limit: u64) -> Result<Option<Bytes>> {
-        let Some(object) = self.find(key)? else { return Ok(None) };
-        if object.bytes > limit {
-            return Err(Error::outside(format!("`{}` has {} bytes, and at most {limit} were expected", self.url(key), object.bytes)));
+    pub fn read_whole(&self, key: &str, limit: u64) -> Result<Option<(Object, Bytes)>> {
+        let name = self.key(key)?;
+        let failed = |error: &StoreError| self.failed(format!("could not read `{}`", self.url(key)), error);
+        let answer = match wait(self.objects().get(&name)) {
+            Ok(answer) => answer,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        let found = object(&answer.meta);
+        if found.bytes > limit {
+            return Err(Error::outside(format!("`{}` has {} bytes, and at most {limit} were expected", self.url(key), found.bytes)));
         }
-        self.read(&object, 0..object.bytes).map(Some)
+        let bytes = wait(answer.bytes()).map_err(|error| failed(&error))?;
+        Ok(Some((found, bytes)))
     }
 
     /// Removes an object; that it is not there is as good.

@@ -11,6 +11,7 @@ pub use transit::Settled;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -94,7 +95,7 @@ pub fn replay(
 ) -> Result<ReplayReport> {
     options.run.check_allowed(plan)?;
     let transit = Transit::open(letters, plan)?;
-    let mut report = ReplayReport { interrupted: transit.settle()?, ..ReplayReport::default() };
+    let mut report = ReplayReport { interrupted: transit.settle(&options.run.network.authority_files)?, ..ReplayReport::default() };
     let components = Components::load(plan, &options.run.library, sandbox)?;
     let mut groups: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     let mut meant = Selection { pipeline: Some(plan.name.clone()), statuses: vec![LetterStatus::Pending], ..options.selection.clone() };
@@ -127,7 +128,7 @@ pub fn replay(
             let again = Replayed { plan: part(plan, entry, &pins, &transit), options: &options.run, sandbox, stop };
             let run = again.run(&transit, &Selection { ids: Some(ids), ..meant.clone() }, on_progress);
             // Whatever came of it: what is on its way arrives, or comes back.
-            let settled = transit.settle()?.unwrap_or_default();
+            let settled = transit.settle(&options.run.network.authority_files)?.unwrap_or_default();
             report.settled.add(&settled);
             let stage = plan.stages.get(entry).map_or("load", |stage| &stage.name);
             report.runs.push(run.map_err(|error| error.while_doing(format!("sending dead letters through again from `{stage}` on")))?);
@@ -140,11 +141,11 @@ pub fn replay(
 ///
 /// # Errors
 /// Outside, where it cannot be, or where a replay is going on.
-pub fn settle(letters: &Letters, plan: &Plan) -> Result<Option<Settled>> {
+pub fn settle(letters: &Letters, plan: &Plan, authority_files: &[PathBuf]) -> Result<Option<Settled>> {
     if !letters.replay_folder(&plan.named(&plan.name)).exists() {
         return Ok(None);
     }
-    Transit::open(letters, plan)?.settle()
+    Transit::open(letters, plan)?.settle(authority_files)
 }
 
 /// The beginning of an id, which is enough to find it.

@@ -148,7 +148,7 @@ impl<'a> Transit<'a> {
     }
 
     /// Finds out whether what is on its way was loaded, and notes of each letter what became of it. Done twice it is as done once.
-    pub(super) fn settle(&self) -> Result<Option<Settled>> {
+    pub(super) fn settle(&self, authority_files: &[PathBuf]) -> Result<Option<Settled>> {
         let intent = self.path("intent.json");
         let text = match fs::read(&intent) {
             Ok(text) => text,
@@ -159,7 +159,7 @@ impl<'a> Transit<'a> {
         let ids = self.path("ids");
         let lines = File::open(&ids).and_then(|file| BufReader::new(file).lines().collect::<std::io::Result<Vec<String>>>());
         let ids = lines.map_err(|error| cannot("read", &ids, error))?;
-        let loaded = mark.is_done(&self.plan.sink, &self.plan.root)?;
+        let loaded = mark.is_done(&self.plan.sink, &self.plan.root, authority_files)?;
         let (mut again, mut more) = (HashMap::new(), Vec::new());
         if loaded {
             FileLetters::new(self.outcome()).each(&Selection::default(), &mut |letter| {
@@ -204,7 +204,7 @@ impl<'a> Transit<'a> {
             ..Selection::default()
         };
         self.letters.change(&meant, &mut arrive, &more)?;
-        mark.remove(&self.plan.sink, &self.plan.root)?;
+        mark.remove(&self.plan.sink, &self.plan.root, authority_files)?;
         fs::remove_file(&intent).and_then(|()| self.sync()).map_err(|error| cannot("remove", &intent, error))?;
         self.clear()?;
         Ok(Some(settled))

@@ -11,45 +11,55 @@ use calamine::{Data, Reader as _};
 use serde_json::Value;
 
 use super::schema;
-use crate::config::cloud::{Provider, Storage};
+use crate::config::cloud::Storage;
 use crate::config::extract::{Format, JsonOptions};
 use crate::config::load::{Compression, FileSink};
 use crate::error::Result;
-use crate::remote::store::Store;
+use crate::remote::store::homes::Home;
+use crate::remote::store::{Object, Store};
 use crate::sink::file::{self, in_bucket};
 use crate::sink::output::Output;
 use crate::sink::{RunName, Sink};
 
-/// What paths start with that are in a bucket.
-pub(super) const BUCKET: &str = "bucket:";
-
-/// The bucket, in memory, of a test's folder.
-fn store_of(root: &Path) -> Store {
-    static STORES: LazyLock<Mutex<BTreeMap<PathBuf, Store>>> = LazyLock::new(Mutex::default);
-    STORES.lock().unwrap().entry(root.to_owned()).or_insert_with(Store::in_memory).clone()
+/// Where the bucket of a path is, and the path in it: `S3:data/`.
+fn in_home(path: &str) -> Option<(Home, &str)> {
+    let (name, path) = path.split_once(':')?;
+    [Home::Memory, Home::S3, Home::Google, Home::Azure].into_iter().find(|home| format!("{home:?}") == name).map(|home| (home, path))
 }
+
+/// The path of a file, or of objects within their bucket.
+pub(super) fn bare(path: &str) -> &str {
+    in_home(path).map_or(path, |(_, path)| path)
+}
+
+/// Whether rows go to a bucket.
+pub(super) fn is_object(sink: &FileSink) -> bool {
+    in_home(&sink.path).is_some()
+}
+
+/// Buckets of the folders of tests.
+static BUCKETS: LazyLock<Mutex<BTreeMap<(PathBuf, Home), (Storage, Store)>>> = LazyLock::new(Mutex::default);
 
 /// Opens a sink of files or of objects.
 pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
-    let Some(path) = config.path.strip_prefix(BUCKET) else { return file::open(config, root, run, None) };
-    let storage = Storage {
-        provider: Provider::S3,
-        bucket: "memory".into(),
-        path: Some(path.into()),
-        prefix: None,
-        pattern: None,
-        credentials: BTreeMap::new(),
-    };
-    in_bucket(Arc::new(Output::in_bucket(config, &storage)?), store_of(root), &storage, root, run, None)
+    let Some((home, path)) = in_home(&config.path) else { return file::open(config, root, run, None) };
+    let (storage, store) = BUCKETS.lock().unwrap().entry((root.to_owned(), home)).or_insert_with(|| home.make()).clone();
+    let storage = Storage { path: Some(path.into()), ..storage };
+    in_bucket(Arc::new(Output::in_bucket(config, &storage)?), [store.clone(), store], &storage, root, run, None)
 }
 
-/// Every way to write rows, to files and to objects.
+/// Every way to write rows, to files and to objects; of each server those that differ in what becomes of objects, since bytes of all formats
+/// are staged on this machine.
 pub(super) fn every_sink() -> Vec<FileSink> {
-    let mut sinks = every_file_sink();
-    let in_bucket = |sink: FileSink| FileSink { path: format!("{BUCKET}{}", sink.path), ..sink };
-    let objects: Vec<FileSink> = sinks.iter().cloned().map(in_bucket).collect();
-    sinks.extend(objects);
-    sinks.push(FileSink { format: Some(Format::Csv), ..FileSink::of("bucket:data/") });
+    let files = every_file_sink();
+    let folder = FileSink { format: Some(Format::Csv), ..FileSink::of("data/") };
+    let mut sinks = files.clone();
+    for home in Home::every() {
+        let in_home = |sink: &FileSink| FileSink { path: format!("{home:?}:{}", sink.path), ..sink.clone() };
+        let differs = |path: &str| matches!(path, "new/folder/a.jsonl" | "new/folder/a.parquet" | "a.csv.gz" | "data/");
+        let wanted = files.iter().chain([&folder]).filter(|sink| home == Home::Memory || differs(&sink.path));
+        sinks.extend(wanted.map(in_home));
+    }
     sinks
 }
 
@@ -73,10 +83,13 @@ pub(super) fn every_file_sink() -> Vec<FileSink> {
 
 /// Every file below a folder and every object of its bucket, hidden ones too, with its bytes.
 pub(super) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let store = store_of(root);
-    let objects = store.list("").unwrap().into_iter();
-    let mut found: BTreeMap<String, Vec<u8>> =
-        objects.map(|object| (object.key.clone(), store.read(&object, 0..object.bytes).unwrap().to_vec())).collect();
+    let buckets: Vec<Store> =
+        BUCKETS.lock().unwrap().iter().filter(|((folder, _), _)| folder == root).map(|(_, (_, store))| store.clone()).collect();
+    let mut found = BTreeMap::new();
+    for store in buckets {
+        let object = |object: &Object| (object.key.clone(), store.read(object, 0..object.bytes).unwrap().to_vec());
+        found.extend(store.list("").unwrap().iter().map(object));
+    }
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -14,6 +14,8 @@ pub(super) struct Column {
     pub(super) holds: Holds,
     /// What of a value it would drop without a word.
     pub(super) drops: Option<Drops>,
+    /// As the two, of the items of an array.
+    pub(super) items: Option<(Holds, Option<Drops>)>,
     /// Whether it is of a type that somebody made of another, with rules of its own.
     pub(super) domain: bool,
     pub(super) nullable: bool,
@@ -66,6 +68,9 @@ impl Holds {
             "float4" => Self::Float32,
             "float8" => Self::Float64,
             // The scale has eleven bits and a sign since version 15.
+            "oid" => Self::Int(32, false),
+            // With the two digits of most currencies.
+            "money" => Self::Decimal(Some(2)),
             "numeric" => Self::Decimal((modifier >= 4).then(|| {
                 let scale = (modifier - 4) & 0x7ff;
                 u32::try_from((scale ^ 1024) - 1024).unwrap_or(0)

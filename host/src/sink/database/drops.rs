@@ -15,6 +15,8 @@ pub(super) enum Drops {
     Digits(u32),
     /// Blanks behind so many letters.
     Blanks(usize),
+    /// Bytes behind so many.
+    Bytes(usize),
 }
 
 impl Drops {
@@ -22,6 +24,11 @@ impl Drops {
     pub(super) fn of_postgres(name: &str, modifier: i32) -> Option<Self> {
         match name {
             "time" | "timetz" | "timestamp" | "timestamptz" => u32::try_from(modifier).ok().filter(|digits| *digits < 6).map(Self::Digits),
+            // Its modifier says beside the digits which fields it has.
+            "interval" if modifier >= 0 => Some(modifier as u32 & 0xffff).filter(|digits| *digits < 6).map(Self::Digits),
+            // Types that the database's own catalogue is made of.
+            "char" => Some(Self::Bytes(1)),
+            "name" => Some(Self::Bytes(63)),
             "varchar" => modifier.checked_sub(4).and_then(|letters| usize::try_from(letters).ok()).map(Self::Blanks),
             _ => None,
         }
@@ -46,11 +53,12 @@ impl Drops {
             let micros = micros.as_primitive::<Int64Type>();
             return some((0..micros.len()).map(|index| micros.is_valid(index) && micros.value(index) % step != 0).collect());
         }
-        if !is_text(column.data_type()) {
+        if !is_text(column.data_type()) && !matches!(self, Self::Bytes(_)) {
             return None;
         }
         texts_that(column, |text| match self {
             Drops::Digits(digits) => fraction_digits(text) > digits as usize,
+            Drops::Bytes(bytes) => text.len() > bytes,
             // A text with more than blanks behind them is refused by the server.
             Drops::Blanks(letters) => {
                 text.len() > letters

@@ -12,6 +12,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::columns::{Column, Holds, is_nested};
+use super::nested;
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::database::{Dialect, SchemaEvolution};
 use crate::error::{Context, Result};
@@ -87,7 +88,8 @@ impl Fit {
                 (column, unfit) = fit_column(given, *holds, self.dialect)?;
                 wants.push(number);
             }
-            if let Some(unfit) = either(unfit, to.drops.and_then(|drops| drops.of(&column))) {
+            let dropped = to.drops.and_then(|drops| drops.of(&column));
+            if let Some(unfit) = either(either(unfit, dropped), nested::unfit(&column, to, self.dialect)?) {
                 if self.policy == SchemaEvolution::DiscardValue && to.nullable && !key {
                     column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None))
                         .bug(|| "values cannot be left out".into())?;
@@ -190,7 +192,7 @@ pub(super) fn is_bytes(kind: &DataType) -> bool {
 }
 
 /// Makes the values of a column fit; answers which of them do not.
-fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
+pub(super) fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Result<(ArrayRef, Option<BooleanBuffer>)> {
     use DataType as T;
     let kind = column.data_type();
     let as_is = || Ok((column.clone(), None));
@@ -364,7 +366,7 @@ pub(super) fn some(unfit: BooleanBuffer) -> Option<BooleanBuffer> {
     (unfit.count_set_bits() > 0).then_some(unfit)
 }
 
-fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
+pub(super) fn either(a: Option<BooleanBuffer>, b: Option<BooleanBuffer>) -> Option<BooleanBuffer> {
     match (a, b) {
         (Some(a), Some(b)) => Some(&a | &b),
         (a, b) => a.or(b),

@@ -18,7 +18,7 @@ use super::{Backend, Counts, Relation, Shape, Stopped, TableMark, check, connect
 use crate::batch::{Reason, Reject};
 use crate::config::database::{DatabaseSink, Dialect, SchemaEvolution, WriteMethod};
 use crate::crash;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Result};
 use crate::report::TableReport;
 use crate::sink::flushed::What;
 use crate::sink::{Committed, Encode, Encoded, Flushed, Load, Payload, RunName, Sink, Staged};
@@ -74,14 +74,14 @@ impl TableSink {
         let token = session.token;
         self.tokens.put(session.transaction()?, &self.run_id, token)?;
         crash::at("table.token");
-        let committed = session.commit();
+        let committed = session.try_commit();
         crash::at("table.settled");
-        let Err(error) = committed else { return Ok(()) };
-        if error.fault() != Fault::Outside {
-            return Err(error);
+        let Err(said) = committed else { return Ok(()) };
+        if said.why != Why::Lost {
+            return Err(Session::uncommitted(said));
         }
         // The answer may be lost and the work done: the token tells, on another connection.
-        let mut fresh = connect(&self.config, &self.root, Doing::Load, &Stopped::default()).map_err(|_| error)?;
+        let mut fresh = connect(&self.config, &self.root, Doing::Load, &Stopped::default()).map_err(|_| Session::uncommitted(said))?;
         let found = self.tokens.find(fresh.as_mut(), &self.run_id)?;
         session.backend = fresh;
         if found == Some(token) {

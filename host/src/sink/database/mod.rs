@@ -13,6 +13,7 @@ mod load;
 mod merge;
 mod mysql;
 mod narrow;
+mod nested;
 #[cfg(feature = "odbc")]
 mod odbc;
 mod postgres;

@@ -171,6 +171,7 @@ impl Backend for Mysql {
                 name: text(0),
                 holds: Holds::of_mysql(&kind, &declared.to_ascii_lowercase(), text(3).parse().ok()),
                 drops: Drops::of_mysql(&kind, text(7).parse().ok(), text(8).parse().ok()),
+                items: None,
                 domain: false,
                 nullable: text(4).eq_ignore_ascii_case("yes") || counts_up,
                 filled: text(5) == "1" || counts_up,

@@ -51,18 +51,25 @@ impl Session {
     /// # Errors
     /// Data, where a constraint that was deferred up to now is broken; outside. Where the answer is lost, nobody here knows what became of it.
     pub(super) fn commit(&mut self) -> Result<()> {
+        self.try_commit().map_err(Self::uncommitted)
+    }
+
+    /// As [`commit`](Self::commit), with what the database said.
+    pub(super) fn try_commit(&mut self) -> Result<(), Said> {
         if !std::mem::take(&mut self.open) {
             return Ok(());
         }
-        let said = match self.backend.execute("COMMIT") {
-            Ok(_) => return Ok(()),
-            Err(said) => said,
-        };
+        let Err(said) = self.backend.execute("COMMIT") else { return Ok(()) };
         if said.why != Why::Lost {
             // PostgreSQL has ended the transaction; SQLite keeps it open, to be mended.
             let _ = self.backend.execute("ROLLBACK");
         }
-        Err(match said.why {
+        Err(said)
+    }
+
+    /// Why rows are not committed.
+    pub(super) fn uncommitted(said: Said) -> Error {
+        match said.why {
             Why::Row(_) => Error::data("the database refused the rows as a whole when they were to be committed, so that none is there")
                 .because(anyhow::anyhow!("{}", said.message))
                 .hint("a deferred constraint is broken: make it `NOT DEFERRABLE`, so that single rows are found and refused, or mend the data"),
@@ -71,7 +78,7 @@ impl Session {
                 .hint("look into the table before you run it again; with checkpoints the run would know")
                 .given_up(),
             _ => said.error("cannot commit the rows"),
-        })
+        }
     }
 
     /// Undoes what is open.

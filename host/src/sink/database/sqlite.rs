@@ -162,6 +162,7 @@ impl Backend for File {
                 generated: matches!(text(5).as_str(), "2" | "3"),
                 fixed: false,
                 drops: None,
+                items: None,
                 domain: false,
                 declared,
             }

@@ -248,6 +248,7 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         declared: declared(field),
         holds: Holds::Other,
         drops: None,
+        items: None,
         domain: false,
         nullable: !sink.primary_key.0.contains(field.name()),
         filled: false,

@@ -2,19 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-
-use tokio::sync::oneshot;
 
 use super::super::cut::Cutter;
 use super::super::{Chunk, Decoded, View};
 use super::Shared;
+use super::ahead::Ahead;
 use super::body::Page;
 use super::pages::{Seen, Turn};
-use super::send::Hold;
 use crate::batch::Position;
-use crate::error::{Context, Error, Result};
+use crate::error::Result;
+
+/// How much of the page before it a page has in bytes that is not the last one by its looks.
+const FULL: f64 = 0.75;
 
 /// The chunks of a source, page by page.
 pub(super) struct PageChunks {
@@ -30,6 +29,8 @@ pub(super) struct PageChunks {
     seen: Seen,
     open: Option<Open>,
     ahead: Option<Ahead>,
+    /// Bytes of the page that is read.
+    filled: Option<usize>,
     failed: bool,
 }
 
@@ -48,7 +49,7 @@ impl PageChunks {
     /// Reads from a turn on, of which a position says how much is done.
     pub(super) fn new(shared: Arc<Shared>, sampled: VecDeque<Page>, turn: Turn, position: Position, left: u64) -> Self {
         let seen = shared.pages.seen();
-        Self { shared, sampled, turn, position, left, seen, open: None, ahead: None, failed: false }
+        Self { shared, sampled, turn, position, left, seen, open: None, ahead: None, filled: None, failed: false }
     }
 
     fn chunk(&mut self) -> Result<Option<Box<dyn Chunk>>> {
@@ -105,24 +106,38 @@ impl PageChunks {
         Ok(())
     }
 
+    /// Gets the next page, as far as it is there, and with it what was asked for behind it already.
+    fn get_page(&mut self) -> Result<(Page, Option<Ahead>)> {
+        let Shared { caller, pages, format, .. } = &*self.shared;
+        let ahead = match (self.ahead.take(), self.sampled.pop_front()) {
+            (None, Some(page)) if page.ask == self.turn.ask => {
+                self.filled = Some(page.bytes());
+                return Ok((page, None));
+            }
+            (None, _) if format.streams() => return Ok((caller.page(&self.turn, pages, format)?, None)),
+            (Some(ahead), _) => ahead,
+            (None, _) => Ahead::ask(&self.shared, self.turn.clone()),
+        };
+        let guess = pages.guess(&self.turn, self.position.row, self.left);
+        let (fetched, asked) = ahead.page(guess.zip(self.filled.map(|bytes| (bytes as f64 * FULL) as usize)))?;
+        self.filled = Some(fetched.bytes());
+        Ok((fetched.page(caller, format)?, asked))
+    }
+
     /// Gets the next page and cuts it, as far as it is there.
     fn open_page(&mut self) -> Result<Open> {
-        let page = match (self.ahead.take(), self.sampled.pop_front()) {
-            (Some(ahead), _) => ahead.page()?,
-            (None, Some(page)) if page.ask == self.turn.ask => page,
-            (None, _) => {
-                self.shared.caller.fetch(&self.turn, &self.shared.pages, &self.shared.format, &mut Hold::of(&self.shared.caller.stop))?
-            }
-        };
+        let (page, asked) = self.get_page()?;
         let mut cutter = self.shared.format.cutter(&page, &self.shared.layout, self.position.clone())?;
         let mut chunks = VecDeque::new();
-        let Some(cut) = &mut cutter else { return Ok(Open { page, chunks, cutter: None, next: None }) };
         if page.streams() {
-            chunks.extend(cut.cut(self.left).transpose());
+            if let Some(cut) = &mut cutter {
+                chunks.extend(cut.cut(self.left).transpose());
+            }
             return Ok(Open { page, chunks, cutter, next: None });
         }
         let (mut left, mut row) = (self.left, self.position.row);
         while left > 0
+            && let Some(cut) = &mut cutter
             && let Some(chunk) = cut.cut(left)?
         {
             let next = chunk.next().row;
@@ -135,7 +150,8 @@ impl PageChunks {
         if self.sampled.is_empty()
             && let Some(Ok(Some(next))) = &next
         {
-            self.ahead = Some(Ahead::ask(self.shared.clone(), next.clone())?);
+            let asked = asked.filter(|asked| asked.turn.ask == next.ask).inspect(Ahead::confirm);
+            self.ahead = Some(asked.unwrap_or_else(|| Ahead::ask(&self.shared, next.clone())));
         }
         Ok(Open { page, chunks, cutter: None, next })
     }
@@ -171,30 +187,5 @@ impl Chunk for Last {
 
     fn decode(self: Box<Self>) -> Box<dyn Iterator<Item = Result<Decoded>> + Send> {
         self.chunk.decode()
-    }
-}
-
-/// A page that is asked for by a thread of its own.
-struct Ahead {
-    page: Receiver<Result<Page>>,
-    /// Gone with this: the thread asks for nothing any more.
-    _wanted: oneshot::Sender<()>,
-}
-
-impl Ahead {
-    fn ask(shared: Arc<Shared>, turn: Turn) -> Result<Self> {
-        let (answer, page) = channel();
-        let (wanted, gone) = oneshot::channel();
-        let ask = move || {
-            let fetched = shared.caller.fetch(&turn, &shared.pages, &shared.format, &mut Hold::until(&shared.caller.stop, gone));
-            // Nobody listens where the run has ended.
-            answer.send(fetched).ok();
-        };
-        thread::Builder::new().name("etl-http".into()).spawn(ask).outside(|| "starting a thread".into())?;
-        Ok(Self { page, _wanted: wanted })
-    }
-
-    fn page(self) -> Result<Page> {
-        self.page.recv().unwrap_or_else(|_| Err(Error::bug("the thread that asks for pages has died")))
     }
 }

@@ -1,13 +1,15 @@
 //! An HTTP interface as a source: page after page, each read as a file of its format is.
 //!
-//! One thread asks: while a page is cut into rows and workers parse them, the next one is under way. JSON, XML and text are held whole, up to a limit;
-//! CSV and NDJSON are read as they come. A position names what to ask for next, so that a run that goes on asks for no page twice.
+//! While a page is cut into rows and workers parse them, the next one is under way; where its number or offset says what it is asked for by, before it is
+//! known whether there is one. JSON, XML and text are held whole, up to a limit; CSV and NDJSON are read as they come. A position names what to ask for next, so that a run that goes on asks for no page twice.
 
+mod ahead;
 mod auth;
 mod body;
 mod chunks;
 mod document;
 mod failure;
+mod fetched;
 mod format;
 mod pace;
 mod pages;
@@ -28,7 +30,7 @@ use self::body::Page;
 use self::chunks::PageChunks;
 use self::format::Format;
 use self::pages::{Pages, Turn};
-use self::send::{Caller, Hold};
+use self::send::Caller;
 pub(super) use self::send::{Download, download};
 use super::layout::Layout;
 use super::target::Members;
@@ -93,7 +95,7 @@ fn sample(caller: &Caller, pages: &Pages, format: &Format, infer_rows: usize, ro
     let mut seen = pages.seen();
     let mut bytes = 0;
     loop {
-        let page = caller.fetch(&turn, pages, format, &mut Hold::of(&caller.stop))?;
+        let page = caller.page(&turn, pages, format)?;
         bytes += page.bytes();
         let streams = page.streams();
         let count = if streams { 0 } else { format.count(&page, turn.pages)? };
@@ -112,7 +114,7 @@ fn sample(caller: &Caller, pages: &Pages, format: &Format, infer_rows: usize, ro
             Err(error) if caller.helps_again(&error, attempt) => {
                 tracing::warn!(attempt, error = %error.one_line(), "the page broke off, asking again");
                 attempt += 1;
-                sampled = VecDeque::from([caller.fetch(&Turn::first(pages), pages, format, &mut Hold::of(&caller.stop))?]);
+                sampled = VecDeque::from([caller.page(&Turn::first(pages), pages, format)?]);
             }
             seen => return Ok((seen?, sampled)),
         }

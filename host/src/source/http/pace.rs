@@ -5,38 +5,37 @@ use std::future::pending;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::config::http::HttpSource;
-use crate::remote;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Looks out for the end of what a request is made for, so that nothing is waited for in vain.
 pub(super) struct Hold {
     stop: watch::Receiver<bool>,
-    /// Answers once whoever asked for the page is gone.
-    gone: Option<oneshot::Receiver<()>>,
+    /// Whether whoever asked for the page is there still, and knows that it is wanted.
+    wanted: Option<watch::Receiver<bool>>,
 }
 
 impl Hold {
     /// Until the source is stopped.
     pub(super) fn of(stop: &watch::Sender<bool>) -> Self {
-        Self { stop: stop.subscribe(), gone: None }
+        Self { stop: stop.subscribe(), wanted: None }
     }
 
-    /// Until the source is stopped or the other end is gone.
-    pub(super) fn until(stop: &watch::Sender<bool>, gone: oneshot::Receiver<()>) -> Self {
-        Self { gone: Some(gone), ..Self::of(stop) }
+    /// Until the source is stopped or the other end is gone, which says whether the page is wanted once that is known.
+    pub(super) fn until(stop: &watch::Sender<bool>, wanted: watch::Receiver<bool>) -> Self {
+        Self { wanted: Some(wanted), ..Self::of(stop) }
     }
 
     /// Comes back once it is over.
     pub(super) async fn over(&mut self) {
-        let Self { stop, gone } = self;
+        let Self { stop, wanted } = self;
         let gone = async {
-            match gone {
-                Some(gone) => drop(gone.await),
+            match wanted {
+                Some(wanted) => while wanted.changed().await.is_ok() {},
                 None => pending().await,
             }
         };
@@ -47,14 +46,23 @@ impl Hold {
     }
 
     /// Waits so long; false where it is over before.
-    pub(super) fn wait(&mut self, time: Duration) -> bool {
-        remote::wait(async {
-            tokio::select! {
-                biased;
-                () = self.over() => false,
-                () = sleep(time) => true,
-            }
-        })
+    pub(super) async fn wait(&mut self, time: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.over() => false,
+            () = sleep(time) => true,
+        }
+    }
+
+    /// Waits until it is known that the page is wanted; false where it is not.
+    pub(super) async fn is_wanted(&mut self) -> bool {
+        let Self { stop, wanted } = self;
+        let Some(wanted) = wanted else { return true };
+        tokio::select! {
+            biased;
+            known = wanted.wait_for(|wanted| *wanted) => known.is_ok(),
+            _ = stop.wait_for(|stop| *stop) => false,
+        }
     }
 }
 
@@ -122,9 +130,14 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
     use serde_json::json;
 
     use super::*;
+    use crate::remote::wait;
 
     fn pace(source: serde_json::Value) -> Pace {
         Pace::of(&serde_json::from_value(source).unwrap())
@@ -146,11 +159,32 @@ mod tests {
     fn a_wait_ends_when_the_source_is_stopped_or_nobody_wants_what_comes_of_it() {
         let long = Duration::from_secs(3600);
         let (stop, _) = watch::channel(false);
-        let (wanted, gone) = oneshot::channel();
+        let (wanted, other_end) = watch::channel(true);
         drop(wanted);
-        assert!(!Hold::until(&stop, gone).wait(long));
-        assert!(Hold::of(&stop).wait(Duration::ZERO));
+        assert!(!wait(Hold::until(&stop, other_end).wait(long)));
+        assert!(wait(Hold::of(&stop).wait(Duration::ZERO)));
         stop.send_replace(true);
-        assert!(!Hold::of(&stop).wait(long));
+        assert!(!wait(Hold::of(&stop).wait(long)));
+    }
+
+    #[test]
+    fn a_page_that_was_guessed_is_wanted_once_that_is_said_and_never_where_nobody_is_left_to_say_it() {
+        let (stop, _) = watch::channel(false);
+        assert!(wait(Hold::of(&stop).is_wanted()));
+        for (is_wanted, is_stopped) in [(true, false), (false, false), (false, true)] {
+            let (wanted, other_end) = watch::channel(false);
+            let mut hold = Hold::until(&stop, other_end);
+            let known = wait(async {
+                let mut known = pin!(hold.is_wanted());
+                assert!(poll_fn(|context| Poll::Ready(known.as_mut().poll(context).is_pending())).await);
+                match (is_wanted, is_stopped) {
+                    (true, _) => drop(wanted.send_replace(true)),
+                    (_, true) => drop(stop.send_replace(true)),
+                    _ => drop(wanted),
+                }
+                known.await
+            });
+            assert_eq!(known, is_wanted);
+        }
     }
 }

@@ -149,6 +149,30 @@ impl Pages {
         matches!(self.strategy, Some(PaginationStrategy::Cursor | PaginationStrategy::NextUrl | PaginationStrategy::LinkHeader))
     }
 
+    /// What comes behind a number or an offset.
+    fn counted(&self, ask: &Ask) -> Option<Ask> {
+        match (self.strategy?, ask) {
+            (PaginationStrategy::Page, Ask::Page(number)) => number.checked_add(self.pagination.page.increment).map(Ask::Page),
+            (PaginationStrategy::Offset, Ask::Offset(offset)) => offset.checked_add(self.step).map(Ask::Offset),
+            _ => None,
+        }
+    }
+
+    /// What to ask for behind a page before it is known what that one holds; `done` of its records are read, and so many are left to read. None where
+    /// the page itself says which is next or whether one is, or where one that is as full as those before it is the last.
+    pub(super) fn guess(&self, turn: &Turn, done: u64, left: u64) -> Option<Turn> {
+        let ask = self.counted(&turn.ask)?;
+        let rows = turn.first_page.or(self.asked)?;
+        let behind = Turn { ask, pages: turn.pages + 1, rows: turn.rows + rows, first_page: turn.first_page };
+        let ends = |condition: &StopCondition| match condition.kind {
+            StopKind::EmptyResponse | StopKind::FewerRecords => false,
+            StopKind::MaxPages => behind.pages >= condition.limit(),
+            StopKind::MaxRecords => behind.rows >= condition.limit(),
+            StopKind::Custom => true,
+        };
+        (left > rows.saturating_sub(done) && !self.stops.iter().any(ends)).then_some(behind)
+    }
+
     /// What to ask for behind a page that had so many records; none where it was the last.
     ///
     /// # Errors
@@ -157,14 +181,7 @@ impl Pages {
         let Some(strategy) = self.strategy else { return Ok(None) };
         seen.insert(digest(&turn.ask));
         let next = match strategy {
-            PaginationStrategy::Page => match turn.ask {
-                Ask::Page(number) => number.checked_add(self.pagination.page.increment).map(Ask::Page),
-                _ => None,
-            },
-            PaginationStrategy::Offset => match turn.ask {
-                Ask::Offset(offset) => offset.checked_add(self.step).map(Ask::Offset),
-                _ => None,
-            },
+            PaginationStrategy::Page | PaginationStrategy::Offset => self.counted(&turn.ask),
             PaginationStrategy::Cursor => self.named(page, &self.pagination.cursor.response_path)?.map(Ask::Cursor),
             PaginationStrategy::NextUrl => {
                 let named = self.named(page, &self.pagination.next_url.response_path)?;
@@ -230,12 +247,11 @@ impl Pages {
     }
 
     fn holds(&self, condition: &StopCondition, so_far: &Turn, rows: u64, page: &Page) -> Result<bool> {
-        let limit = || condition.value.as_ref().and_then(Value::as_u64).unwrap_or(u64::MAX);
         Ok(match condition.kind {
             StopKind::EmptyResponse => rows == 0,
             StopKind::FewerRecords => rows == 0 || rows < self.asked.or(so_far.first_page).unwrap_or(0),
-            StopKind::MaxPages => so_far.pages >= limit(),
-            StopKind::MaxRecords => so_far.rows >= limit(),
+            StopKind::MaxPages => so_far.pages >= condition.limit(),
+            StopKind::MaxRecords => so_far.rows >= condition.limit(),
             StopKind::Custom => {
                 let path = condition.response_path.as_deref().unwrap_or_default();
                 let found = document::find(page.whole()?, path).map_err(|error| page.broken(error))?.unwrap_or(Value::Null);

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::Utc;
-use encoding_rs::Encoding;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, LINK, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{StatusCode, Url};
@@ -21,8 +20,9 @@ use tokio::time::timeout;
 
 use super::super::Surroundings;
 use super::auth::{Proof, Token, basic_header};
-use super::body::{Answer, Body, Head, Live, Page, collect, to_utf8};
+use super::body::{Answer, Head, Live, Page, collect};
 use super::failure;
+use super::fetched::{Fetched, Sent};
 use super::format::Format;
 pub(super) use super::pace::Hold;
 use super::pace::Pace;
@@ -52,7 +52,7 @@ const REFUSAL_TIME: Duration = Duration::from_secs(5);
 
 /// Asks a server.
 pub(super) struct Caller {
-    request: Arc<Request>,
+    pub(super) request: Arc<Request>,
     clients: Clients,
     proof: Proof,
     pace: Pace,
@@ -147,29 +147,38 @@ impl Caller {
         self.request.mask(&self.title)
     }
 
-    /// Asks for a page, again where that may help.
+    /// Asks for a page, and waits for it.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`] and [`Fetched::page`] have.
+    pub(super) fn page(&self, turn: &Turn, pages: &Pages, format: &Format) -> Result<Page> {
+        remote::wait(self.fetch(turn, pages, format, &mut Hold::of(&self.stop)))?.page(self, format)
+    }
+
+    /// Asks for a page, again where that may help. Of one that may not be wanted nothing is told, and it is asked for once, before that is known.
     ///
     /// # Errors
     /// Outside, where the server does not answer after all; config, where it refuses; data, where the answer is not of its format.
-    pub(super) fn fetch(&self, turn: &Turn, pages: &Pages, format: &Format, hold: &mut Hold) -> Result<Page> {
+    pub(super) async fn fetch(&self, turn: &Turn, pages: &Pages, format: &Format, hold: &mut Hold) -> Result<Fetched> {
         let url = self.request.url(&turn.ask, pages)?;
         let mut attempt = 1;
         let mut renewed = false;
         loop {
-            let answer = remote::wait(async {
-                tokio::select! {
-                    biased;
-                    () = hold.over() => Err(Failure::last(stopped())),
-                    page = self.attempt(turn, &url, format) => page,
-                }
-            });
+            let answer = tokio::select! {
+                biased;
+                () = hold.over() => Err(Failure::last(stopped())),
+                fetched = self.attempt(turn, &url, format) => fetched,
+            };
             let failure = match answer {
-                Ok(page) => {
+                Ok(fetched) => {
                     self.pace.page_is_here();
-                    return Ok(page);
+                    return Ok(fetched);
                 }
                 Err(failure) => failure,
             };
+            if !hold.is_wanted().await {
+                return Err(stopped());
+            }
             if failure.refused && !renewed && self.proof.forget() {
                 renewed = true;
                 continue;
@@ -203,7 +212,7 @@ impl Caller {
             let wait = wait.unwrap_or_else(|| back_off(attempt, self.retry.backoff_factor));
             tracing::warn!(attempt, wait_ms = wait.as_millis() as u64, error = %error.one_line(), "the server did not give the page, asking again");
             attempt += 1;
-            if !hold.wait(wait) {
+            if !hold.wait(wait).await {
                 return Err(stopped());
             }
         }
@@ -214,11 +223,11 @@ impl Caller {
     }
 
     /// A text without what must not be printed, tokens that were fetched among it.
-    fn mask(&self, text: &str) -> String {
+    pub(super) fn mask(&self, text: &str) -> String {
         self.proof.mask(&self.request.mask(text))
     }
 
-    async fn attempt(&self, turn: &Turn, url: &Url, format: &Format) -> Result<Page, Failure> {
+    async fn attempt(&self, turn: &Turn, url: &Url, format: &Format) -> Result<Fetched, Failure> {
         let proof = match self.proof.wanting() {
             // One that is over at once is good for this request.
             Some(credentials) => Some(self.proof.keep(self.token(credentials).await?)),
@@ -232,24 +241,22 @@ impl Caller {
         }
         let head = Head { asked: url.clone(), url: answered, link: next_link(response.headers()) };
         let kind = content_type(response.headers());
-        let of_other = |kind: &str, body: &str| Failure::last(failure::not_of_format(&name, format.name(), kind, body, turn.pages == 0));
+        let is_first = turn.pages == 0;
         if let Some(other) = format.refuses(&kind) {
             let body = self.beginning(&mut response).await;
-            return Err(of_other(other, &body));
-        }
-        let encoding = charset(&kind);
-        if format.streams() {
-            let live = Live::new(response, &name, &self.stop);
-            return Ok(Page::new(turn.ask.clone(), Body::Live(live), encoding, head, &self.request));
+            return Err(Failure::last(failure::not_of_format(&name, format.name(), other, &body, is_first)));
         }
         let time = self.timeout.total;
-        let collected = timeout(time, collect(&mut response, self.limit, &name)).await.unwrap_or_else(|_| {
-            Err(Error::outside(format!("the answer of `{name}` was not complete after {} s", time.as_secs_f64()))
-                .hint("raise `timeout.total`, or ask for smaller pages"))
-        });
-        let body = to_utf8(collected.map_err(Failure::passing)?, encoding).map_err(Failure::last)?;
-        let body = format.whole(body).map_err(|what| of_other(what.kind, &failure::beginning(&what.body, |text| self.mask(text))))?;
-        Ok(Page::new(turn.ask.clone(), Body::Whole(body), None, head, &self.request))
+        let body = if format.streams() {
+            Sent::Live(Live::new(response, &name, &self.stop))
+        } else {
+            let collected = timeout(time, collect(&mut response, self.limit, &name)).await.unwrap_or_else(|_| {
+                Err(Error::outside(format!("the answer of `{name}` was not complete after {} s", time.as_secs_f64()))
+                    .hint("raise `timeout.total`, or ask for smaller pages"))
+            });
+            Sent::Whole(collected.map_err(Failure::passing)?)
+        };
+        Ok(Fetched { ask: turn.ask.clone(), is_first, head, kind, body })
     }
 
     /// Sends the request, and follows redirects; answers the URL that answered, too.
@@ -418,12 +425,6 @@ fn retry_after(value: &HeaderValue) -> Option<Duration> {
 
 fn content_type(headers: &HeaderMap) -> String {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase()
-}
-
-/// The encoding that a content type names.
-fn charset(kind: &str) -> Option<&'static Encoding> {
-    let (_, charset) = kind.split_once("charset=")?;
-    Encoding::for_label(charset.split(';').next()?.trim().trim_matches('"').as_bytes())
 }
 
 /// The target of `rel="next"` among the `Link` headers (RFC 8288).

@@ -193,5 +193,5 @@ fn of(column: TableColumn, speech: Speech) -> Column {
         _ => type_name,
     };
     let filled = has_default || counts_up || is_version;
-    Column { name, declared, holds, drops: None, domain: false, nullable, filled, generated: is_version, fixed: counts_up }
+    Column { name, declared, holds, drops: None, items: None, domain: false, nullable, filled, generated: is_version, fixed: counts_up }
 }

@@ -183,8 +183,8 @@ impl Postgres {
     fn merge_range(&mut self, shape: &Shape, rows: Range<usize>, repeats: bool) -> Result<Counts, Said> {
         let within = format!("{ROW} >= {} AND {ROW} < {}", rows.start, rows.end);
         let keys = quoted(Dialect::Postgres, &shape.key);
-        // Of a join that finds two rows for one, any may win: keys that differ as texts may be equal to the database.
-        if shape.adds() || !repeats && shape.method != WriteMethod::Update {
+        // Keys that differ as texts may be equal to the database, which says so only where an index settles that.
+        if shape.adds() || !repeats && shape.method == WriteMethod::Upsert {
             return self.merge_from(shape, &format!("(SELECT * FROM pg_temp.{STAGE} WHERE {within}) AS s"), false);
         }
         // Where the last row of a key changes all that an earlier one did, the earlier ones need not be written.
@@ -262,6 +262,7 @@ impl Backend for Postgres {
                 declared: text(2),
                 holds: Holds::of_postgres(&text(1), modifier),
                 drops: Drops::of_postgres(&text(1), modifier),
+                items: text(1).strip_prefix('_').map(|item| (Holds::of_postgres(item, modifier), Drops::of_postgres(item, modifier))),
                 domain: text(8) == "true",
                 nullable: text(4) != "true",
                 filled: text(5) == "true",

@@ -52,7 +52,7 @@ pub(in crate::source) fn download(url: &str, surroundings: &Surroundings<'_>) ->
             let wait = wait.unwrap_or_else(|| back_off(attempt, caller.retry.backoff_factor)).min(super::LONGEST_ASKED);
             tracing::warn!(attempt, wait_ms = wait.as_millis() as u64, error = %error.one_line(), "the server did not give the file, asking again");
             attempt += 1;
-            if !hold.wait(wait) {
+            if !remote::wait(hold.wait(wait)) {
                 return Err(stopped());
             }
         }
