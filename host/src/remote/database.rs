@@ -6,13 +6,17 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection as _};
+use sqlx::{ConnectOptions, Connection as _, Executor as _};
 
 use super::delay::send_at_once;
 use super::options;
 use super::tunnel::{Tunnel, through};
 use crate::config::database::{Connection, Dialect, SshTunnel};
 use crate::error::{Error, Result};
+
+/// Takes back what the driver asks of MySQL for itself: a query means what it means to the server's other clients.
+const OWN_MODE: &str =
+    "SET SESSION sql_mode = IF(FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode), @@sql_mode, REPLACE(@@sql_mode, 'IGNORE_SPACE', ''))";
 
 /// A connection, in the words of who answers.
 #[derive(Debug)]
@@ -74,7 +78,14 @@ async fn open(reached: &Connection, named: &Connection, root: &Path, reads_only:
         }
         Dialect::Mysql => {
             let (options, patience) = options::mysql(reached, root)?;
-            let connected = in_time(patience, reached, named, MySqlConnection::connect_with(&options)).await?;
+            let connect = async {
+                let mut connected = MySqlConnection::connect_with(&options).await?;
+                if reads_only {
+                    connected.execute(OWN_MODE).await?;
+                }
+                Ok(connected)
+            };
+            let connected = in_time(patience, reached, named, connect).await?;
             send_at_once(options.get_port());
             Ok(Connected::Mysql(connected))
         }

@@ -107,6 +107,8 @@ pub(super) fn postgres(connection: &Connection, root: &Path) -> Result<(PgConnec
 pub(super) fn mysql(connection: &Connection, root: &Path) -> Result<(MySqlConnectOptions, Duration)> {
     let Parts { url, mode, authority, certificate, key, socket, patience } = parts(connection, root)?;
     let mut options = MySqlConnectOptions::from_str(&url).map_err(|error| wrong(connection, &error))?.disable_statement_logging();
+    // The server's own mode holds: a `||` of a query means what it means there.
+    options = options.pipes_as_concat(false).no_engine_substitution(false);
     let modes = ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"];
     let mode = mode.map(|mode| mode.to_ascii_lowercase().replace('-', "_"));
     let mode = match (mode.as_deref(), &authority) {

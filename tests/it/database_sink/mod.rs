@@ -2,6 +2,7 @@
 
 mod after;
 pub(crate) mod again;
+mod bent;
 mod crash;
 mod deferred;
 mod exact;

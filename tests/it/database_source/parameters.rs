@@ -113,3 +113,68 @@ fn a_value_that_cannot_be_what_the_query_wants_is_told() {
     let params = json!({"params": {"day": "2024-02-29", "at": "2024-01-01T00:00:00Z", "doc": {"a": 1}, "ids": [1, 3]}});
     assert_eq!(base.rows(query, &params), [json!({"d": "2024-02-29", "at": "2024-01-01T00:00:00Z", "a": "1"})]);
 }
+
+#[test]
+fn what_mariadb_works_out_of_parameters_has_the_type_that_it_has_with_their_values() {
+    for base in Base::all().into_iter().filter(|base| base.name() == "MariaDB") {
+        base.sql("CREATE TABLE o (id int PRIMARY KEY, q bigint, name varchar(9)); INSERT INTO o VALUES (1, 7, 'a'), (2, NULL, 'b')");
+        for (expression, parameter, [first, second]) in [
+            ("id + :p", json!(3), [json!(4), json!(5)]),
+            ("coalesce(:p, id)", json!(null), [json!("1"), json!("2")]),
+            ("coalesce(q, :p)", json!(0.5), [json!(7.0), json!(0.5)]),
+            ("coalesce(q, :p)", json!("x"), [json!("7"), json!("x")]),
+            ("greatest(id, :p)", json!(3), [json!(3), json!(3)]),
+            ("least(:p, q)", json!(3), [json!(3), json!(null)]),
+            ("mod(:p, id + 1)", json!(3), [json!(1), json!(0)]),
+            ("abs(:p)", json!(-6), [json!(6), json!(6)]),
+            ("ceil(:p)", json!(0.5), [json!(1.0), json!(1.0)]),
+            ("nullif(:p, q)", json!(7), [json!(null), json!(7)]),
+            ("-(:p)", json!(3), [json!(-3), json!(-3)]),
+            (":p", json!(true), [json!(1), json!(1)]),
+            (":p", json!(null), [json!(null), json!(null)]),
+            (":p", json!("x"), [json!("x"), json!("x")]),
+            (":p", json!(u64::MAX), [json!("18446744073709551615"), json!("18446744073709551615")]),
+            ("concat(:p, name)", json!("x"), [json!("xa"), json!("xb")]),
+            ("if(id = 1, :p, name)", json!(3), [json!("3"), json!("b")]),
+            ("q > :p", json!(3), [json!(1), json!(null)]),
+            ("(SELECT max(:p) FROM o)", json!(3), [json!(3), json!(3)]),
+            ("(SELECT count(*) + :p FROM o)", json!(3), [json!(5), json!(5)]),
+        ] {
+            for key in [json!({"params": {"p": parameter}}), json!({"params": {"p": parameter}, "cursor_field": "id"})] {
+                let found = base.rows(&format!("SELECT id, {expression} AS x FROM o"), &key);
+                assert_eq!(found, [json!({"id": 1, "x": first}), json!({"id": 2, "x": second})], "{expression} {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_column_of_mariadb_that_is_sent_as_another_type_than_it_was_described_ends_the_run() {
+    for base in Base::all().into_iter().filter(|base| base.name() == "MariaDB") {
+        base.fill(30);
+        let run = |query: &str, cursor: &str, first: &str| {
+            let more = json!({"incremental": {"cursor_field": cursor, "initial_value": first}});
+            let (pipeline, state) = (base.pipeline(query, &more), tempfile::TempDir::new().unwrap());
+            let ran = crate::support::answer(pipeline.command(&["run", "--quiet"]).env("ETL_HOST_STATE_DIR", state.path()));
+            (ran, pipeline)
+        };
+        let (ran, pipeline) = run("SELECT id, :watermark AS w FROM t WHERE id = :watermark + 1", "id", "20");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(rows(&pipeline), [json!({"id": 21, "w": 20})]);
+        // Of which type the watermark is shows only once the columns are known.
+        let (ran, _) = run("SELECT id, text, :watermark AS w FROM t", "text", "5");
+        assert!(ran.code == 2 && ran.stderr.contains("column 3 was described as Int64, but is sent as VARCHAR"), "{ran:?}");
+        assert!(ran.stderr.contains("`CAST(… AS CHAR) AS name`"), "{ran:?}");
+        let (ran, pipeline) = run("SELECT id, text, CAST(:watermark AS CHAR) AS w FROM t ORDER BY id LIMIT 1", "text", "5");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(rows(&pipeline), [json!({"id": 1, "text": "row 1", "w": "5"})]);
+    }
+}
+
+#[test]
+fn the_session_of_a_source_has_the_mode_of_its_server() {
+    for base in Base::all().into_iter().filter(|base| base.name() == "MariaDB") {
+        let found = base.rows("SELECT 1 || 0 AS x, CONCAT(@@sql_mode) AS own, CONCAT(@@global.sql_mode) AS server", &json!({}));
+        assert_eq!((&found[0]["x"], &found[0]["own"]), (&json!(1), &found[0]["server"]));
+    }
+}

@@ -53,6 +53,8 @@ pub(super) enum Holds {
     Json,
     /// A PostgreSQL array.
     Array,
+    /// One label of a list of MySQL, or several of them: a number would be taken for the place of one.
+    Label,
     /// Anything that the database reads from text: UUIDs, enumerations, addresses.
     Other,
 }
@@ -97,6 +99,9 @@ impl Holds {
             // The server knows the limits of 24 bits.
             "mediumint" | "int" => Self::Int(32, signed),
             "bigint" => Self::Int(64, signed),
+            // Not any number of 64 bits: the server and what the column drops see to that.
+            "bit" | "year" => Self::Int(64, false),
+            "enum" | "set" => Self::Label,
             "float" => Self::Float32,
             "double" => Self::Float64,
             "decimal" => Self::Decimal(Some(scale.unwrap_or(0))),

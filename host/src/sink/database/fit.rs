@@ -12,6 +12,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::columns::{Column, Holds, is_nested};
+use super::drops::Drops;
 use super::nested;
 use crate::batch::{Batch, Reason, Reject};
 use crate::config::database::{Dialect, SchemaEvolution};
@@ -88,7 +89,7 @@ impl Fit {
                 (column, unfit) = fit_column(given, *holds, self.dialect)?;
                 wants.push(number);
             }
-            let dropped = to.drops.and_then(|drops| drops.of(&column));
+            let dropped = to.drops.as_ref().and_then(|drops| drops.of(&column));
             if let Some(unfit) = either(either(unfit, dropped), nested::unfit(&column, to, self.dialect)?) {
                 if self.policy == SchemaEvolution::DiscardValue && to.nullable && !key {
                     column = arrow_select::nullif::nullif(&column, &BooleanArray::new(unfit, None))
@@ -156,7 +157,11 @@ impl Fit {
 const UNFIT: &str = "value_does_not_fit";
 
 fn unfit_message(given: &ArrayRef, index: usize, to: &Column) -> String {
-    format!("`{}` ({}) does not fit column `{}` ({})", short(given, index), given.data_type(), to.name, to.declared)
+    let told = format!("`{}` ({}) does not fit column `{}` ({})", short(given, index), given.data_type(), to.name, to.declared);
+    match to.drops {
+        Some(Drops::Looks) => format!("{told}, of which SQLite makes a number: `TEXT` keeps it as it is"),
+        _ => told,
+    }
 }
 
 /// Columns without the rows that do not fit.
@@ -173,7 +178,7 @@ pub(super) fn never_fits(kind: &DataType, holds: Holds, dialect: Dialect) -> boo
     let number = kind.is_numeric();
     let temporal = matches!(kind, T::Date32 | T::Date64 | T::Timestamp(..) | T::Time32(_) | T::Time64(_));
     let unlike = match holds {
-        Holds::Text | Holds::Json | Holds::Other => false,
+        Holds::Text | Holds::Json | Holds::Label | Holds::Other => false,
         Holds::Array => !is_nested(kind) && !is_text(kind),
         Holds::Bool => temporal || is_nested(kind),
         Holds::Int(..) | Holds::Float32 | Holds::Float64 | Holds::Decimal(_) => temporal || is_nested(kind) || is_bytes(kind),
@@ -202,7 +207,7 @@ pub(super) fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> R
         (T::Null, _) => as_is(),
         (T::Dictionary(_, values), _) => fit_column(&unpacked(column, values)?, holds, dialect),
         (T::RunEndEncoded(_, values), _) => fit_column(&unpacked(column, values.data_type())?, holds, dialect),
-        (kind, Holds::Text | Holds::Json | Holds::Other | Holds::Array) => match dialect {
+        (kind, Holds::Text | Holds::Json | Holds::Label | Holds::Other | Holds::Array) => match dialect {
             Dialect::Postgres if is_text(kind) => Ok((column.clone(), without_nul(column))),
             _ => as_is(),
         },
@@ -246,7 +251,11 @@ pub(super) fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> R
         ),
         // A float is rounded to a shorter one, as the database does; what its range does not hold it refuses.
         (T::Float16 | T::Float32 | T::Float64, Holds::Float32 | Holds::Float64) => Ok((column.clone(), strange(column, dialect))),
-        (kind, Holds::Float32 | Holds::Float64) if kind.is_numeric() => convert(column, &T::Float64),
+        (kind, Holds::Float32) if kind.is_numeric() => {
+            let (fitted, unfit) = convert(column, &T::Float64)?;
+            Ok((fitted, either(unfit, bent(column, holds, dialect))))
+        }
+        (kind, Holds::Float64) if kind.is_numeric() => convert(column, &T::Float64),
         (kind, Holds::Decimal(scale)) if kind.is_numeric() => {
             Ok((column.clone(), either(either(digits(column, scale, true), strange(column, dialect)), bent(column, holds, dialect))))
         }
@@ -315,8 +324,11 @@ fn bent(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Option<BooleanBuff
         if whole_only && exponent < 0 || !whole_only && exponent >= 0 && text.trim().parse::<i64>().is_ok() {
             return false;
         }
-        let float: f64 = text.trim().parse().unwrap_or(f64::NAN);
-        significant(format!("{float}").as_bytes()) != Some((digits, exponent))
+        let float = match holds {
+            Holds::Float32 => text.trim().parse().unwrap_or(f32::NAN).to_string(),
+            _ => text.trim().parse().unwrap_or(f64::NAN).to_string(),
+        };
+        significant(float.as_bytes()) != Some((digits, exponent))
     })
 }
 
@@ -335,7 +347,7 @@ pub(super) fn texts_that(column: &ArrayRef, mut is_one: impl FnMut(&[u8]) -> boo
 }
 
 /// The digits of a number from the first to the last that is not 0, and the power of ten of the last; `None` where a text is no number.
-fn significant(text: &[u8]) -> Option<(Vec<u8>, i64)> {
+pub(super) fn significant(text: &[u8]) -> Option<(Vec<u8>, i64)> {
     let text = text.trim_ascii();
     let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text);
     let (number, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {

@@ -94,6 +94,8 @@ struct Shape {
     method: WriteMethod,
     /// Whether there are unique indexes beside that of the key.
     others_unique: bool,
+    /// Whether a unique index settles which rows are the same, where that was asked for.
+    settled: bool,
     /// How rows were made to fit.
     fit: Fit,
 }

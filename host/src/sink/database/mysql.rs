@@ -109,7 +109,8 @@ impl Mysql {
                 };
                 self.run(format!("{insert} ON DUPLICATE KEY UPDATE {}", set.join(", ")), rows, &all)?;
                 // Where a key comes twice there are fewer keys than rows.
-                let after = if repeats { self.found(&target, key, rows, &places(key))? } else { rows.len() as u64 };
+                let after =
+                    if repeats || !is_told_apart(shape) { self.found(&target, key, rows, &places(key))? } else { rows.len() as u64 };
                 counts.inserted = after.saturating_sub(before);
                 counts.updated = before;
             }
@@ -170,7 +171,7 @@ impl Backend for Mysql {
             Column {
                 name: text(0),
                 holds: Holds::of_mysql(&kind, &declared.to_ascii_lowercase(), text(3).parse().ok()),
-                drops: Drops::of_mysql(&kind, text(7).parse().ok(), text(8).parse().ok()),
+                drops: Drops::of_mysql(&kind, &declared, text(7).parse().ok(), text(8).parse().ok()),
                 items: None,
                 domain: false,
                 nullable: text(4).eq_ignore_ascii_case("yes") || counts_up,
@@ -185,15 +186,15 @@ impl Backend for Mysql {
     }
 
     fn unique_keys(&mut self, table: &Table) -> Result<Vec<Vec<String>>, Said> {
-        // Of an index of expressions a part has no name, of a text's first letters a length.
+        // A part that is an expression or a text's first letters has no name here: such an index settles no key.
         let rows = self.texts(&format!(
-            "SELECT CAST(index_name AS CHAR), CAST(column_name AS CHAR) FROM information_schema.statistics \
+            "SELECT CAST(index_name AS CHAR), CAST(CASE WHEN sub_part IS NULL THEN column_name END AS CHAR) FROM information_schema.statistics \
              WHERE {} AND non_unique = 0 ORDER BY index_name, seq_in_index",
             place(table)
         ))?;
         let mut keys: Vec<(String, Vec<String>)> = Vec::new();
         for row in rows {
-            let [Some(index), Some(column)] = [row[0].clone(), row[1].clone()] else { continue };
+            let [index, column] = [0, 1].map(|place| row[place].clone().unwrap_or_default());
             match keys.last_mut().filter(|(last, _)| *last == index) {
                 Some((_, columns)) => columns.push(column),
                 None => keys.push((index, vec![column])),
@@ -226,7 +227,7 @@ impl Backend for Mysql {
         let one_by_one = match shape.method {
             WriteMethod::Update => true,
             WriteMethod::Upsert => shape.others_unique,
-            WriteMethod::Replace => chunk.repeats,
+            WriteMethod::Replace => chunk.repeats || !shape.settled && !is_told_apart(shape),
             _ => false,
         };
         let most = if one_by_one { 1 } else { (MOST_PARAMETERS / shape.columns.len().max(1)).clamp(1, MOST_ROWS) };
@@ -254,6 +255,12 @@ impl Backend for Mysql {
         }
         Ok(Written { counts, refused })
     }
+}
+
+/// Whether keys that differ for us differ for the server: of texts its collation tells.
+fn is_told_apart(shape: &Shape) -> bool {
+    let certain = |holds| matches!(holds, Holds::Bool | Holds::Int(..) | Holds::Date | Holds::Time | Holds::Timestamp(_));
+    shape.fit.columns.iter().filter(|fitting| fitting.key).all(|fitting| certain(fitting.to.holds))
 }
 
 /// The condition that finds a table in the catalogue.

@@ -21,7 +21,7 @@ pub(super) fn unfit(column: &ArrayRef, to: &Column, dialect: Dialect) -> Result<
             let lists = column.as_list::<i32>();
             let (items, unfit) = fit_column(lists.values(), *holds, dialect)?;
             let as_json = if lists.values().data_type().is_nested() { not_finite(lists.values()) } else { None };
-            let unfit = either(either(unfit, drops.and_then(|drops| drops.of(&items))), as_json);
+            let unfit = either(either(unfit, drops.as_ref().and_then(|drops| drops.of(&items))), as_json);
             Ok(unfit.and_then(|unfit| {
                 let of_row = |row: usize| {
                     let (start, end) = (lists.value_offsets()[row] as usize, lists.value_offsets()[row + 1] as usize);

@@ -13,6 +13,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection as Sqlite, OpenFlags, Statement};
 
 use super::columns::{Column, Holds, Table, literal, quote};
+use super::drops::Drops;
 use super::encode::Chunk;
 use super::narrow::{RefusedRows, once_more};
 use super::said::{Said, Why};
@@ -145,23 +146,26 @@ fn statements(shape: &Shape) -> Vec<(String, Vec<usize>)> {
 impl Backend for File {
     fn columns(&mut self, table: &Table) -> Result<Vec<Column>, Said> {
         let rows = self.texts(&format!(
-            "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden, (SELECT count(*) FROM pragma_table_xinfo({0}) WHERE pk > 0) \
+            "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden, (SELECT count(*) FROM pragma_table_xinfo({0}) WHERE pk > 0), \
+             (SELECT max(strict) FROM pragma_table_list({0})) \
              FROM pragma_table_xinfo({0}) WHERE hidden <> 1 ORDER BY cid",
             arguments(table)
         ))?;
         let column = |row: Vec<Option<String>>| {
             let text = |index: usize| row[index].clone().unwrap_or_default();
             let declared = text(1);
+            let holds = Holds::of_sqlite(&declared);
             // It counts up by itself.
             let is_row_id = declared.eq_ignore_ascii_case("integer") && text(4) == "1" && text(6) == "1";
             Column {
                 name: text(0),
-                holds: Holds::of_sqlite(&declared),
+                holds,
                 nullable: text(2) == "0" || is_row_id,
                 filled: text(3) == "1" || is_row_id,
                 generated: matches!(text(5).as_str(), "2" | "3"),
                 fixed: false,
-                drops: None,
+                // A strict table has no column of an unknown type but `ANY`, which keeps what it is given.
+                drops: Drops::of_sqlite(&declared, holds).filter(|_| text(7) != "1"),
                 items: None,
                 domain: false,
                 declared,

@@ -80,6 +80,7 @@ pub(super) fn prepare(backend: &mut dyn Backend, sink: &DatabaseSink, schema: &S
         columns: written,
         method: sink.method(),
         others_unique: false,
+        settled: false,
         relation: if columns.is_empty() { Relation::Table } else { relation(backend, &table)? },
         table,
         fit: Fit { dialect, columns: fittings, lacking, policy },
@@ -216,8 +217,7 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         check_columns(if what == "UNIQUE" { "unique_constraints" } else { "primary_key" }, key, schema)?;
         lines.push(format!("{what} ({})", quoted(dialect, key)));
     }
-    // Keys that differ stay different, whatever the database's own order of letters.
-    let tail = if dialect == Dialect::Mysql { " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" } else { "" };
+    let tail = if dialect == Dialect::Mysql { collation(backend, table)? } else { String::new() };
     if doing == Doing::Load {
         check_alike(backend, table)?;
         let failed = |said: Said| said.error(format!("cannot create the table `{}`", table.shown()));
@@ -256,6 +256,17 @@ fn create(backend: &mut dyn Backend, sink: &DatabaseSink, table: &Table, schema:
         fixed: false,
     };
     Ok(schema.fields().iter().map(column).collect())
+}
+
+/// By what a new table of MySQL compares its texts: keys that differ stay different, also by letters' case or blanks behind them.
+fn collation(backend: &mut dyn Backend, table: &Table) -> Result<String> {
+    // What MariaDB and what MySQL call it; older ones compare all letters, but not the blanks.
+    let sql = "SELECT CAST(collation_name AS CHAR) FROM information_schema.collations \
+               WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin', 'utf8mb4_bin') \
+               ORDER BY collation_name = 'utf8mb4_bin', collation_name = 'utf8mb4_0900_bin' LIMIT 1";
+    let found = backend.texts(sql).map_err(|said| said.error(format!("cannot create the table `{}`", table.shown())))?;
+    let name = found.into_iter().next().and_then(|mut row| row.remove(0)).unwrap_or_else(|| "utf8mb4_bin".into());
+    Ok(format!(" CHARACTER SET utf8mb4 COLLATE {name}"))
 }
 
 /// Refuses to make a table beside one whose name differs by the case of letters: it was meant.
@@ -379,7 +390,8 @@ pub(super) fn widen(backend: &mut dyn Backend, table: &Table, fitting: &Fitting)
 
 /// Checks that an index settles which rows are the same, where the method asks the database for that.
 fn check_key(backend: &mut dyn Backend, sink: &DatabaseSink, mut shape: Shape, doing: Doing) -> Result<Shape> {
-    if shape.method != WriteMethod::Upsert || shape.columns.is_empty() {
+    let asks = shape.method == WriteMethod::Replace && shape.table.dialect == Dialect::Mysql;
+    if shape.method != WriteMethod::Upsert && !asks || shape.columns.is_empty() {
         return Ok(shape);
     }
     let table = &shape.table;
@@ -391,7 +403,8 @@ fn check_key(backend: &mut dyn Backend, sink: &DatabaseSink, mut shape: Shape, d
     let same =
         |key: &[String]| key.len() == shape.key.len() && key.iter().all(|name| shape.key.iter().any(|own| own.eq_ignore_ascii_case(name)));
     shape.others_unique = unique.iter().any(|key| !same(key));
-    if unique.iter().any(|key| same(key)) {
+    shape.settled = unique.iter().any(|key| same(key));
+    if shape.settled || asks {
         return Ok(shape);
     }
     let names = quoted(table.dialect, &shape.key);

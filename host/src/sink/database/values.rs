@@ -58,7 +58,7 @@ impl Values {
         let form = match (column.data_type(), holds) {
             (T::Utf8 | T::LargeUtf8 | T::Utf8View, _) => Form::Text,
             (kind, Holds::Json) if !kind.is_numeric() => Form::Json,
-            (_, Holds::Text | Holds::Json) => Form::Written,
+            (_, Holds::Text | Holds::Json | Holds::Label) => Form::Written,
             (T::Boolean, _) => Form::Bool,
             (T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32, _) => Form::Int,
             (T::UInt64, _) => Form::UInt,

@@ -36,11 +36,31 @@ enum Cause {
     Value,
     /// Somebody else holds the file.
     Busy,
-    /// The database or the way to it failed.
     /// A column has a type that the driver does not know.
     Strange,
+    /// A column has another type than was described.
+    Changed,
+    /// The database or the way to it failed.
     Outside,
 }
+
+/// A column's type is another one than was described.
+#[derive(Debug)]
+pub(super) struct Unlike {
+    /// Its number, from 1.
+    pub(super) column: usize,
+    pub(super) taken_for: String,
+    pub(super) sent: String,
+}
+
+impl std::fmt::Display for Unlike {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { column, taken_for, sent } = self;
+        write!(f, "column {column} was described as {taken_for}, but is sent as {sent}")
+    }
+}
+
+impl std::error::Error for Unlike {}
 
 impl Asked<'_> {
     /// Says why a statement failed; `sql` is its text, empty where it is not the user's.
@@ -48,6 +68,7 @@ impl Asked<'_> {
         let database = error.as_database_error();
         let cause = match error {
             sqlx::Error::PoolTimedOut => Cause::Slow,
+            sqlx::Error::ColumnDecode { source, .. } if source.is::<Unlike>() => Cause::Changed,
             // The driver knows no multiranges.
             sqlx::Error::ColumnDecode { .. } if error.to_string().contains("unknown type code") => Cause::Strange,
             _ => database.map_or(Cause::Outside, |error| self.cause(error)),
@@ -55,6 +76,7 @@ impl Asked<'_> {
         let near = database.and_then(|error| near(sql, error)).unwrap_or_default();
         let source = match error {
             sqlx::Error::PoolTimedOut => None,
+            sqlx::Error::ColumnDecode { source, .. } if source.is::<Unlike>() => Some(anyhow::anyhow!("{source}")),
             error => Some(told(error)),
         };
         let own = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()).and_then(PgDatabaseError::hint);
@@ -117,6 +139,11 @@ impl Asked<'_> {
             Cause::Strange => {
                 let hint = "write it as text in the query: `column::text AS column`; multiranges are such types";
                 (Fault::Config, format!("the query has a column of a type that cannot be read from `{title}`"), Some(hint.to_owned()))
+            }
+            Cause::Changed => {
+                let hint =
+                    "say in the query what it is: `CAST(… AS CHAR) AS name`; parameters such as `:n` alone have the type of their value";
+                (Fault::Config, format!("the query has a column of which `{title}` changes the type once it runs"), Some(hint.to_owned()))
             }
             Cause::Outside => (Fault::Outside, format!("`{title}` could not be read"), None),
         };

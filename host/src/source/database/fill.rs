@@ -45,7 +45,7 @@ impl Fill {
     pub(super) async fn rows<Row>(
         &mut self,
         mut stream: BoxStream<'_, sqlx::Result<Row>>,
-        push: fn(&Row, &mut Raw) -> sqlx::Result<()>,
+        mut push: impl FnMut(&Row, &mut Raw) -> sqlx::Result<()>,
     ) -> sqlx::Result<()> {
         let mut raw = Raw::new(self.width);
         while self.left > 0 {

@@ -106,7 +106,7 @@ impl Database {
         let value = |name: &str| match surroundings.params.get(name).filter(|value| !value.is_null()) {
             Some(value) => Some(value.clone()),
             None if params.contains_key(name) => params.get(name).cloned(),
-            None if name == WATERMARK && surroundings.since.is_some() => Some(serde_json::Value::Null),
+            None if name == WATERMARK && surroundings.since.is_some() => Some(likely(dialect, &surroundings.since)),
             None => surroundings.params.get(name).cloned(),
         };
         let mut sql = Sql::new(&parsed, dialect, &value).map_err(|error| error.at(place.clone()))?;
@@ -167,6 +167,16 @@ impl Database {
             stopped: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+/// What the watermark probably is, whose type is known only once that of its column is: what MySQL makes of a column may depend on it.
+fn likely(dialect: Dialect, since: &Option<Since<'_>>) -> serde_json::Value {
+    let mark = since.as_ref().and_then(|since| since.reached.or(since.incremental.initial_value.as_deref()));
+    match mark.filter(|_| dialect == Dialect::Mysql).map(|mark| (mark.parse::<i64>(), mark)) {
+        None => serde_json::Value::Null,
+        Some((Ok(number), _)) => number.into(),
+        Some((Err(_), text)) => text.into(),
     }
 }
 
@@ -402,7 +412,7 @@ impl Shared {
         let timeout_ms = self.timeout_seconds.map(|seconds| seconds.saturating_mul(1000));
         let read = match &mut connected {
             Connected::Postgres(connection) => postgres::rows(connection, &sql, binds, timeout_ms, fill).await,
-            Connected::Mysql(connection) => mysql::rows(connection, &sql, binds, timeout_ms, fill).await,
+            Connected::Mysql(connection) => mysql::rows(connection, &sql, binds, &self.reader.kinds, timeout_ms, fill).await,
             Connected::Sqlite(connection) => sqlite::rows(connection, &sql, binds, fill).await,
             #[cfg(feature = "odbc")]
             Connected::Odbc(session) => {

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use chrono::NaiveDate;
-use sqlx::mysql::{MySqlColumn, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlArguments, MySqlColumn, MySqlConnection, MySqlRow, MySqlTypeInfo};
 use sqlx::{AssertSqlSafe, Column as _, Connection as _, Decode, Executor as _, Row as _, SqlSafeStr as _, Statement as _, TypeInfo as _};
 
-use super::failure::Asked;
+use super::failure::{Asked, Unlike};
 use super::kind::{Cell, Kind, Misfit};
 use super::raw::Raw;
 use super::statement::{Bind, Described, Fill, Sql};
@@ -18,16 +18,47 @@ use crate::source::scalar;
 pub(super) async fn describe(connection: &mut MySqlConnection, sql: &Sql, asked: &Asked<'_>) -> Result<Vec<Described>> {
     let statement =
         connection.prepare(AssertSqlSafe(sql.text()).into_sql_str()).await.map_err(|error| asked.failed(&sql.text(), &error))?;
+    let prepared = statement.columns();
+    let bound = with_values(connection, sql, prepared.len()).await.map_err(|error| asked.failed("", &error))?;
     let mut columns = Vec::new();
-    for column in statement.columns() {
-        columns.push(described(connection, column).await.map_err(|error| asked.failed("", &error))?);
+    for (index, column) in prepared.iter().enumerate() {
+        let kind = bound.as_ref().map_or(column.type_info(), |row| row.column(index).type_info());
+        columns.push(described(connection, column, kind).await.map_err(|error| asked.failed("", &error))?);
     }
     Ok(columns)
 }
 
-async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sqlx::Result<Described> {
+/// What the columns are once the parameters have their values, of which MariaDB knows nothing before; none where there are no parameters,
+/// or where the query cannot stand within another.
+async fn with_values(connection: &mut MySqlConnection, sql: &Sql, columns: usize) -> sqlx::Result<Option<MySqlRow>> {
+    let Some((probe, binds)) = sql.probe(columns).filter(|_| columns > 0) else { return Ok(None) };
+    let probed = bound(sqlx::query(AssertSqlSafe(probe)).persistent(false), binds).fetch_one(connection).await;
+    match probed {
+        Err(sqlx::Error::Database(_)) => Ok(None),
+        probed => Ok(Some(probed?).filter(|row| row.len() == columns)),
+    }
+}
+
+async fn described(connection: &mut MySqlConnection, column: &MySqlColumn, type_info: &MySqlTypeInfo) -> sqlx::Result<Described> {
     let name = column.name().to_owned();
-    let kind = match column.type_info().name() {
+    let kind = match kind_of(type_info) {
+        Some(kind) => kind,
+        None => match declared(connection, column).await? {
+            Some((precision, scale)) => Kind::Decimal(precision, scale),
+            None => {
+                let kind = Some(Kind::Text);
+                return Ok(Described { name, kind, cast: None, is_numeric: true, is_text: false, has_own_order: true, declared: None });
+            }
+        },
+    };
+    let is_numeric = matches!(kind, Kind::Decimal(..));
+    let has_own_order = matches!(type_info.name(), "ENUM" | "SET" | "JSON");
+    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true, has_own_order, declared: None })
+}
+
+/// What a type is here; none of a decimal, whose digits it does not tell.
+fn kind_of(type_info: &MySqlTypeInfo) -> Option<Kind> {
+    Some(match type_info.name() {
         "BOOLEAN" => Kind::Bool,
         "TINYINT" => Kind::Int8,
         "TINYINT UNSIGNED" => Kind::UInt8,
@@ -40,28 +71,29 @@ async fn described(connection: &mut MySqlConnection, column: &MySqlColumn) -> sq
         "BIT" => Kind::Bits,
         "FLOAT" => Kind::Float32,
         "DOUBLE" => Kind::Float64,
-        "DECIMAL" => match declared(connection, column).await? {
-            Some((precision, scale)) => Kind::Decimal(precision, scale),
-            None => {
-                let kind = Some(Kind::Text);
-                return Ok(Described { name, kind, cast: None, is_numeric: true, is_text: false, has_own_order: true, declared: None });
-            }
-        },
+        "DECIMAL" => return None,
         "DATE" => Kind::Date,
         "TIME" => Kind::Time,
         "DATETIME" => Kind::Timestamp,
         "TIMESTAMP" => Kind::Instant,
         "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB"
-            if !<str as sqlx::Type<sqlx::MySql>>::compatible(column.type_info()) =>
+            if !<str as sqlx::Type<sqlx::MySql>>::compatible(type_info) =>
         {
             Kind::Binary
         }
         "GEOMETRY" => Kind::Binary,
         _ => Kind::Text,
-    };
-    let is_numeric = matches!(kind, Kind::Decimal(..));
-    let has_own_order = matches!(column.type_info().name(), "ENUM" | "SET" | "JSON");
-    Ok(Described { name, kind: Some(kind), cast: None, is_numeric, is_text: true, has_own_order, declared: None })
+    })
+}
+
+/// Whether values of a type are read as what their column was taken for.
+fn is_read_as(type_info: &MySqlTypeInfo, kind: &Kind) -> bool {
+    match kind_of(type_info) {
+        None => matches!(kind, Kind::Decimal(..) | Kind::Text),
+        // It has no value but null.
+        Some(_) if type_info.is_null() => true,
+        Some(sent) => sent == *kind,
+    }
 }
 
 /// Precision and scale of a column of a table, where we hold as much.
@@ -82,6 +114,7 @@ pub(super) async fn rows(
     connection: &mut MySqlConnection,
     sql: &str,
     binds: Vec<Bind>,
+    kinds: &[Kind],
     timeout_ms: Option<u64>,
     fill: &mut Fill,
 ) -> sqlx::Result<()> {
@@ -95,7 +128,20 @@ pub(super) async fn rows(
     }
     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
     let mut transaction = connection.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
-    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
+    let query = bound(sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false), binds);
+    let mut checked = false;
+    let check_and_push = |row: &MySqlRow, raw: &mut Raw| {
+        if !std::mem::replace(&mut checked, true) {
+            check(row, kinds)?;
+        }
+        push(row, raw)
+    };
+    fill.rows(query.fetch(&mut *transaction), check_and_push).await
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::MySql, MySqlArguments>;
+
+fn bound(mut query: Query<'_>, binds: Vec<Bind>) -> Query<'_> {
     for bind in binds {
         query = match bind {
             Bind::Null => query.bind(None::<String>),
@@ -106,7 +152,19 @@ pub(super) async fn rows(
             Bind::Text(value) => query.bind(value),
         };
     }
-    fill.rows(query.fetch(&mut *transaction), push).await
+    query
+}
+
+/// Refuses rows of other types than were described: their bytes would be read as what they are not.
+fn check(row: &MySqlRow, kinds: &[Kind]) -> sqlx::Result<()> {
+    for (column, kind) in row.columns().iter().zip(kinds) {
+        if !is_read_as(column.type_info(), kind) {
+            let unlike =
+                Unlike { column: column.ordinal() + 1, taken_for: kind.data_type().to_string(), sent: column.type_info().to_string() };
+            return Err(sqlx::Error::ColumnDecode { index: column.ordinal().to_string(), source: Box::new(unlike) });
+        }
+    }
+    Ok(())
 }
 
 fn push(row: &MySqlRow, raw: &mut Raw) -> sqlx::Result<()> {

@@ -217,6 +217,15 @@ impl Sql {
         used.map(|index| self.binds[index].value.clone()).collect()
     }
 
+    /// A statement of one row, all null, whose columns have the types of the query's; none where the query has no parameters.
+    pub(super) fn probe(&self, columns: usize) -> Option<(String, Vec<Bind>)> {
+        let (query, values) = (self.text(), self.values());
+        let names = (1..=columns).map(|number| format!("c{number}")).collect::<Vec<_>>().join(", ");
+        let sql =
+            format!("WITH etl_rows({names}) AS (\n{query}\n) SELECT etl_rows.* FROM (SELECT 1) AS etl_one LEFT JOIN etl_rows ON FALSE");
+        (!values.is_empty()).then_some((sql, values))
+    }
+
     /// The whole statement and its values: the query, and around it what is needed.
     pub(super) fn statement(&self, columns: &[Described], key: Option<&Key>, conditions: &[Condition]) -> (String, Vec<Bind>) {
         let (query, mut values) = (self.text(), self.values());

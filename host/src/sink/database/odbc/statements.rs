@@ -88,6 +88,7 @@ mod tests {
             update: owned(update),
             method,
             others_unique: false,
+            settled: false,
             relation: crate::sink::database::Relation::Table,
             fit: Fit { dialect, columns: Vec::new(), lacking: Vec::new(), policy: SchemaEvolution::Evolve },
         }
