@@ -40,7 +40,10 @@ pub mod pipeline;
 
 pub mod cli;
 
-// Databases that the list of promises of sinks is held against.
+// Databases that the lists of promises of sources and of sinks are held against.
+#[cfg(test)]
+#[path = "../../tests/it/database_sink/place.rs"]
+mod place;
 #[cfg(test)]
 #[path = "../../tests/it/servers/mod.rs"]
 #[expect(dead_code, reason = "tests through the front door need more of them")]

@@ -10,6 +10,7 @@ mod keys;
 mod pages;
 mod params;
 mod resume;
+mod secrets;
 
 use serde_json::{Value, json};
 

@@ -200,7 +200,7 @@ struct StateArgs {
 }
 
 /// Reads a path that must be of this machine: where files are written and locked.
-fn local_path() -> impl TypedValueParser<Value = PathBuf> + Clone {
+fn local_path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| local::check(&path).map(|()| path))
 }
 

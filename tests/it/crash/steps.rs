@@ -4,7 +4,7 @@ use super::pipelines::{Kind, assert_same, came, kind, ran, report, run};
 use crate::support::{Pipeline, answer};
 
 /// The steps, and how many times at most the process gets past one before it is killed there.
-const STEPS: [(&str, u32); 20] = [
+const STEPS: [(&str, u32); 21] = [
     ("run.marked", 1),
     ("checkpoint.synced", 3),
     ("checkpoint.aside", 3),
@@ -18,6 +18,7 @@ const STEPS: [(&str, u32); 20] = [
     ("upload.begun", 1),
     ("upload.done", 1),
     ("commit.noted", 1),
+    ("commit.sealed", 1),
     ("commit.aside", 2),
     ("commit.moved", 5),
     ("commit.placed", 1),

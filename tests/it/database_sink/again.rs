@@ -8,24 +8,68 @@ use super::{Kind, every, letters, pipeline};
 use crate::servers::{mariadb, postgres, until};
 use crate::support::{Answer, Pipeline, answer, program};
 
+/// A server that is stopped and started again.
+pub(crate) trait Restarts {
+    fn stop(&mut self);
+    fn resume(&mut self);
+    /// Runs SQL on the database that is loaded; answers the values of rows, with one blank between any two.
+    fn values(&self, sql: &str) -> String;
+    /// SQL that has a load of the table `orders` take a while.
+    const SLOW: &str;
+}
+
+impl Restarts for postgres::Server {
+    fn stop(&mut self) {
+        self.stop();
+    }
+
+    fn resume(&mut self) {
+        self.resume();
+    }
+
+    fn values(&self, sql: &str) -> String {
+        self.sql("postgres", sql).trim().replace('|', " ")
+    }
+
+    const SLOW: &str = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END$$; \
+        CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW WHEN (NEW.id % 1000 = 0) EXECUTE FUNCTION slow()";
+}
+
+impl Restarts for mariadb::Server {
+    fn stop(&mut self) {
+        self.stop();
+    }
+
+    fn resume(&mut self) {
+        self.resume();
+    }
+
+    fn values(&self, sql: &str) -> String {
+        self.sql("shop", sql).trim().replace('\t', " ")
+    }
+
+    const SLOW: &str = "CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW DO SLEEP(IF(NEW.id % 100 = 0, 0.002, 0))";
+}
+
 /// Stops the server of a load in its middle and starts it again; answers what the run came to and said. `connection` leads to the server.
-pub(crate) fn survives_a_restart(mut server: postgres::Server, connection: &str, count: u32) -> (Value, String) {
+pub(crate) fn survives_a_restart<S: Restarts>(mut server: S, connection: &str, count: u32) -> (Value, String) {
     let rows: String = (0..count).map(|row| format!("{row},x\n")).collect();
     let pipeline = Pipeline::new()
         .with("in.csv", format!("id,note\n{rows}"))
         .with("extract.yaml", "path: in.csv\nbatch_size: 1000\ncheckpoint: {enabled: true, interval: 2}\n")
         .with("load.yaml", format!("type: database\ntable: orders\nconnection_string: {connection}\nwrite_method: insert\n"));
-    server.sql("postgres", "CREATE TABLE orders (id bigint, note text)");
+    server.values("CREATE TABLE orders (id bigint, note varchar(9))");
+    server.values(S::SLOW);
     let mut command = pipeline.command(&["run", "--json"]);
     let run = command.env("ETL_HOST_STATE_DIR", pipeline.path("state")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until(|| server.sql("postgres", "SELECT count(*) > 0 FROM orders") == "t\n");
+    until(|| server.values("SELECT count(*) FROM orders") != "0");
     server.stop();
     server.resume();
     let done = run.wait_with_output().unwrap();
     let stderr = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(0), "{stderr}");
-    let there = server.sql("postgres", "SELECT count(*), count(DISTINCT id) FROM orders");
-    assert_eq!(there, format!("{count}|{count}\n"), "{stderr}");
+    let there = server.values("SELECT count(*), count(DISTINCT id) FROM orders");
+    assert_eq!(there, format!("{count} {count}"), "{stderr}");
     (serde_json::from_slice(&done.stdout).unwrap(), stderr)
 }
 
@@ -33,12 +77,26 @@ pub(crate) fn survives_a_restart(mut server: postgres::Server, connection: &str,
 fn a_server_that_is_stopped_and_started_in_mid_run_is_survived() {
     let Some(server) = postgres::Server::start() else { return };
     let url = server.url("postgres");
-    let (report, _) = survives_a_restart(server, &url, 150_000);
+    let (report, told) = survives_a_restart(server, &url, 150_000);
     assert_eq!(report["rows"]["loaded"], 150_000, "{report}");
+    assert!(told.contains("the database went away"), "{told}");
+    let Some(server) = mariadb::Server::start() else { return };
+    server.sql("mysql", "CREATE DATABASE shop");
+    let url = server.url("shop");
+    let (report, told) = survives_a_restart(server, &url, 150_000);
+    assert_eq!(report["rows"]["loaded"], 150_000, "{report}");
+    assert!(told.contains("the database went away"), "{told}");
 }
 
 fn ask(pipeline: &Pipeline, arguments: &[&str]) -> Answer {
     answer(program().current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state")).args(arguments))
+}
+
+/// As [`ask`], and tells all it can of what it does.
+pub(super) fn trace(pipeline: &Pipeline, arguments: &[&str]) -> Answer {
+    let mut program = program();
+    program.current_dir(pipeline.path("")).env("ETL_HOST_STATE_DIR", pipeline.path("state")).env("ETL_HOST_LOG", "trace");
+    answer(program.args(arguments))
 }
 
 #[test]
@@ -88,7 +146,7 @@ fn a_password_is_never_seen() {
             (&["history"], 0),
             (&["history", "--json"], 0),
         ] {
-            let answer = ask(&pipeline, arguments);
+            let answer = trace(&pipeline, arguments);
             let all = format!("{}{}", answer.stdout, answer.stderr);
             assert!(!all.contains(password), "{arguments:?}: {all}");
             assert!(answer.code == code || arguments[0] == "run", "{arguments:?}: {answer:?}");

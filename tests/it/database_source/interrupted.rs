@@ -124,14 +124,12 @@ fn days_and_times_of_every_age_are_found_again_in_postgresql() {
 }
 
 #[test]
-fn among_rows_of_one_key_new_ones_are_taken_and_changed_ones_that_cannot_be_told_from_them_are_refused() {
+fn among_rows_of_one_key_new_ones_are_taken() {
     for base in Base::all() {
         base.fill(2000);
         base.sql("CREATE TABLE ties (id bigint, day int, word varchar(20)); INSERT INTO ties SELECT id, id / 25, 'a' FROM t");
         let wide = if base.name() == "SQLite" { "printf('%8000s', 'x')" } else { "repeat('x', 8000)" };
-        let tied = |word: &str| with_checkpoints(&base, &format!("SELECT id, day, {word} AS word, {wide} AS wide FROM ties"), "day");
-
-        let grown = tied("word");
+        let grown = with_checkpoints(&base, &format!("SELECT id, day, word, {wide} AS wide FROM ties"), "day");
         let state = TempDir::new().unwrap();
         killed_once(&grown, &state);
         // One more of each key, in front of all others for who sorts by it.
@@ -142,15 +140,6 @@ fn among_rows_of_one_key_new_ones_are_taken_and_changed_ones_that_cannot_be_told
         ids.sort_unstable();
         assert_eq!(ids, (1..=2000).collect::<Vec<_>>(), "{}", base.name());
         assert!(rows(&grown).len() > 2000, "{}", base.name());
-
-        base.sql("DELETE FROM ties WHERE id <= 0");
-        let changed = tied("word");
-        let state = TempDir::new().unwrap();
-        killed_once(&changed, &state);
-        base.sql("UPDATE ties SET word = 'changed'");
-        let refused = gone_on_with(&changed, &state);
-        assert_eq!(refused.code, 3, "{} {refused:?}", base.name());
-        assert!(refused.stderr.contains("nobody can tell which are new") && refused.stderr.contains("primary key"), "{refused:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Base, has_driver, postgres_string, url};
+use super::{Base, has_driver, string, url};
 use crate::database_sink::again::survives_a_restart;
 use crate::database_source::interrupted::disturbed;
 use crate::database_source::{pipeline, rows};
@@ -21,7 +21,7 @@ fn a_server_that_goes_and_comes_back_costs_a_keyed_run_nothing() {
         "CREATE TABLE t AS SELECT n AS id, repeat('x', 200)::varchar(200) AS text FROM generate_series(1, 200000) AS s(n)",
     );
     // Without these the driver has all rows before the first one is seen.
-    let url = url("mssql", &(postgres_string(&server.url("postgres")) + ";UseDeclareFetch=1;Fetch=100"));
+    let url = url("mssql", &(string(&server.url("postgres")).unwrap() + ";UseDeclareFetch=1;Fetch=100"));
     let slow = "jsonata: {mode: batch, expression: \"$\"}\n";
     let keyed = pipeline(&url, "SELECT * FROM t", &json!({"cursor_field": "id"})).with("transform.yaml", slow);
     let keyed = keyed.with("settings.yaml", "max_retries: 5\n");
@@ -38,7 +38,7 @@ fn a_server_that_goes_and_comes_back_costs_a_keyed_run_nothing() {
 #[test]
 fn a_server_that_is_stopped_and_started_in_mid_load_is_survived() {
     let Some(server) = server() else { return };
-    let connection = url("mssql", &postgres_string(&server.url("postgres")));
+    let connection = url("mssql", &string(&server.url("postgres")).unwrap());
     let (_, stderr) = survives_a_restart(server, &connection, 40_000);
     assert!(!stderr.contains("panicked"), "{stderr}");
 }

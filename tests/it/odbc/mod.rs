@@ -6,13 +6,14 @@ mod sink;
 mod source;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::database_source::{pipeline, sqlite};
-use crate::servers::{postgres, skipped};
+pub(crate) use crate::servers::odbc::url;
+use crate::servers::odbc::{has_driver, string};
+use crate::servers::postgres;
 use crate::support::Pipeline;
 
 /// A database with a driver of ODBC.
@@ -21,47 +22,16 @@ pub(crate) enum Base {
     Sqlite(TempDir),
 }
 
-/// Whether this machine has a driver.
-fn has_driver(name: &str, package: &str) -> bool {
-    let listed = Command::new("odbcinst").args(["-q", "-d", "-n", name]).output();
-    let has = listed.is_ok_and(|listed| listed.status.success());
-    if !has {
-        skipped(&format!("ODBC driver `{name}`"), &format!("`apt-get install unixodbc odbcinst {package}` brings one"));
-    }
-    has
-}
-
-/// A connection string within a URL.
-pub(crate) fn url(scheme: &str, string: &str) -> String {
-    let encoded: String = string
-        .bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect();
-    format!("{scheme}:///?odbc_connect={encoded}")
-}
-
-/// The connection string of a database of PostgreSQL with a URL.
-fn postgres_string(url: &str) -> String {
-    let (place, name) = url.rsplit_once('/').unwrap();
-    let port = place.rsplit_once(':').unwrap().1;
-    format!("Driver={{PostgreSQL Unicode}};Server=127.0.0.1;Port={port};Database={name};UID=etl;PWD={{{}}}", postgres::PASSWORD)
-}
-
 impl Base {
     pub(crate) fn postgres() -> Option<Self> {
-        if !has_driver("PostgreSQL Unicode", "odbc-postgresql") {
-            return None;
-        }
-        postgres::Database::new().map(Self::Postgres)
+        let database = postgres::Database::new()?;
+        string(&database.url()).map(|_| Self::Postgres(database))
     }
 
     pub(crate) fn sqlite() -> Option<Self> {
-        if !has_driver("SQLite3", "libsqliteodbc") {
-            return None;
-        }
-        let folder = TempDir::new().unwrap();
-        sqlite(&folder.path().join("data.db"), "CREATE TABLE nobody (id INTEGER)");
-        Some(Self::Sqlite(folder))
+        let base = Self::Sqlite(TempDir::new().unwrap());
+        base.sql("CREATE TABLE nobody (id INTEGER)");
+        string(&base.own_url()).map(|_| base)
     }
 
     pub(crate) fn all() -> Vec<Self> {
@@ -82,12 +52,17 @@ impl Base {
         }
     }
 
+    /// Its URL for the program's own driver.
+    fn own_url(&self) -> String {
+        match self {
+            Self::Postgres(database) => database.url(),
+            Self::Sqlite(_) => format!("sqlite:///{}", self.file().unwrap().display()),
+        }
+    }
+
     /// The connection string.
     pub(crate) fn string(&self) -> String {
-        match self {
-            Self::Postgres(database) => postgres_string(&database.url()),
-            Self::Sqlite(_) => format!("Driver=SQLite3;Database={};Timeout=10000", self.file().unwrap().display()),
-        }
+        string(&self.own_url()).expect("the driver is there")
     }
 
     /// Its URL, in the words of a dialect.
@@ -109,11 +84,7 @@ impl Base {
 
     /// The rows of a query, by the program's own driver.
     pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
-        let url = match self {
-            Self::Postgres(database) => database.url(),
-            Self::Sqlite(_) => format!("sqlite:///{}", self.file().unwrap().display()),
-        };
-        let pipeline = pipeline(&url, query, &serde_json::json!({}));
+        let pipeline = pipeline(&self.own_url(), query, &serde_json::json!({}));
         pipeline.run(0);
         crate::database_source::rows(&pipeline)
     }

@@ -87,6 +87,20 @@ impl Container {
         self.server.port
     }
 
+    /// Its account's address.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}/{ACCOUNT}", self.server.port)
+    }
+
+    /// A signature for all that may be done with objects, as it is given in a query.
+    pub(crate) fn sas(&self) -> String {
+        let (version, end) = ("2019-12-12", "2099-01-01T00:00:00Z");
+        let signed = format!("{ACCOUNT}\nrwdlac\nb\nsco\n\n{end}\n\n\n{version}\n");
+        let signature = STANDARD.encode(hmac(&STANDARD.decode(KEY).unwrap(), signed.as_bytes()));
+        let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        format!("sv={version}&ss=b&srt=sco&sp=rwdlac&se={}&sig={signature}", end.replace(':', "%3A"))
+    }
+
     /// The connection string.
     pub(crate) fn connection(&self) -> String {
         let port = self.server.port;

@@ -5,6 +5,8 @@
 
 pub(crate) mod azure;
 pub(crate) mod mariadb;
+#[cfg(feature = "odbc")]
+pub(crate) mod odbc;
 pub(crate) mod postgres;
 pub(crate) mod relay;
 pub(crate) mod s3;

@@ -37,8 +37,10 @@ pub(super) fn is_object(sink: &FileSink) -> bool {
     in_home(&sink.path).is_some()
 }
 
-/// Buckets of the folders of tests.
-static BUCKETS: LazyLock<Mutex<BTreeMap<(PathBuf, Home), (Storage, Store)>>> = LazyLock::new(Mutex::default);
+/// Buckets, each of the folder of a test.
+type Buckets = BTreeMap<(PathBuf, Home), (Storage, Store)>;
+
+static BUCKETS: LazyLock<Mutex<Buckets>> = LazyLock::new(Mutex::default);
 
 /// Opens a sink of files or of objects.
 pub(super) fn open(config: &FileSink, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {

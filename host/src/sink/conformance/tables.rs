@@ -9,32 +9,34 @@ use arrow_schema::DataType;
 use chrono::{DateTime, NaiveDateTime, SecondsFormat};
 use serde_json::{Value, json};
 
-use self::place::{Kind, Place};
 use super::schema;
 use crate::config::load::WriteMode;
 use crate::error::Result;
+use crate::place::{self, Kind, Place};
 use crate::sink::database::TableSink;
 use crate::sink::{RunName, Sink};
-
-#[path = "../../../../tests/it/database_sink/place.rs"]
-mod place;
 
 /// A table of a database, another one for each folder.
 #[derive(Clone)]
 pub(super) struct Table {
     place: Rc<Place>,
     write_mode: WriteMode,
+    /// Whether it is reached by ODBC, in the words of another database: then it is there before.
+    by_odbc: bool,
 }
 
 impl fmt::Debug for Table {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "a table of {:?}, {:?}", self.place.kind(), self.write_mode)
+        let way = if self.by_odbc { " by ODBC" } else { "" };
+        write!(formatter, "a table of {:?}{way}, {:?}", self.place.kind(), self.write_mode)
     }
 }
 
 /// One in each database that the machine has; in CI it has all.
 pub(super) fn every_table() -> Vec<Table> {
-    place::every().into_iter().map(|place| Table { place: Rc::new(place), write_mode: WriteMode::Overwrite }).collect()
+    let ways: &[bool] = if cfg!(feature = "odbc") { &[false, true] } else { &[false] };
+    let table = |by_odbc| move |place| Table { place: Rc::new(place), write_mode: WriteMode::Overwrite, by_odbc };
+    ways.iter().flat_map(|by_odbc| place::every().into_iter().map(table(*by_odbc))).collect()
 }
 
 /// The name of the table of a folder.
@@ -50,8 +52,31 @@ impl Table {
 
     pub(super) fn open(&self, root: &Path, run: &RunName) -> Result<Box<dyn Sink>> {
         let method = if self.write_mode == WriteMode::Append { "insert" } else { "truncate_and_load" };
-        let config = json!({ "table": name(root), "connection_string": self.place.url(), "write_method": method });
+        let config = json!({ "table": name(root), "connection_string": self.url(root), "write_method": method });
         Ok(Box::new(TableSink::open(&serde_json::from_value(config).unwrap(), root, run, None)?))
+    }
+
+    #[cfg(not(feature = "odbc"))]
+    fn url(&self, _: &Path) -> String {
+        self.place.url()
+    }
+
+    #[cfg(feature = "odbc")]
+    fn url(&self, root: &Path) -> String {
+        use crate::servers::odbc::{string, url};
+        if !self.by_odbc {
+            return self.place.url();
+        }
+        let (text, at) = match self.place.kind() {
+            Kind::Postgres => ("text", "timestamptz"),
+            Kind::Mariadb => ("varchar(200)", "datetime(6)"),
+            Kind::Sqlite => ("varchar(200)", "timestamp"),
+        };
+        self.place.sql(&format!(
+            "CREATE TABLE IF NOT EXISTS {} (id bigint, kind {text}, text {text}, price double precision, paid boolean, day date, at {at})",
+            name(root)
+        ));
+        url("mssql", &string(&self.place.url()).expect("its driver is there"))
     }
 
     /// The table with its rows, where there are any.

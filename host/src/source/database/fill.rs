@@ -9,14 +9,11 @@ use std::time::Duration;
 use futures_core::stream::BoxStream;
 use tokio::sync::oneshot;
 
-use super::key::{Follower, Taken};
+use super::key::Follower;
 use super::raw::Raw;
 use crate::batch::Position;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::source::cut::Sizes;
-
-/// Bytes of rows that are put aside at most.
-const MOST_ASIDE: usize = 64 << 20;
 
 /// A chunk of rows and where to read on.
 pub(super) type Filled = (Raw, Position, Position);
@@ -31,8 +28,6 @@ pub(super) struct Fill {
     /// Rows that may still be taken.
     pub(super) left: u64,
     pub(super) follower: Option<Follower>,
-    /// Rows of which is not known yet whether they were read before.
-    pub(super) aside: Raw,
     /// Index of the key.
     pub(super) key: Option<usize>,
     /// How long the next row may take, where the database does not see to that.
@@ -68,51 +63,10 @@ impl Fill {
     /// Ends a row, all of whose cells are there; false where no more are wanted.
     pub(super) fn end_row(&mut self, raw: &mut Raw) -> bool {
         raw.end_row(self.sizes.batch_rows, self.key);
-        self.take(raw)
-    }
-
-    /// Keeps the last row of a chunk where it is new; false where no more are wanted.
-    fn take(&mut self, raw: &mut Raw) -> bool {
-        match self.follower.as_mut().map_or(Taken::New, |follower| follower.take(raw)) {
-            Taken::New => self.keep(raw),
-            Taken::Done => {
-                raw.drop_row();
-                self.follower.as_ref().is_some_and(Follower::misses) || self.take_aside(raw)
-            }
-            Taken::Unlike => {
-                self.aside.copy_row(raw, raw.rows() - 1, self.sizes.batch_rows);
-                raw.drop_row();
-                self.aside.size() < MOST_ASIDE || self.refuse()
-            }
-            Taken::Behind => self.settle() && self.take(raw),
+        if self.follower.as_mut().is_some_and(|follower| !follower.take(raw)) {
+            raw.drop_row();
+            return true;
         }
-    }
-
-    /// Takes the rows that were put aside, none of which was read before.
-    fn take_aside(&mut self, raw: &mut Raw) -> bool {
-        let aside = std::mem::replace(&mut self.aside, Raw::new(self.width));
-        (0..aside.rows()).all(|row| {
-            raw.copy_row(&aside, row, self.sizes.batch_rows);
-            if let Some(follower) = &mut self.follower {
-                follower.take(raw);
-            }
-            self.left == 0 || self.keep(raw)
-        })
-    }
-
-    /// Leaves out the rows that were put aside where they can be those that were read, changed since; else nobody can tell.
-    fn settle(&mut self) -> bool {
-        let aside = std::mem::replace(&mut self.aside, Raw::new(self.width));
-        let Some(follower) = &mut self.follower else { return true };
-        if aside.rows() > follower.missing() {
-            return self.refuse();
-        }
-        follower.settle();
-        true
-    }
-
-    /// Keeps the last row of a chunk; false where no more are wanted.
-    fn keep(&mut self, raw: &mut Raw) -> bool {
         self.left -= 1;
         if raw.size() < self.sizes.chunk_bytes || self.sizes.exact && !raw.is_whole() {
             return true;
@@ -121,26 +75,8 @@ impl Fill {
         self.send(full) && !self.is_sample
     }
 
-    /// Says that nobody can tell which rows were read.
-    fn refuse(&mut self) -> bool {
-        let first = self.follower.as_ref().and_then(Follower::first).map(ToString::to_string).unwrap_or_default();
-        let error = Error::outside(format!(
-            "rows with {first} in the `cursor_field` have changed since some of them were read, so that nobody can tell which are new"
-        ))
-        .hint(
-            "take a `cursor_field` that no two rows share, such as the primary key, and leave out of the query what is another value each \
-             time, such as `now()`: an `add` in transform.yaml gives the time of the run; `--restart` starts again from the first row",
-        )
-        .given_up();
-        self.chunks.send(Err(error)).ok();
-        false
-    }
-
     /// Hands on what is left.
     pub(super) fn end(&mut self, raw: Raw) {
-        if self.left > 0 && !self.settle() {
-            return;
-        }
         if raw.rows() > 0 {
             self.send(raw);
         }

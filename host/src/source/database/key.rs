@@ -2,7 +2,7 @@
 //!
 //! Rows may share a value of it: a place says, beside the value, which of the rows with that value were read, by their digests. A read that goes
 //! on there asks for the rows from that value on and leaves out those. So it matters neither how the database orders them nor whether others came in between.
-//! Of the rows with that value that are like none that was read, as many as do not come again are taken for those, changed since.
+//! Where no two rows shared a value so far, a row with that value is the one that was read, though it may have changed since.
 
 use std::collections::HashMap;
 
@@ -56,6 +56,9 @@ pub(super) struct Place {
     pub(super) key: Value,
     /// Digests of the rows with this key that were read.
     pub(super) rows: Vec<String>,
+    /// Whether no two rows share a value, as far as was read.
+    #[serde(default)]
+    pub(super) distinct: bool,
 }
 
 impl KeyColumn {
@@ -215,71 +218,45 @@ pub(super) struct Follower {
     many: bool,
     /// Whether a value came that cannot be asked for.
     lost: bool,
-    /// The rows that are done, of those with the key at which this read started, as far as they did not come yet.
-    done: Option<(Value, HashMap<String, usize>)>,
-}
-
-/// What a row is to a read that goes on at a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// One that was not read before.
-    New,
-    /// One that was.
-    Done,
-    /// One with the key of the place, which is like none that was read: a new one, or one that was read and has changed since.
-    Unlike,
-    /// The first behind those with the key of the place, of which some that were read have not come.
-    Behind,
+    /// The rows that are done, of those with the key at which this read started.
+    done: Option<(Value, HashMap<String, u32>)>,
+    /// Whether no two rows share a value, as far as was read.
+    distinct: bool,
 }
 
 impl Follower {
     /// Starts at a place.
     pub(super) fn new(key: Key, dialect: Dialect, from: Option<Place>) -> Self {
         let earlier = from.as_ref().map_or_else(Vec::new, |from| from.rows.clone());
-        let done = from.map(|Place { key, rows }| {
+        // What is changed gets another time, which another row may have had, too.
+        let is_time = matches!(key.column.kind, Kind::Date | Kind::Timestamp | Kind::Instant);
+        let distinct = from.as_ref().map_or(!is_time, |from| from.distinct);
+        let done = from.map(|Place { key, rows, .. }| {
             let mut counts = HashMap::new();
             rows.into_iter().for_each(|row| *counts.entry(row).or_default() += 1);
             (key, counts)
         });
-        Self { key, dialect, last: None, earlier, since: 0, many: false, lost: false, done }
+        Self { key, dialect, last: None, earlier, since: 0, many: false, lost: false, done, distinct }
     }
 
-    /// How many rows were read before and have not come, of those with the key of the place.
-    pub(super) fn missing(&self) -> usize {
-        self.done.as_ref().map_or(0, |(_, counts)| counts.values().sum())
-    }
-
-    /// Whether there are any.
-    pub(super) fn misses(&self) -> bool {
-        self.missing() > 0
-    }
-
-    /// Takes the rows that are missing for changed or gone.
-    pub(super) fn settle(&mut self) {
-        self.done = None;
-    }
-
-    /// The key of the place at which this read started.
-    pub(super) fn first(&self) -> Option<&Value> {
-        self.done.as_ref().map(|(first, _)| first)
-    }
-
-    /// Looks at the last row of a chunk, which is to be left out where it is not new.
-    pub(super) fn take(&mut self, raw: &Raw) -> Taken {
+    /// Looks at the last row of a chunk; false where it is done and to be left out.
+    pub(super) fn take(&mut self, raw: &Raw) -> bool {
         let row = raw.rows() - 1;
         let cell = raw.cell(row, self.key.column.index);
-        if !self.misses() {
-            self.done = None;
-        }
         if let Some((first, counts)) = &mut self.done {
             match self.key.value(self.dialect, cell) {
                 Some(value) if value == *first => {
                     self.last.get_or_insert_with(|| cell.map(<[u8]>::to_vec));
-                    let Some(count) = counts.get_mut(&digest(raw, row)).filter(|count| **count > 0) else { return Taken::Unlike };
-                    *count -= 1;
-                    return Taken::Done;
+                    if let Some(count) = counts.get_mut(&digest(raw, row)).filter(|count| **count > 0) {
+                        *count -= 1;
+                        return false;
+                    }
+                    // There is one row with this key, and it is not what it was.
+                    if self.distinct && counts.drain().any(|(_, count)| count > 0) {
+                        return false;
+                    }
                 }
-                _ => return Taken::Behind,
+                _ => self.done = None,
             }
         }
         if self.last.as_ref().is_none_or(|last| last.as_deref() != cell) {
@@ -291,8 +268,10 @@ impl Follower {
                 tracing::warn!("the query is not gone on with from here on: a value of its `cursor_field` cannot be asked for");
                 self.lost = true;
             }
+        } else {
+            self.distinct = false;
         }
-        Taken::New
+        true
     }
 
     /// The place behind the last row of a chunk, as a position keeps it; rows after it belong to another chunk.
@@ -312,7 +291,8 @@ impl Follower {
             None => return Ok(Position::NOWHERE.into()),
         };
         let Some(key) = key.filter(|_| !self.lost) else { return Ok(Position::NOWHERE.into()) };
-        serde_json::to_string(&Place { key, rows: self.earlier.clone() }).map_err(|error| Error::bug("a place as JSON").because(error))
+        serde_json::to_string(&Place { key, rows: self.earlier.clone(), distinct: self.distinct })
+            .map_err(|error| Error::bug("a place as JSON").because(error))
     }
 }
 

@@ -75,22 +75,6 @@ impl Raw {
         }
     }
 
-    /// Adds a row of others.
-    pub(super) fn copy_row(&mut self, from: &Self, row: usize, batch_rows: usize) {
-        for column in 0..self.width {
-            let cell = from.cell(row, column);
-            self.push(|bytes| {
-                bytes.extend_from_slice(cell.unwrap_or_default());
-                cell.is_some()
-            });
-        }
-        let copy = (self.rows() - 1) as u32;
-        self.end_row(batch_rows, None);
-        if from.too_long.binary_search(&(row as u32)).is_ok() {
-            self.too_long.push(copy);
-        }
-    }
-
     /// Takes the last row back.
     pub(super) fn drop_row(&mut self) {
         let row = self.rows() - 1;
