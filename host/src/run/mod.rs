@@ -137,7 +137,7 @@ fn run_session(
         }
         let wait = Duration::from_secs(1 << attempts.min(5));
         attempts += 1;
-        tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database undid the load or went away, it is tried again");
+        tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away or undid the load, which is tried again");
         if !process::pause(wait, &|| around.stop.load(Ordering::Relaxed)) {
             return outcome;
         }
