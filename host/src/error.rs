@@ -163,14 +163,14 @@ impl Error {
         self
     }
 
-    /// Says that the other end of a connection went away: what was under way there is undone, and may be tried again.
+    /// Says that the other end of a connection went away or gave up: what was under way there is undone, and may be tried again.
     #[must_use]
     pub fn lost(mut self) -> Self {
         self.0.lost = true;
         self
     }
 
-    /// Whether the other end of a connection went away.
+    /// Whether the other end of a connection went away or gave up.
     pub fn is_lost(&self) -> bool {
         self.0.lost || self.0.source.as_ref().and_then(|source| source.downcast_ref::<Error>()).is_some_and(Error::is_lost)
     }

@@ -114,7 +114,7 @@ pub fn run(
     run_session(plan, options, Session::open(options, plan)?, sandbox, &Around::alone(stop, plan), on_progress)
 }
 
-/// Runs a plan, and once more where the sink's connection was lost: from the last checkpoint, else from the start, since what was not
+/// Runs a plan, and once more where the sink's connection or transaction was lost: from the last checkpoint, else from the start, since what was not
 /// committed is undone.
 fn run_session(
     plan: &Plan,
@@ -137,7 +137,7 @@ fn run_session(
         }
         let wait = Duration::from_secs(1 << attempts.min(5));
         attempts += 1;
-        tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database went away, the load is tried again");
+        tracing::warn!(attempt = attempts, wait_s = wait.as_secs(), error = %error.one_line(), "the database undid the load or went away, it is tried again");
         if !process::pause(wait, &|| around.stop.load(Ordering::Relaxed)) {
             return outcome;
         }

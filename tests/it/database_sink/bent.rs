@@ -2,6 +2,8 @@
 
 use super::place::Place;
 use super::{Kind, every, letters, pipeline};
+use crate::servers::mariadb;
+use crate::support::Pipeline;
 
 fn of(kind: Kind) -> Vec<Place> {
     every().into_iter().filter(|place| place.kind() == kind).collect()
@@ -119,5 +121,27 @@ fn rows_are_counted_as_the_server_tells_keys_apart() {
         place.sql(&format!("{table}, v int); INSERT INTO orders VALUES ('C', 0)"));
         assert_eq!(counts(csv, &place, &load("replace")), [5, 0, 3]);
         assert_eq!(found(), "A|2\nb |4\nc|5\n");
+    }
+}
+
+#[test]
+fn no_more_is_sent_at_once_than_the_server_takes() {
+    let Some(server) = mariadb::Server::start() else { return };
+    server.sql("mysql", "CREATE DATABASE d; SET GLOBAL max_allowed_packet = 1048576");
+    let rows: String = (0..600).map(|id| format!("{id},{}\n", "x".repeat(if id == 7 { 2 << 20 } else { 11_000 }))).collect();
+    for method in ["insert", "upsert", "replace", "update"] {
+        server.sql("d", "DROP TABLE IF EXISTS orders; CREATE TABLE orders (id int PRIMARY KEY, note longtext)");
+        if method == "update" {
+            server.sql("d", "INSERT INTO orders SELECT seq, 'x' FROM seq_0_to_599");
+        }
+        let load =
+            format!("type: database\ntable: orders\nconnection_string: {}\nprimary_key: id\nwrite_method: {method}\n", server.url("d"));
+        let pipeline =
+            Pipeline::new().with("in.csv", format!("id,note\n{rows}")).with("extract.yaml", "path: in.csv\n").with("load.yaml", load);
+        pipeline.run(0);
+        assert_eq!(server.sql("d", "SELECT count(*), sum(length(note)) FROM orders WHERE length(note) > 1"), "599\t6589000\n", "{method}");
+        let letters = letters(&pipeline);
+        assert!(letters.len() == 1 && (letters[0].0, letters[0].1.as_str()) == (8, "row_too_long"), "{method}: {letters:?}");
+        assert_eq!(letters[0].2, "the row has 2097176 bytes, but `max_allowed_packet` of the server is 1048576", "{method}");
     }
 }

@@ -4,6 +4,7 @@ mod after;
 pub(crate) mod again;
 mod bent;
 mod crash;
+mod deadlock;
 mod deferred;
 mod exact;
 mod known;

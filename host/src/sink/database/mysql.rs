@@ -27,9 +27,15 @@ const SETUP: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,N
 const MOST_PARAMETERS: usize = 65_535;
 const MOST_ROWS: usize = 512;
 
+/// Bytes of a value beside its own, and of a statement beside its values, at most.
+const AROUND_VALUE: usize = 12;
+const AROUND_VALUES: usize = 1024;
+
 /// A connection.
 pub(super) struct Mysql {
     connection: MySqlConnection,
+    /// Bytes that the server takes at once; it hangs up on whoever sends more.
+    packet: usize,
     tunnel: Option<Tunnel>,
     stopped: Stopped,
 }
@@ -38,8 +44,11 @@ impl Mysql {
     pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path, stopped: &Stopped) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Mysql(mysql) = connected else { return Err(Error::bug("another database answered")) };
-        let mut backend = Self { connection: mysql, tunnel, stopped: stopped.clone() };
-        backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
+        let mut backend = Self { connection: mysql, packet: usize::MAX, tunnel, stopped: stopped.clone() };
+        let failed = |said: Said| said.error(format!("cannot set up the session with `{connection}`"));
+        backend.execute(SETUP).map_err(failed)?;
+        let packet = backend.texts("SELECT CAST(@@max_allowed_packet AS CHAR)").map_err(failed)?;
+        backend.packet = packet.first().and_then(|row| row[0].as_ref()?.parse().ok()).unwrap_or(usize::MAX);
         Ok(backend)
     }
 
@@ -116,6 +125,17 @@ impl Mysql {
             }
         }
         Ok(counts)
+    }
+
+    /// How many of these rows can be sent at once; none where the first one alone is more than the server takes.
+    fn as_many(&self, rows: &[Row_<'_>], most: usize, room: &mut Vec<u8>) -> usize {
+        let mut left = self.packet.saturating_sub(AROUND_VALUES);
+        let fits = |row: &&Row_<'_>| {
+            let rest = left.checked_sub(bytes(row, room));
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        rows.iter().take(most).take_while(fits).count()
     }
 
     /// Changes one row; answers whether it was there.
@@ -233,8 +253,15 @@ impl Backend for Mysql {
         let most = if one_by_one { 1 } else { (MOST_PARAMETERS / shape.columns.len().max(1)).clamp(1, MOST_ROWS) };
         let undoes = shape.method == WriteMethod::Replace;
         let (mut counts, mut refused) = (Counts::default(), Vec::new());
-        let mut first = 0;
-        for piece in rows.chunks(most) {
+        let (mut first, mut room) = (0, Vec::new());
+        while first < rows.len() {
+            let end = first + self.as_many(&rows[first..], most, &mut room);
+            if end == first {
+                refused.push((first, too_long(bytes(&rows[first], &mut room), self.packet)));
+                first += 1;
+                continue;
+            }
+            let piece = &rows[first..end];
             let mut attempt = |range: Range<usize>| {
                 if undoes {
                     self.execute("SAVEPOINT etl_host")?;
@@ -255,6 +282,21 @@ impl Backend for Mysql {
         }
         Ok(Written { counts, refused })
     }
+}
+
+/// Bytes of a row on its way, at most.
+fn bytes((values, row): &Row_<'_>, room: &mut Vec<u8>) -> usize {
+    let of_value = |values: &Values| match values.get(*row, room) {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Null | Value::Int(_) | Value::UInt(_) | Value::Float(_) => 0,
+    };
+    values.iter().map(of_value).map(|bytes| bytes + AROUND_VALUE).sum()
+}
+
+fn too_long(bytes: usize, packet: usize) -> Said {
+    let message = format!("the row has {bytes} bytes, but `max_allowed_packet` of the server is {packet}");
+    Said::new(Why::Row("row_too_long"), message)
 }
 
 /// Whether keys that differ for us differ for the server: of texts its collation tells.
@@ -285,7 +327,8 @@ fn said(error: &sqlx::Error) -> Said {
         1366 | 1265 | 1367 | 1411 | 3140 | 3141 => Why::Row("invalid_text_representation"),
         1292 | 1525 => Why::Row("invalid_datetime"),
         1644 => Why::Row("raised_by_trigger"),
-        1205 | 1213 | 3024 | 1317 | 1969 => Why::Busy,
+        1205 | 3024 | 1317 | 1969 => Why::Busy,
+        1213 => Why::Deadlock,
         1044 | 1045 | 1142 | 1143 | 1227 | 1370 => Why::Denied,
         1053 | 1927 | 2006 | 2013 | 4031 => Why::Lost,
         1526 | 1748 => Why::Row("no_partition"),

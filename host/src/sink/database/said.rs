@@ -22,6 +22,8 @@ pub(super) enum Why {
     Row(&'static str),
     /// The connection is gone.
     Lost,
+    /// Somebody else and we waited for each other, and the database undid what we did.
+    Deadlock,
     /// Somebody else holds what is needed.
     Busy,
     /// The statement took too long, or somebody has cancelled it.
@@ -61,6 +63,9 @@ impl Said {
             Why::Lost => {
                 error.lost().hint("check that the database is up and try again; with checkpoints, `--resume` goes on where it was")
             }
+            Why::Deadlock => error
+                .lost()
+                .hint("another session and this load waited for each other: let them run one after the other, or raise `max_retries`"),
             Why::Busy => error.hint("another session holds the table, or has cancelled this one: try again once it has ended"),
             Why::Ended => {
                 error.hint("raise `options[statement_timeout]` of the URL, where it is set; else somebody has cancelled the statement")
@@ -96,7 +101,8 @@ pub(super) fn by_sqlstate(state: &str) -> Why {
         state if state.starts_with("22") => "data_exception",
         "57P01" | "57P02" | "57P03" => return Why::Lost,
         state if state.starts_with("08") => return Why::Lost,
-        "55P03" | "40P01" | "40001" | "57014" => return Why::Busy,
+        "40P01" | "40001" => return Why::Deadlock,
+        "55P03" | "57014" => return Why::Busy,
         "42501" => return Why::Denied,
         // Too many columns, a view that takes no rows, and what this table or this version cannot do.
         "54011" | "55000" | "0A000" => return Why::Asked,
