@@ -6,10 +6,13 @@ use std::num::NonZeroU64;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
+use super::database::percent_decoded;
 use super::extract::{CsvOptions, ExcelOptions, FileSource, Format, JsonOptions, XmlOptions, yes};
 use super::load::{Compression, FileSink, WriteMode, XmlTags};
 use super::settings::Secret;
+use super::variables::is_secret;
 
 /// Reads objects in a cloud storage.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -232,4 +235,47 @@ pub enum Provider {
     Gcs,
     /// Azure Blob Storage.
     Azure,
+}
+
+/// What must not be printed of credentials that are one text: a connection string of Azure, a key of Google's in JSON.
+pub(super) fn secrets(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    if let Ok(Json::Object(key)) = serde_json::from_str(text) {
+        let values = key.iter().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value.as_str());
+        found.extend(values.map(str::to_owned));
+    }
+    // A message may have a line of a key; the text around it may be no JSON.
+    if let Some((_, key)) = text.split_once("PRIVATE KEY-----") {
+        let lines = key.split("-----").next().unwrap_or_default().replace("\\n", "\n");
+        found.extend(lines.lines().map(str::to_owned));
+    }
+    for (name, value) in text.split(';').filter_map(|part| part.split_once('=')) {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "accountkey" => found.push(value.to_owned()),
+            "sharedaccesssignature" => {
+                found.push(value.to_owned());
+                let signature = value.split('&').find_map(|option| option.strip_prefix("sig="));
+                found.extend(signature.into_iter().flat_map(|signature| [signature.to_owned(), percent_decoded(signature)]));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_not_be_printed_is_found_within_one_text() {
+        let text = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=a+b/c==;EndpointSuffix=core.windows.net";
+        assert_eq!(secrets(text), ["a+b/c=="]);
+        let text = "BlobEndpoint=https://acme.blob.core.windows.net/;SharedAccessSignature=sv=1&sig=x%2Fy%3D";
+        assert_eq!(secrets(text), ["sv=1&sig=x%2Fy%3D", "x%2Fy%3D", "x/y="]);
+        let key = r#"{"type": "service_account", "private_key": "-----BEGIN PRIVATE KEY-----\nMIIE\nvQIB\n-----END PRIVATE KEY-----\n"}"#;
+        assert_eq!(secrets(key)[1..], ["", "MIIE", "vQIB"]);
+        assert_eq!(secrets(&key.replace("\"type\"", "type")), ["", "MIIE", "vQIB"]);
+        assert_eq!(secrets("s3://bucket/a;b=c.csv"), [""; 0]);
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::cloud;
 use super::database::{password, password_options, percent_decoded};
 use super::http::{careless_user, lone_user};
 use super::odbc;
@@ -149,7 +150,7 @@ fn note_secret(node: &Node, secrets: &mut Secrets) {
         secrets.add(user);
         user.split([':', '@', '/', '?', '#']).for_each(|piece| secrets.add(piece));
     }
-    odbc::secrets(text).iter().for_each(|secret| secrets.add(secret));
+    odbc::secrets(text).iter().chain(&cloud::secrets(text)).for_each(|secret| secrets.add(secret));
     if node.path.ends_with("auth.api_key.value") {
         secrets.add(text);
     } else if passwords.is_empty() && is_secret(node.name().trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit())) {

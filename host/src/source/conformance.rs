@@ -15,13 +15,14 @@ use crate::batch::Position;
 use crate::config::cloud::Storage;
 use crate::config::extract::{FileSource, Reading};
 use crate::error::Fault;
-use crate::remote::store::{Store, homes};
+use crate::remote::store;
+use crate::remote::store::Store;
 
 /// Where files are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Home {
     Disk,
-    Bucket(homes::Home),
+    Bucket(store::Home),
     /// Pages of an HTTP interface.
     Web,
 }
@@ -154,7 +155,7 @@ fn utf16(bytes: &[u8]) -> Vec<u8> {
 fn cases() -> Vec<Case> {
     // A response is packed by HTTP's own means.
     let pages = cases_in(Home::Web).into_iter().filter(|case| matches!(case.extension, "csv" | "jsonl" | "json" | "xml"));
-    let buckets = homes::Home::every().into_iter().map(Home::Bucket);
+    let buckets = store::Home::every().into_iter().map(Home::Bucket);
     std::iter::once(Home::Disk).chain(buckets).flat_map(cases_in).chain(pages).collect()
 }
 

@@ -175,11 +175,11 @@ fn fractions_of_a_second_and_blanks_that_a_column_has_no_room_for_are_refused() 
 fn what_types_of_postgresql_would_cut_or_round_is_refused_also_in_arrays() {
     for place in every().into_iter().filter(|place| place.kind() == Kind::Postgres) {
         let table = "id int PRIMARY KEY, prices numeric(10,2)[], days date[], times timestamp(0)[], words varchar(2)[], sign \"char\", called name, \
-                     cost money, span interval(0)";
+                     cost money, span interval(0), share float4, height float8";
         place.sql(&format!("CREATE TABLE orders ({table})"));
         let fits = json!({
             "prices": ["1.23", "0.5"], "days": ["2024-01-01"], "times": ["2024-01-01T10:00:00Z"], "words": ["ab", null], "sign": "Y",
-            "called": "x".repeat(63), "cost": "10.50", "span": "1 day 02:00:01",
+            "called": "x".repeat(63), "cost": "10.50", "span": "1 day 02:00:01", "share": 16_777_216, "height": "0.1",
         });
         let cases = [
             ("prices", json!(["1.00", "1.239"])),
@@ -190,6 +190,8 @@ fn what_types_of_postgresql_would_cut_or_round_is_refused_also_in_arrays() {
             ("called", json!("x".repeat(64))),
             ("cost", json!("10.005")),
             ("span", json!("1.7 seconds")),
+            ("share", json!(16_777_217)),
+            ("height", json!("9007199254740993")),
         ];
         let row = |id: usize, change: Option<&(&str, serde_json::Value)>| {
             let mut row = fits.clone();

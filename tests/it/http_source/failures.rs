@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::api::{Api, Reply, Then};
 use super::{came, ids, page, pipeline, records, run};
+use crate::servers::relay::Relay;
 use crate::support::Pipeline;
 
 /// stderr of a run that fails with a code.
@@ -405,4 +406,24 @@ fn while_types_are_inferred_it_is_told_that_the_run_is_at_work() {
     assert!(waiting.len() >= 3, "{answer:?}");
     let report: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
     assert!(report["seconds"].as_f64().unwrap() >= 1.0, "{report}");
+}
+
+#[test]
+fn a_server_that_is_away_for_seconds_is_waited_for() {
+    let api = Api::start(|asked| Reply::json(&json!(page(1000, 50 * (asked.number("page").unwrap() - 1), 50))));
+    let relay = Relay::start(api.address.port(), [u64::MAX, 12_000]);
+    let host = format!("127.0.0.1:{}", relay.port);
+    let far = pipeline(&format!("url: http://{host}/\ninfer_rows: 50\npagination: {{enabled: true, page_delay: 0, page_size: 50}}\n"));
+    let run = |far: &Pipeline| far.answer(&["run", "--quiet", "--allow-private-network", &host]);
+    let answer = std::thread::scope(|scope| {
+        let running = scope.spawn(|| run(&far));
+        relay.until_away();
+        // Longer than the three attempts of one request.
+        std::thread::sleep(Duration::from_secs(5));
+        relay.come_back();
+        running.join().unwrap()
+    });
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(answer.stderr.contains("trying again"), "{answer:?}");
+    assert_eq!(came(&far), (0..1000).collect::<Vec<_>>());
 }

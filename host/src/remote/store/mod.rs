@@ -4,10 +4,12 @@ mod credentials;
 mod failure;
 mod guarded;
 #[cfg(test)]
-pub(crate) mod homes;
+mod homes;
 mod read;
 mod upload;
 
+#[cfg(test)]
+pub(crate) use homes::Home;
 pub use read::{ObjectReader, Ranges};
 pub use upload::{Completed, Part, Upload};
 

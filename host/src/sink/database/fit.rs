@@ -219,7 +219,7 @@ pub(super) fn fit_column(column: &ArrayRef, holds: Holds, dialect: Dialect) -> R
         (T::Utf8, Holds::Decimal(scale)) => Ok((column.clone(), either(digits(column, scale, asks_server), bent(column, holds, dialect)))),
         // `yesterday` would be another day tomorrow, and of a time in a day's column nothing would be left.
         (T::Utf8, Holds::Date | Holds::Time | Holds::Timestamp(_)) => Ok(read_moments(column, holds, asks_server)),
-        (T::Utf8, _) if asks_server => Ok((column.clone(), without_nul(column))),
+        (T::Utf8, _) if asks_server => Ok((column.clone(), either(without_nul(column), bent(column, holds, dialect)))),
         (T::Utf8, holds) => {
             let to = carrier(holds);
             let read = arrow_cast::cast(column, &to).bug(|| format!("texts do not convert to {to}"))?;
@@ -316,7 +316,7 @@ fn bent(column: &ArrayRef, holds: Holds, dialect: Dialect) -> Option<BooleanBuff
         // It knows decimals by name only.
         (Dialect::Sqlite, Holds::Decimal(_)) => false,
         // A fraction in a float is rounded by whoever writes one.
-        (Dialect::Sqlite | Dialect::Mysql, Holds::Float32 | Holds::Float64) => true,
+        (Dialect::Sqlite | Dialect::Mysql | Dialect::Postgres, Holds::Float32 | Holds::Float64) => true,
         _ => return None,
     };
     texts_that(column, |text| {

@@ -74,6 +74,8 @@ struct Failure {
     wait: Option<Duration>,
     /// Whether the credentials were refused.
     refused: bool,
+    /// Whether nobody answered, so that the server may be away for a while.
+    away: bool,
 }
 
 /// Nobody wants what was asked for any more.
@@ -84,12 +86,17 @@ fn stopped() -> Error {
 impl Failure {
     /// Nothing that another attempt would change.
     fn last(error: Error) -> Self {
-        Self { again: false, wait: None, refused: false, error }
+        Self { again: false, wait: None, refused: false, away: false, error }
     }
 
     /// Something that may go by.
     fn passing(error: Error) -> Self {
-        Self { again: error.fault() == Fault::Outside, wait: None, refused: false, error }
+        Self { again: error.fault() == Fault::Outside, ..Self::last(error) }
+    }
+
+    /// No answer at all.
+    fn away(error: Error) -> Self {
+        Self { away: true, ..Self::passing(error) }
     }
 }
 
@@ -183,7 +190,7 @@ impl Caller {
                 renewed = true;
                 continue;
             }
-            let Failure { error, again, wait, .. } = failure;
+            let Failure { error, again, wait, away, .. } = failure;
             if !again {
                 return Err(error.given_up());
             }
@@ -191,7 +198,9 @@ impl Caller {
                 if attempt == 1 {
                     return Err(error.given_up());
                 }
-                let told = Error::outside(format!("{error} ({attempt} attempts)")).given_up();
+                let told = Error::outside(format!("{error} ({attempt} attempts)"));
+                // Of a server that is away a run has more patience than a request.
+                let told = if away { told } else { told.given_up() };
                 return Err(match error.find_hint() {
                     Some(hint) => told.hint(hint),
                     None => told,
@@ -334,10 +343,8 @@ impl Caller {
         let head = connect.saturating_add(read).saturating_add(write).saturating_add(pool);
         match timeout(head, request.send()).await {
             Ok(Ok(response)) => Ok(Answer::of(response)),
-            Ok(Err(error)) => Err(Failure::passing(failure::no_answer(name, &authority, &error))),
-            Err(_) => {
-                Err(Failure::passing(Error::outside(format!("`{name}` does not answer: nothing came within {} s", head.as_secs_f64()))))
-            }
+            Ok(Err(error)) => Err(Failure::away(failure::no_answer(name, &authority, &error))),
+            Err(_) => Err(Failure::away(Error::outside(format!("`{name}` does not answer: nothing came within {} s", head.as_secs_f64())))),
         }
     }
 
@@ -349,7 +356,7 @@ impl Caller {
         let error = failure::status(name, self.request.method.as_str(), status, &body);
         let again = self.retry.retry_on_status.contains(&status.as_u16());
         let error = if again && error.fault() != Fault::Outside { error.as_outside() } else { error };
-        Failure { error, again, wait, refused: status == StatusCode::UNAUTHORIZED }
+        Failure { error, again, wait, refused: status == StatusCode::UNAUTHORIZED, away: false }
     }
 
     /// The beginning of a body that is no page, as it may be shown.
@@ -400,7 +407,7 @@ impl Caller {
             // What it says may be the credentials themselves.
             let error = failure::status(&name, "POST", status, "");
             let error = if error.fault() == Fault::Config { error.hint("look at `client_id`, `client_secret` and `scope`") } else { error };
-            return Err(Failure { error, again, wait, refused: false });
+            return Err(Failure { error, again, wait, refused: false, away: false });
         }
         Err(Failure::last(Error::bug("a token is asked for twice at most")))
     }

@@ -40,6 +40,8 @@ pub(super) struct Postgres {
     savepoint: Savepoint,
     /// What goes to the server in front of the next statement, and never fails: a message of its own would cost a way there and back.
     before: String,
+    /// Whether rows are written, of which each that is refused has a letter.
+    writes: bool,
 }
 
 /// A temporary table, and what is known of that which its rows go to.
@@ -65,8 +67,15 @@ impl Postgres {
     pub(super) fn connect(connection: &Connection, tunnel: Option<&SshTunnel>, root: &Path, stopped: &Stopped) -> Result<Self> {
         let (connected, tunnel) = wait(connect(connection, tunnel, root))?;
         let Connected::Postgres(pg) = connected else { return Err(crate::error::Error::bug("another database answered")) };
-        let mut backend =
-            Self { connection: pg, tunnel, stopped: stopped.clone(), stage: None, savepoint: Savepoint::Absent, before: String::new() };
+        let mut backend = Self {
+            connection: pg,
+            tunnel,
+            stopped: stopped.clone(),
+            stage: None,
+            savepoint: Savepoint::Absent,
+            before: String::new(),
+            writes: false,
+        };
         backend.execute(SETUP).map_err(|said| said.error(format!("cannot set up the session with `{connection}`")))?;
         // Whoever waits for a lock and has gone is looked for; older servers do not know this.
         let _ = backend.execute("SET client_connection_check_interval = '2s'");
@@ -90,7 +99,7 @@ impl Postgres {
         let copied = copied.ok_or_else(stopped_waiting)?;
         copied.map_err(|error| {
             let row = told_row(&error, relation);
-            let said = said(&error).through(self.tunnel.as_ref());
+            let said = said(&error, true).through(self.tunnel.as_ref());
             // Whoever reads it knows the table, not the temporary one.
             let message = said.message.replace(&format!("\"{STAGE}\""), &format!("\"{table}\""));
             Said { row, message, ..said }
@@ -300,14 +309,14 @@ impl Backend for Postgres {
         let work = self.connection.execute(raw_sql(AssertSqlSafe(std::mem::take(&mut self.before) + sql)));
         // What became of a commit must be known.
         let done = if sql == "COMMIT" { wait(work) } else { wait_unless(&self.stopped, work).ok_or_else(stopped_waiting)? };
-        done.map(|done| done.rows_affected()).map_err(|error| said(&error).through(self.tunnel.as_ref()))
+        done.map(|done| done.rows_affected()).map_err(|error| said(&error, self.writes).through(self.tunnel.as_ref()))
     }
 
     fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Said> {
         let sql = std::mem::take(&mut self.before) + sql;
         let rows = wait_unless(&self.stopped, self.connection.fetch_all(raw_sql(AssertSqlSafe(sql))))
             .ok_or_else(stopped_waiting)?
-            .map_err(|error| said(&error).through(self.tunnel.as_ref()))?;
+            .map_err(|error| said(&error, self.writes).through(self.tunnel.as_ref()))?;
         let text = |row: &sqlx::postgres::PgRow, index: usize| {
             row.try_get_unchecked::<Option<String>, _>(index).map_err(|error| Said::new(Why::Other, error.to_string()))
         };
@@ -319,7 +328,9 @@ impl Backend for Postgres {
     }
 
     fn write(&mut self, shape: &Shape, chunk: &Chunk) -> Result<Written, Said> {
+        self.writes = true;
         let written = if shape.is_staged() { self.merge(shape, chunk) } else { self.insert(shape, chunk) };
+        self.writes = false;
         let savepoint = std::mem::replace(&mut self.savepoint, Savepoint::Absent);
         if written.is_ok() && savepoint != Savepoint::Absent {
             self.before += "RELEASE SAVEPOINT etl_host; ";
@@ -329,7 +340,7 @@ impl Backend for Postgres {
 }
 
 /// What an error of the driver means.
-fn said(error: &sqlx::Error) -> Said {
+fn said(error: &sqlx::Error, has_letter: bool) -> Said {
     let Some(told) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
         let why = if matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) { Why::Lost } else { Why::Other };
         return Said::new(why, error.to_string());
@@ -341,8 +352,8 @@ fn said(error: &sqlx::Error) -> Said {
         state if is_of_users(state) => Why::Row("raised_by_trigger"),
         state => by_sqlstate(state),
     };
-    // What it says of a row is not the row: that stands in the letter beside it.
-    let detail = told.detail().filter(|detail| !detail.starts_with("Failing row contains"));
+    // The row stands in the letter beside it.
+    let detail = told.detail().filter(|detail| !has_letter || !detail.starts_with("Failing row contains"));
     let message = match detail {
         Some(detail) => format!("{} ({})", told.message(), detail.trim_end_matches('.')),
         None => told.message().to_owned(),
