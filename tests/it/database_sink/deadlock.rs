@@ -74,7 +74,11 @@ fn a_load_that_is_undone_since_another_session_waits_for_it_is_tried_again() {
         let done = run.wait_with_output().unwrap();
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(0), "{:?}: {stderr}", place.kind());
-        assert!(stderr.contains("went away or undid the load, which is tried again") && stderr.to_lowercase().contains("deadlock"), "{:?}: {stderr}", place.kind());
+        assert!(
+            stderr.contains("went away or undid the load, which is tried again") && stderr.to_lowercase().contains("deadlock"),
+            "{:?}: {stderr}",
+            place.kind()
+        );
         assert_eq!(place.sql("SELECT id FROM orders ORDER BY id"), "1\n2\n3\n", "{:?}", place.kind());
     }
 }
