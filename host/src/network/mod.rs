@@ -115,12 +115,17 @@ impl Clients {
     }
 }
 
-/// A client that reaches hosts of private networks too, as databases and storages of one's own stand there, but none of other special addresses.
+/// A client that reaches hosts of private networks too, as databases and storages of one's own stand there, but none of other special addresses;
+/// `tls` as of [`Clients::new`].
 ///
 /// # Errors
 /// Where there are no certificates to check servers by.
-pub(crate) fn near_client(authorities: &[Certificate], tune: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
-    client(true, authorities, true, &tune)
+pub(crate) fn near_client(
+    tls: bool,
+    authorities: &[Certificate],
+    tune: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> reqwest::Result<Client> {
+    client(tls, authorities, true, &tune)
 }
 
 /// What is wrong with a URL that has an address of the special ones in place of a name.

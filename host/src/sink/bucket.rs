@@ -32,8 +32,8 @@ use crate::crash;
 use crate::error::{Context, Error, Result};
 use crate::remote::store::{Completed, Object, Part, Store, Upload};
 
-/// Bytes of an object that is written at once.
-const SMALL: u64 = 5 << 20;
+/// Bytes of an object that is written at once: fewer than those of the parts that are on their way at a time.
+const SMALL: u64 = 32 << 20;
 /// Bytes of the note of a commit at most.
 const NOTE_BYTES: u64 = 64 << 20;
 /// The file with the uploads that a run has started, a line each.

@@ -35,8 +35,9 @@ use crate::exact;
 /// Uncompressed bytes of rows that one chunk has at least, so that row groups are not opened too often.
 const CHUNK: usize = 8 << 20;
 
-/// Bytes of an object's row groups that are fetched before anybody needs them.
+/// Bytes of an object's row groups that are fetched before anybody needs them, and how many of them at most: each has a request of its own.
 const AHEAD: u64 = 16 << 20;
+const GROUPS_AHEAD: usize = 12;
 
 /// A file whose footer was read.
 #[derive(Clone)]
@@ -194,12 +195,12 @@ impl GroupCutter {
             return Ok(self.file.clone());
         }
         let mut first = 0;
-        let mut ahead = 0;
+        let (mut ahead, mut groups_ahead) = (0, 0);
         let mut kept = Vec::new();
         let mut needed = Vec::new();
         for (number, group) in self.footer.metadata.metadata().row_groups().iter().enumerate() {
             let last = first + u64::try_from(group.num_rows()).unwrap_or(0);
-            if last > rows.start && (first < rows.end || ahead < AHEAD) {
+            if last > rows.start && (first < rows.end || ahead < AHEAD && groups_ahead < GROUPS_AHEAD) {
                 let fetch = match self.fetched.iter().find(|(fetched, _)| *fetched == number) {
                     Some((_, fetch)) => fetch.clone(),
                     None => self.file.fetch(self.ranges(group)),
@@ -208,6 +209,7 @@ impl GroupCutter {
                     needed.push(fetch.clone());
                 } else {
                     ahead += u64::try_from(group.compressed_size()).unwrap_or(0);
+                    groups_ahead += 1;
                 }
                 kept.push((number, fetch));
             }

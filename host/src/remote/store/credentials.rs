@@ -180,6 +180,12 @@ impl Given {
         Ok(named.then_some(Guard { metadata: provider == Provider::S3 }))
     }
 
+    /// Whether all requests go to a storage without encryption: with keys that are given nobody is asked for others.
+    pub(super) fn is_asked_plainly(&self, provider: Provider) -> bool {
+        let has_keys = ["access_key_id", "secret_access_key"].iter().all(|key| self.values.contains_key(key));
+        self.plain && has_keys && provider == Provider::S3
+    }
+
     fn has_own_endpoint(&self) -> bool {
         ["endpoint", "base_url"].iter().any(|key| self.values.contains_key(key))
     }

@@ -23,6 +23,8 @@ pub(super) struct Connector {
     pub(super) guard: Option<Guard>,
     /// Certificates (PEM) that servers may be vouched for by, beside those that the system trusts.
     pub(super) authorities: Vec<Vec<u8>>,
+    /// Whether anybody is asked with encryption: to read all certificates that the system trusts takes longer than a small object.
+    pub(super) tls: bool,
 }
 
 /// What a guarded client lets pass.
@@ -60,7 +62,7 @@ impl Connector {
         let proxy = value(ClientConfigKey::ProxyUrl).map(Proxy::all).transpose().map_err(|error| failed(error.into()))?;
         let authorities = self.authorities.iter().map(|text| reqwest::Certificate::from_pem_bundle(text));
         let authorities = authorities.collect::<reqwest::Result<Vec<_>>>().map_err(|error| failed(error.into()))?.concat();
-        let client = near_client(&authorities, |mut builder| {
+        let client = near_client(self.tls, &authorities, |mut builder| {
             // Objects are taken as they are stored.
             builder = builder.no_gzip().no_brotli().no_zstd().no_deflate();
             builder = builder.http1_only().https_only(value(ClientConfigKey::AllowHttp).as_deref() != Some("true"));

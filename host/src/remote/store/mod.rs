@@ -93,7 +93,11 @@ impl Store {
         let given = Given::new(storage, root)?;
         given.find_files()?;
         given.check_endpoint(storage.provider)?;
-        let connector = Connector { guard: given.guarded(storage.provider)?, authorities: authority_texts(authority_files)? };
+        let connector = Connector {
+            guard: given.guarded(storage.provider)?,
+            authorities: authority_texts(authority_files)?,
+            tls: !given.is_asked_plainly(storage.provider),
+        };
         let secrets = given.secrets();
         // Clients look for a reactor when they are made.
         let client = wait(async { given.client(storage.provider, &storage.bucket, max_retries, connector) });
