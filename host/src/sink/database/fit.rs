@@ -391,16 +391,7 @@ fn without_nul(column: &ArrayRef) -> Option<BooleanBuffer> {
     if cell.text_bytes().is_some_and(|bytes| memchr::memchr(0, bytes).is_none()) {
         return None;
     }
-    let mut text = Vec::new();
-    some(
-        (0..column.len())
-            .map(|index| {
-                text.clear();
-                cell.write_text(index, &mut text);
-                text.contains(&0)
-            })
-            .collect(),
-    )
+    texts_that(column, |text| memchr::memchr(0, text).is_some())
 }
 
 /// Floats that a database has no form for.
@@ -426,20 +417,10 @@ fn digits(column: &ArrayRef, scale: Option<u32>, else_fits: bool) -> Option<Bool
     if scale.is_none() && else_fits || column.data_type().is_integer() && scale.is_some() {
         return None;
     }
-    let cell = Cell::new(column, Style::default());
-    let mut text = Vec::new();
-    let unfit = (0..column.len()).map(|index| {
-        if cell.is_null(index) {
-            return false;
-        }
-        text.clear();
-        cell.write_text(index, &mut text);
-        match decimals(&text) {
-            Some(decimals) => scale.is_some_and(|scale| decimals > i64::from(scale)),
-            None => !else_fits,
-        }
-    });
-    some(unfit.collect())
+    texts_that(column, |text| match decimals(text) {
+        Some(decimals) => scale.is_some_and(|scale| decimals > i64::from(scale)),
+        None => !else_fits,
+    })
 }
 
 /// Digits behind the point that a number needs; `None` where a text is no number.
